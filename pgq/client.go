@@ -1,0 +1,74 @@
+package pgq
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DefaultSchema is the schema that holds PGQ's objects unless another one is configured.
+const DefaultSchema = "pgq"
+
+// DefaultQueue is the queue of jobs that name none.
+const DefaultQueue = "default"
+
+// SchemaVersion is the version of the schema that this library works with: that of its last migration.
+const SchemaVersion = 2
+
+// Config holds the settings of a [Client]. The zero value is ready to use.
+type Config struct {
+	// Schema holds PGQ's objects; DefaultSchema by default.
+	Schema string
+	// Codecs can read the args and results that other clients wrote with them; JSON needs none.
+	Codecs []Codec
+	// NoNotify leaves it to the polling of workers to find what is enqueued: no NOTIFY is ever sent.
+	NoNotify bool
+}
+
+// Client enqueues, inspects and steers jobs. It holds settings and no connection, costs nothing, and is safe
+// for concurrent use.
+type Client struct {
+	schema string // quoted
+	config Config
+	codecs map[string]Codec
+}
+
+// New returns a client.
+func New(c Config) *Client {
+	if c.Schema == "" {
+		c.Schema = DefaultSchema
+	}
+	client := &Client{schema: pgx.Identifier{c.Schema}.Sanitize(), config: c, codecs: map[string]Codec{}}
+	for _, codec := range c.Codecs {
+		client.codecs[codec.Name()] = codec
+	}
+	return client
+}
+
+// Schema returns the name of the schema that the client works in.
+func (c *Client) Schema() string { return c.config.Schema }
+
+// Channel returns the name of the NOTIFY channel of the workers, as channel() does in SQL.
+func (c *Client) Channel() string { return "pgq:" + c.config.Schema }
+
+// CheckVersion returns nil when the schema has the version that this library works with, ErrNotInstalled when
+// PGQ is not there, and ErrSchemaVersion, with both versions, when it is older, newer or half-migrated.
+func (c *Client) CheckVersion(ctx context.Context, db DB) error {
+	var version, applied int64
+	err := db.QueryRow(ctx, "select coalesce(max(version_id), 0), count(*) filter (where version_id > 0) from "+
+		c.schema+".schema_migrations where is_applied").Scan(&version, &applied)
+	if err != nil {
+		return wrap("read the version of the schema", err)
+	}
+	if version != SchemaVersion || applied != SchemaVersion {
+		return fmt.Errorf("%w: schema %s has version %d (%d migrations applied), this library works with %d",
+			ErrSchemaVersion, c.schema, version, applied, SchemaVersion)
+	}
+	return nil
+}
+
+// from returns the statement that calls a function of the schema: "select COLUMNS from schema.CALL".
+func (c *Client) from(columns, call string) string {
+	return "select " + columns + " from " + c.schema + "." + call
+}

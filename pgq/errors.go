@@ -1,0 +1,71 @@
+package pgq
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Errors to be matched with errors.Is. In SQL they carry the SQLSTATE in parentheses.
+var (
+	// ErrQueueFull means that a queue is at its maximum depth (PQ002). Nothing was enqueued.
+	ErrQueueFull = errors.New("pgq: queue is full")
+	// ErrLeaseLost means that the attempt is no longer the worker's: the job was given to somebody else
+	// or is finished. Nothing was changed. It is also the cause of the contexts of handlers that lost theirs.
+	ErrLeaseLost = errors.New("pgq: lease is lost")
+	// ErrNotFound means that there is no such job or queue (PQ004).
+	ErrNotFound = errors.New("pgq: not found")
+	// ErrWorkerGone means that the worker is not registered or was declared dead (PQ005).
+	ErrWorkerGone = errors.New("pgq: worker is not registered or was declared dead")
+	// ErrBusy means that jobs moved each time they were looked at (PQ006). Nothing was changed; try again.
+	ErrBusy = errors.New("pgq: jobs move faster than they can be changed")
+	// ErrNotInstalled means that the schema lacks PGQ or parts of it; run the migrations.
+	ErrNotInstalled = errors.New("pgq: PGQ is not installed in the schema; run the migrations (pgq-admin migrate up)")
+	// ErrSchemaVersion means that the schema is newer or older than this library knows.
+	ErrSchemaVersion = errors.New("pgq: schema has another version than this library")
+	// ErrNotCompleted means that a job ended in another state than completed, so that it has no result.
+	ErrNotCompleted = errors.New("pgq: job was not completed")
+)
+
+// ArgumentError says that a field breaks a rule (PQ001). Nothing was written. Match it with errors.As.
+type ArgumentError struct {
+	// Field is the name of the field as in SQL: "priority", "jobs[3].kind".
+	Field string
+	// Rule is what it must be: "must be 0 to 9".
+	Rule string
+}
+
+// Error returns the field and the rule.
+func (e *ArgumentError) Error() string { return "pgq: " + e.Field + " " + e.Rule }
+
+// wrap turns what the database says into the errors of this package. verb says what was being done.
+func wrap(verb string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return fmt.Errorf("pgq: %s: %w", verb, err)
+	}
+	switch pg.Code {
+	case "PQ001":
+		return &ArgumentError{Field: pg.ColumnName, Rule: pg.Detail}
+	case "PQ002":
+		return fmt.Errorf("%w: %s", ErrQueueFull, pg.Message)
+	case "PQ004":
+		return fmt.Errorf("%w: %s", ErrNotFound, pg.Message)
+	case "PQ005":
+		return fmt.Errorf("%w: %s", ErrWorkerGone, pg.Message)
+	case "PQ006":
+		return fmt.Errorf("%w: %s", ErrBusy, pg.Message)
+	case "3F000", "42883", "42P01": // no such schema, function, table
+		return fmt.Errorf("%w: %s", ErrNotInstalled, pg.Message)
+	case "22P05", "22021": // what jsonb and text refuse: \u0000, a NUL byte, invalid UTF-8
+		return &ArgumentError{Field: "args", Rule: "must be storable as text: " + pg.Message}
+	case "23514": // a constraint, named by the rule it states
+		return &ArgumentError{Field: pg.TableName, Rule: "breaks the rule " + strings.ReplaceAll(pg.ConstraintName, "_", " ")}
+	}
+	return fmt.Errorf("pgq: %s: %w", verb, err)
+}

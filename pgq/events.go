@@ -1,0 +1,233 @@
+package pgq
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Event is something that happened. Type: enqueued, claimed, completed, retried, failed, cancelled, expired, snoozed,
+// released, cancel_requested, retry_requested, rescheduled of jobs; paused, resumed of queues.
+type Event struct {
+	ID       int64 // 0 for what the history takes from the job itself
+	JobID    *int64
+	Queue    *string
+	Kind     *string
+	Type     string
+	Attempt  *int
+	WorkerID *int64
+	At       time.Time
+	Data     json.RawMessage
+}
+
+// History returns what happened to a job, in order. Whatever the event level of its queue, it begins with enqueued
+// and ends with how the job ended.
+func (c *Client) History(ctx context.Context, db DB, jobID int64) ([]Event, error) {
+	rows, err := db.Query(ctx, c.from("coalesce(id, 0), type, attempt, worker_id, at, data", "job_history($1)"), jobID)
+	if err != nil {
+		return nil, wrap("read the history", err)
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Event, err error) {
+		var data []byte
+		err = row.Scan(&e.ID, &e.Type, &e.Attempt, &e.WorkerID, &e.At, &data)
+		e.JobID, e.Data = &jobID, data
+		return e, err
+	})
+	return events, wrap("read the history", err)
+}
+
+// EventFilter chooses events: those that fit all that is given.
+type EventFilter struct {
+	Queues []string
+	Kinds  []string
+	Types  []string
+	JobIDs []int64
+}
+
+func (f EventFilter) fits(e Event) bool {
+	has := func(all []string, one *string) bool { return len(all) == 0 || one != nil && slices.Contains(all, *one) }
+	return has(f.Queues, e.Queue) && has(f.Kinds, e.Kind) && has(f.Types, &e.Type) &&
+		(len(f.JobIDs) == 0 || e.JobID != nil && slices.Contains(f.JobIDs, *e.JobID))
+}
+
+const (
+	subscriberLease = 30 * time.Second
+	subscriberPoll  = time.Second
+	// gapLife is for how long an id that was skipped is looked for: its transaction may still be open.
+	gapLife = 5 * time.Minute
+	maxGaps = 10_000
+)
+
+// Subscribe calls receive for every event that fits, of all processes, from now on: what is committed after
+// Subscribe has started. It returns when the context ends, with its cause, or when receive returns an error,
+// with that. While somebody subscribes all verbs write their events whatever the level of the queue, which
+// costs time: it is meant for watching, tests and moderate rates.
+//
+// It takes one connection of the pool to listen on, takes another one when that breaks, and goes on where it
+// was. Events of one transaction come in order; one that commits late comes late.
+func (c *Client) Subscribe(ctx context.Context, pool *pgxpool.Pool, f EventFilter, receive func(Event) error) error {
+	s := subscription{client: c, filter: f, receive: receive, gaps: map[int64]time.Time{}}
+	for {
+		err := s.listen(ctx, pool)
+		var stop *stopError
+		switch {
+		case errors.As(err, &stop):
+			s.leave(ctx, pool)
+			return stop.err
+		case ctx.Err() != nil:
+			s.leave(ctx, pool)
+			return context.Cause(ctx)
+		case s.id == 0:
+			return err // it never worked
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(subscriberPoll):
+		}
+	}
+}
+
+// stopError is an error of the receiver.
+type stopError struct{ err error }
+
+func (e *stopError) Error() string { return e.err.Error() }
+
+// subscription is the state of one call of Subscribe.
+type subscription struct {
+	client  *Client
+	filter  EventFilter
+	receive func(Event) error
+	id      int64
+	last    int64               // highest id seen
+	gaps    map[int64]time.Time // ids below last that were not there, and until when to look for them
+}
+
+// listen reads events on one connection until something breaks.
+func (s *subscription) listen(ctx context.Context, pool *pgxpool.Pool) error {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return wrap("subscribe", err)
+	}
+	defer func() {
+		// A connection that listens, or is broken in the middle of a wait, is not given back for reuse.
+		_ = conn.Conn().Close(context.WithoutCancel(ctx))
+		conn.Release()
+	}()
+	channel := s.client.Channel() + ":ev"
+	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return wrap("subscribe", err)
+	}
+	for {
+		if err := s.renew(ctx, conn); err != nil {
+			return err
+		}
+		if err := s.drain(ctx, conn); err != nil {
+			return err
+		}
+		wait, cancel := context.WithTimeout(ctx, subscriberPoll)
+		_, err := conn.Conn().WaitForNotification(wait)
+		cancel()
+		if err != nil && (ctx.Err() != nil || wait.Err() == nil) {
+			return wrap("subscribe", err)
+		}
+	}
+}
+
+// renew says that the subscriber lives.
+func (s *subscription) renew(ctx context.Context, db DB) error {
+	var known *int64
+	if s.id != 0 {
+		known = &s.id
+	}
+	var newest int64
+	err := db.QueryRow(ctx, s.client.from("id, last_event_id", "subscribe($1, $2)"), known, subscriberLease).Scan(&s.id, &newest)
+	if err == nil && known == nil {
+		s.last = newest
+	}
+	return wrap("subscribe", err)
+}
+
+// drain delivers all events that are there.
+func (s *subscription) drain(ctx context.Context, db DB) error {
+	for {
+		events, err := s.read(ctx, db)
+		if err != nil {
+			return err
+		}
+		before := s.last
+		for _, e := range events {
+			s.note(e.ID)
+			if !s.filter.fits(e) {
+				continue
+			}
+			if err := s.receive(e); err != nil {
+				return &stopError{err}
+			}
+		}
+		if s.last == before {
+			return nil
+		}
+	}
+}
+
+func (s *subscription) read(ctx context.Context, db DB) ([]Event, error) {
+	gaps := make([]int64, 0, len(s.gaps))
+	for id, until := range s.gaps {
+		if time.Now().After(until) {
+			delete(s.gaps, id)
+			continue
+		}
+		gaps = append(gaps, id)
+	}
+	rows, err := db.Query(ctx, s.client.from("id, job_id, queue, kind, type, attempt, worker_id, at, data", "read_events($1, $2)"), s.last, gaps)
+	if err != nil {
+		return nil, wrap("read events", err)
+	}
+	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Event, err error) {
+		var data []byte
+		err = row.Scan(&e.ID, &e.JobID, &e.Queue, &e.Kind, &e.Type, &e.Attempt, &e.WorkerID, &e.At, &data)
+		e.Data = data
+		return e, err
+	})
+	return events, wrap("read events", err)
+}
+
+// note keeps account of ids: what is delivered, and what was skipped and may still come.
+func (s *subscription) note(id int64) {
+	if id <= s.last {
+		delete(s.gaps, id)
+		return
+	}
+	until := time.Now().Add(gapLife)
+	for missing := s.last + 1; missing < id && len(s.gaps) < maxGaps; missing++ {
+		s.gaps[missing] = until
+	}
+	s.last = id
+}
+
+// leave takes the subscriber off the register; if that fails its lease ends by itself.
+func (s *subscription) leave(ctx context.Context, pool *pgxpool.Pool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if s.id != 0 {
+		_, _ = pool.Exec(ctx, s.client.from("*", "unsubscribe($1)"), s.id)
+	}
+}
+
+// String returns the event as one line for humans.
+func (e Event) String() string {
+	s := e.At.Format(time.RFC3339) + " " + e.Type
+	if e.JobID != nil {
+		s += fmt.Sprintf(" job %d", *e.JobID)
+	}
+	if e.Queue != nil {
+		s += " queue " + *e.Queue
+	}
+	return s
+}

@@ -1,0 +1,246 @@
+// Package migrations holds the schema of PGQ as goose migrations and applies them.
+//
+// Tables are versioned by hand. The functions and views are generated from pgq/sql, one file per verb:
+// "make migrations" writes 00002_functions.sql. Migrations are never run by a worker on its own: call Up
+// on deployment, or use pgq-admin migrate.
+//
+// Every function takes a schema name; SQL is not templated, the migrations run with the search path set to it.
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:generate go run ./generate ../sql 00002_functions.sql
+
+// Files holds the migrations: numbered goose files.
+//
+//go:embed *.sql
+var Files embed.FS
+
+const (
+	// DefaultSchema is the schema that is used when none is named.
+	DefaultSchema = "pgq"
+	// MinServerVersion is the oldest PostgreSQL that works, as in server_version_num.
+	MinServerVersion = 150000
+	// versionTable is where goose keeps the applied versions, inside the schema.
+	versionTable = "schema_migrations"
+	// maxSchemaLength keeps the names of NOTIFY channels, which contain the schema's, within 63 bytes.
+	maxSchemaLength = 48
+)
+
+// Errors that Up, Down and Status return; match them with errors.Is.
+var (
+	// ErrForeignSchema means that the schema holds objects of somebody else (Skytools' PgQ, for example,
+	// lives in a schema named pgq, too). Choose another schema.
+	ErrForeignSchema = errors.New("migrations: the schema holds objects that are not PGQ's")
+	// ErrServerVersion means that the server is older than PostgreSQL 15.
+	ErrServerVersion = errors.New("migrations: PostgreSQL 15 or later is needed")
+	// ErrNotInstalled means that the schema holds no PGQ.
+	ErrNotInstalled = errors.New("migrations: PGQ is not installed in the schema")
+	// ErrSchemaName means that the name of the schema cannot be used.
+	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 48 characters and not start with pg_")
+)
+
+// Options say where to migrate. The zero value is ready to use.
+type Options struct {
+	// Schema is the schema that holds PGQ's objects; DefaultSchema by default.
+	Schema string
+}
+
+// Applied is one migration and when it was applied.
+type Applied struct {
+	Version int64
+	Name    string
+	// At is zero for a migration that was not applied.
+	At time.Time
+}
+
+// Up creates the schema if need be and applies all migrations that are missing. Any number of processes
+// may call it at the same time: one works, the others wait for it and find nothing to do.
+// It needs a direct connection (not a transaction pooler) and the right to create the schema.
+// Errors: ErrSchemaName, ErrServerVersion, ErrForeignSchema, or what the database says; each migration is
+// one transaction, so that a failed one leaves nothing behind.
+func Up(ctx context.Context, databaseURL string, o Options) error {
+	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
+		if err := createSchema(ctx, db, o.schema()); err != nil {
+			return err
+		}
+		_, err := p.Up(ctx)
+		return err
+	})
+}
+
+// Down removes everything that Up created, jobs included, and the schema unless it holds other objects.
+// Errors: ErrNotInstalled and those of Up.
+func Down(ctx context.Context, databaseURL string, o Options) error {
+	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
+		if err := requireInstalled(ctx, db, o.schema()); err != nil {
+			return err
+		}
+		if _, err := p.DownTo(ctx, 0); err != nil {
+			return err
+		}
+		return dropSchema(ctx, db, o.schema())
+	})
+}
+
+// Status returns all migrations in order, applied or not. Errors: ErrNotInstalled and those of Up.
+func Status(ctx context.Context, databaseURL string, o Options) ([]Applied, error) {
+	var all []Applied
+	err := run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
+		if err := requireInstalled(ctx, db, o.schema()); err != nil {
+			return err
+		}
+		status, err := p.Status(ctx)
+		for _, s := range status {
+			all = append(all, Applied{Version: s.Source.Version, Name: s.Source.Path, At: s.AppliedAt})
+		}
+		return err
+	})
+	return all, err
+}
+
+// schema returns the schema's name, or the default.
+func (o Options) schema() string {
+	if o.Schema == "" {
+		return DefaultSchema
+	}
+	return o.Schema
+}
+
+// run calls do with a provider whose connections have the schema, and nothing else, as search path.
+func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Provider, *sql.DB) error) error {
+	schema := o.schema()
+	if len(schema) > maxSchemaLength || len(schema) > 2 && schema[:3] == "pg_" {
+		return fmt.Errorf("%w, not %q", ErrSchemaName, schema)
+	}
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp"
+	config.RuntimeParams["application_name"] = "pgq migrations"
+	config.OnNotice = nil
+	db := stdlib.OpenDB(*config)
+	defer db.Close() //nolint:errcheck // nothing is left to be written
+
+	if err := requireServer(ctx, db); err != nil {
+		return err
+	}
+	provider, err := newProvider(db)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	if err := do(provider, db); err != nil {
+		return fmt.Errorf("migrations: schema %s: %w", schema, err)
+	}
+	return nil
+}
+
+// newProvider returns a goose provider that keeps its versions in the schema and lets one process work at a time.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	store, err := database.NewStore(database.DialectPostgres, versionTable)
+	if err != nil {
+		return nil, err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectCustom, db, Files,
+		goose.WithStore(store), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+}
+
+// requireServer returns ErrServerVersion for a server that is too old.
+func requireServer(ctx context.Context, db *sql.DB) error {
+	var number int
+	var version string
+	err := db.QueryRowContext(ctx,
+		"select current_setting('server_version_num')::int, current_setting('server_version')").Scan(&number, &version)
+	if err != nil {
+		return fmt.Errorf("migrations: connect: %w", err)
+	}
+	if number < MinServerVersion {
+		return fmt.Errorf("%w; this is PostgreSQL %s", ErrServerVersion, version)
+	}
+	return nil
+}
+
+// createSchema creates the schema, or makes sure that one which is there is ours or empty.
+func createSchema(ctx context.Context, db *sql.DB, schema string) error {
+	state, err := inspect(ctx, db, schema)
+	switch {
+	case err != nil:
+		return err
+	case state.foreign != "":
+		return fmt.Errorf("%w: %s", ErrForeignSchema, state.foreign)
+	case state.exists:
+		return nil
+	}
+	_, err = db.ExecContext(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize())
+	if err == nil {
+		return nil
+	}
+	// "if not exists" still fails when two create it in the same instant.
+	if again, inspectErr := inspect(ctx, db, schema); inspectErr == nil && again.exists {
+		return nil
+	}
+	return err
+}
+
+// requireInstalled returns ErrNotInstalled unless the schema holds PGQ.
+func requireInstalled(ctx context.Context, db *sql.DB, schema string) error {
+	state, err := inspect(ctx, db, schema)
+	if err == nil && !state.installed {
+		return ErrNotInstalled
+	}
+	return err
+}
+
+// dropSchema drops goose's table, and the schema if nothing else is in it.
+func dropSchema(ctx context.Context, db *sql.DB, schema string) error {
+	if _, err := db.ExecContext(ctx, "drop table if exists "+versionTable); err != nil {
+		return err
+	}
+	state, err := inspect(ctx, db, schema)
+	if err != nil || state.foreign != "" {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "drop schema "+pgx.Identifier{schema}.Sanitize())
+	return err
+}
+
+// schemaState is what a schema holds.
+type schemaState struct {
+	exists, installed bool
+	// foreign names an object in a schema without our version table.
+	foreign string
+}
+
+func inspect(ctx context.Context, db *sql.DB, schema string) (schemaState, error) {
+	const query = `
+		select n.oid is not null,
+		       t.oid is not null,
+		       coalesce(case when t.oid is null then coalesce(
+		           (select c.relname::text from pg_class c where c.relnamespace = n.oid limit 1),
+		           (select p.proname::text from pg_proc p where p.pronamespace = n.oid limit 1),
+		           (select y.typname::text from pg_type y where y.typnamespace = n.oid limit 1)) end, '')
+		from (select $1::text as name) s
+		left join pg_namespace n on n.nspname = s.name
+		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `'`
+	var s schemaState
+	err := db.QueryRowContext(ctx, query, schema).Scan(&s.exists, &s.installed, &s.foreign)
+	return s, err
+}

@@ -1,0 +1,152 @@
+package pgq
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Args are the arguments of a job: any value that says of which kind of job it is. A kind may give its
+// jobs options of their own by a method Options() Options; those of a call win over them.
+type Args interface {
+	Kind() string
+}
+
+// withOptions is implemented by args whose kind has options of its own.
+type withOptions interface {
+	Options() Options
+}
+
+// Priority is a job's priority. The zero value means the default, 5. Make others with [Prio].
+type Priority int
+
+// Prio returns the priority n: 0 is the soonest, 9 the latest.
+func Prio(n int) Priority { return Priority(n + 1) }
+
+// Int returns the priority as a number, 0 to 9.
+func (p Priority) Int() int {
+	if p == 0 {
+		return 5
+	}
+	return int(p) - 1
+}
+
+// Options say how a job is to be run. The zero value is ready to use; what is not given, the queue decides.
+type Options struct {
+	// Queue is the queue; DefaultQueue by default. Queues need not be created.
+	Queue string
+	// Priority within the queue.
+	Priority Priority
+	// Delay keeps the job from running for this long, counted from the start of the transaction.
+	Delay time.Duration
+	// RunAt keeps the job from running before this time; not together with Delay.
+	RunAt time.Time
+	// MaxAttempts is how often the job is tried, the first time included; 25 by default.
+	MaxAttempts int
+	// Timeout cancels the context of an attempt after this long; none by default.
+	Timeout time.Duration
+	// Backoff is how long to wait after failed attempts.
+	Backoff Backoff
+	// Tags and Metadata are for whoever looks at jobs; at most 64 tags.
+	Tags     []string
+	Metadata map[string]any
+	// TTL expires the job unless it was started by then, counted from the start of the transaction.
+	TTL time.Duration
+	// ResultTTL is how long the job is kept once it is finished; else the queue's retention counts.
+	ResultTTL time.Duration
+	// Codec encodes the args; JSON by default.
+	Codec Codec
+}
+
+// or returns the options with what is not given taken from others.
+func (o Options) or(other Options) Options {
+	o.Queue = first(o.Queue, other.Queue)
+	o.Priority = first(o.Priority, other.Priority)
+	if o.Delay == 0 && o.RunAt.IsZero() {
+		o.Delay, o.RunAt = other.Delay, other.RunAt
+	}
+	o.MaxAttempts = first(o.MaxAttempts, other.MaxAttempts)
+	o.Timeout = first(o.Timeout, other.Timeout)
+	o.Backoff = first(o.Backoff, other.Backoff)
+	o.TTL = first(o.TTL, other.TTL)
+	o.ResultTTL = first(o.ResultTTL, other.ResultTTL)
+	if o.Tags == nil {
+		o.Tags = other.Tags
+	}
+	if o.Metadata == nil {
+		o.Metadata = other.Metadata
+	}
+	if o.Codec == nil {
+		o.Codec = other.Codec
+	}
+	return o
+}
+
+// first returns a unless it is the zero value.
+func first[T comparable](a, b T) T {
+	var zero T
+	if a == zero {
+		return b
+	}
+	return a
+}
+
+// newJob is a job as the database takes it: nil means not given.
+type newJob struct {
+	kind, queue string
+	priority    int16
+	delay       *time.Duration
+	runAt       *time.Time
+	maxAttempts *int32
+	timeout     *time.Duration
+	backoff     json.RawMessage
+	tags        []string
+	metadata    json.RawMessage
+	ttl         *time.Duration
+	resultTTL   *time.Duration
+	args        encoded
+}
+
+// prepare encodes and checks a job. Its errors are *ArgumentError.
+func prepare(args Args, o Options) (newJob, error) {
+	if args == nil {
+		return newJob{}, &ArgumentError{Field: "args", Rule: "must not be nil"}
+	}
+	if kind, ok := args.(withOptions); ok {
+		o = o.or(kind.Options())
+	}
+	value, err := encode("args", o.Codec, args)
+	if err != nil {
+		return newJob{}, err
+	}
+	j := newJob{
+		kind: args.Kind(), queue: first(o.Queue, DefaultQueue), priority: int16(o.Priority.Int()),
+		delay: given(o.Delay), maxAttempts: given(int32(o.MaxAttempts)), timeout: given(o.Timeout),
+		tags: o.Tags, ttl: given(o.TTL), resultTTL: given(o.ResultTTL), args: value,
+	}
+	if !o.RunAt.IsZero() {
+		j.runAt = &o.RunAt
+	}
+	if o.Backoff != (Backoff{}) {
+		if rule := o.Backoff.problem(); rule != "" {
+			return newJob{}, &ArgumentError{Field: "backoff", Rule: rule}
+		}
+		j.backoff, _ = json.Marshal(o.Backoff)
+	}
+	if o.Metadata != nil {
+		metadata, err := encode("metadata", nil, o.Metadata)
+		if err != nil {
+			return newJob{}, err
+		}
+		j.metadata = metadata.json
+	}
+	return j, j.check(o)
+}
+
+// given returns nil for the zero value.
+func given[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

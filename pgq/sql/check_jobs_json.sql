@@ -1,0 +1,47 @@
+-- check_jobs_json(jobs): raises PQ001 for the first job of a JSON array that breaks a rule, naming its
+-- index and field; PQ002 when the array does not fit into one of its queues. Internal.
+create function check_jobs_json(jobs jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    bad record;
+    target record;
+begin
+    if jsonb_typeof(jobs) is distinct from 'array' then
+        perform invalid('jobs', 'must be a JSON array');
+    end if;
+    select e.ordinality - 1 as index, jsonb_typeof(e.value) as type, unknown.key into bad
+    from jsonb_array_elements(jobs) with ordinality e
+    left join lateral (
+        select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
+        where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload')
+        limit 1) unknown on true
+    where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
+    order by 1 limit 1;
+    if found then
+        perform invalid(format('jobs[%s]', bad.index), case bad.type
+            when 'object' then format('has an unknown field %s', to_json(bad.key))
+            else 'must be a JSON object' end);
+    end if;
+    select j.index, p.problem into bad
+    from jobs_from_json(jobs) j,
+         job_problem(j.kind, j.queue, j.priority, j.delay, j.run_at, j.max_attempts, j.timeout, j.backoff, j.tags,
+                     j.metadata, j.ttl, j.result_ttl, j.codec, j.payload, j.args) p(problem)
+    where p.problem is not null
+    order by j.index limit 1;
+    if found then
+        perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    for target in
+        select j.queue, count(*) as adding, max(greatest(pg_column_size(j.args), octet_length(j.payload))) as largest
+        from jobs_from_json(jobs) j group by j.queue order by j.queue
+    loop
+        perform invalid('args', format('must be at most %s bytes', s.max_args_bytes))
+        from settings_of(target.queue) s where target.largest > s.max_args_bytes;
+        perform check_depth(target.queue, target.adding, s.max_depth, s.warn_depth)
+        from settings_of(target.queue) s where s.max_depth is not null;
+    end loop;
+end
+$$;
+comment on function check_jobs_json is 'Refuses a JSON array with a job that breaks a rule.';

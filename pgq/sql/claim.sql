@@ -1,0 +1,103 @@
+-- claim(worker_id, queue_names, limits, kinds, after): leases up to limits[i] jobs of queue_names[i] of these
+-- kinds (null: of any) to a worker, soonest priority first, then in the order in which they became ready.
+--
+-- after: ten seqs per queue, one per priority 0 to 9: the claim starts behind them and does not see what
+-- lies before (null: from the start). With it the cost does not grow with the dead rows that a long
+-- transaction elsewhere keeps in the index.
+-- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
+-- Raises PQ005 when the worker is not registered or was declared dead.
+-- Locks: rows of ready, skipping those that others have locked; never waits.
+create function claim(
+    worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
+returns table (
+    job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_material = off set plan_cache_mode = force_generic_plan
+as $$
+#variable_conflict use_column
+declare
+    loud constant boolean := events_wanted();
+    settings record;
+    wanted integer;
+    batch integer;
+    got integer;
+begin
+    if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
+        raise exception using
+            errcode = 'PQ005',
+            message = format('worker %s is not registered or was declared dead', claim.worker_id);
+    end if;
+    for i in 1 .. cardinality(queue_names) loop
+        select * into settings from settings_of(queue_names[i]);
+        wanted := case when settings.paused then 0 else limits[i] end;
+        batch := (wanted + max_run_size() - 1) / max_run_size();
+        while wanted > 0 loop
+            return query
+                with picked as materialized (
+                    select r.tid
+                    from generate_series(0, 9) p,
+                         lateral (
+                             select c.ctid as tid
+                             from ready c
+                             where c.queue = queue_names[i]
+                               and c.priority = p
+                               and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
+                               and (claim.kinds is null or c.kind = any(claim.kinds))
+                             order by c.seq
+                             limit batch
+                             for update skip locked) r
+                    limit batch
+                ), taken as (
+                    delete from ready
+                    where ctid = any(array(select tid from picked))
+                    returning *
+                ), cut as materialized (
+                    select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
+                    from taken t
+                ), rest as (
+                    insert into ready (queue, priority, seq, job_id, size, attempt, kind)
+                    select queue, priority, seq + keep, job_id + keep, size - keep, attempt, kind
+                    from cut
+                    where keep < size
+                ), claimed as materialized (
+                    select c.seq + g as seq, c.attempt + 1 as attempt, j.*,
+                           coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
+                    from cut c
+                    cross join lateral generate_series(0, c.keep - 1) g
+                    join jobs j on j.id = c.job_id + g
+                ), leased as (
+                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl)
+                    select id, queue, attempt, claim.worker_id, now(), result_ttl
+                    from claimed
+                    where not too_late
+                ), expired as (
+                    insert into results (job_id, queue, state, attempt, finished_at, expires_at)
+                    select id, queue, 'expired', 0, now(), now() + result_ttl
+                    from claimed
+                    where too_late
+                ), told as (
+                    insert into events (job_id, queue, type, attempt, worker_id)
+                    select id, queue, case when too_late then 'expired' else 'claimed' end, attempt, claim.worker_id
+                    from claimed
+                    where (too_late or loud) and wants_event(queue, too_late)
+                )
+                select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
+                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args
+                from claimed
+                where not too_late
+                order by priority, seq;
+            get diagnostics got = row_count;
+            exit when got = 0;
+            wanted := wanted - got;
+            -- The rows of the last batch held got / batch jobs each: take as many rows as that asks for.
+            batch := wanted / greatest(1, got / batch) + 1;
+        end loop;
+    end loop;
+    if loud then
+        perform notify_subscribers();
+    end if;
+end
+$$;
+comment on function claim is 'Leases jobs to a worker.';

@@ -1,0 +1,38 @@
+-- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune.
+-- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
+-- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
+create function do_chores() returns integer
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set lock_timeout = '5s'
+as $$
+declare
+    most constant integer := 1000;
+    next_due timestamptz;
+    more boolean;
+begin
+    if not pg_try_advisory_xact_lock(advisory_key('chores')) then
+        return 1000;
+    end if;
+    more := promote(most) >= most;
+    more := expire(most) >= most or more;
+    if chore_is_due('rescue', interval '2 s') then
+        more := rescue(most) >= most or more;
+    end if;
+    if chore_is_due('prune', interval '10 s') then
+        more := prune(most) >= most or more;
+        if more then
+            update chores set last_run_at = '-infinity' where name = 'prune';
+        end if;
+    end if;
+    if more then
+        return 0;
+    end if;
+    select min(t.at) into next_due from (
+        (select run_at as at from scheduled order by run_at limit 1)
+        union all
+        (select expires_at from expiries order by expires_at limit 1)) t;
+    return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));
+end
+$$;
+comment on function do_chores is 'What any worker has to do now and then.';

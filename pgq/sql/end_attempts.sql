@@ -1,0 +1,92 @@
+-- end_attempts(worker_id, job_ids, attempts, verdict, delays, errors, details): ends attempts that the worker
+-- holds in any way but success. Internal: fail, snooze, release and rescue are its forms.
+-- Verdicts: retry (failed; again while attempts are left), fail (failed for good), cancel,
+-- snooze (again after the delay; the attempt does not count), release (again now; does not count).
+-- A job whose cancellation was asked for is cancelled whatever the verdict.
+-- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
+-- A missing job: its lease is lost; nothing was changed for it.
+-- Locks: rows of running in the order of their ids.
+create function end_attempts(
+    worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
+    errors text[], details jsonb[])
+returns table (job_id bigint, outcome text)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    now constant timestamptz := clock_timestamp();
+    woken text[];
+begin
+    return query
+        with input as materialized (
+            select * from unnest(job_ids, attempts, verdicts, delays, errors, details)
+                as u(id, attempt, verdict, delay, error, detail)
+            order by id
+        ), ended as (
+            delete from running r
+            using input i
+            where r.job_id = i.id and r.attempt = i.attempt and r.worker_id = end_attempts.worker_id
+            returning r.*, i.verdict, i.delay, left(i.error, 20000) as error, i.detail
+        ), judged as materialized (
+            select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.verdict, e.error, e.detail,
+                   j.kind, j.priority,
+                   case
+                       when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
+                       when e.verdict = 'fail' then 'failed'
+                       when e.verdict = 'retry' and e.attempt >= coalesce(j.max_attempts, s.max_attempts) then 'failed'
+                       when due.delay > interval '0' then 'scheduled'
+                       else 'ready'
+                   end as outcome,
+                   e.attempt - case when e.verdict in ('snooze', 'release') then 1 else 0 end as counted,
+                   now + due.delay as run_at
+            from ended e
+            join jobs j on j.id = e.job_id
+            cross join lateral settings_of(e.queue) s
+            cross join lateral (
+                select case e.verdict
+                    when 'release' then interval '0'
+                    when 'snooze' then e.delay
+                    else coalesce(e.delay, backoff_delay(coalesce(j.backoff, s.backoff), e.attempt))
+                end as delay) due
+        ), again as (
+            insert into ready (queue, priority, seq, job_id, attempt, kind)
+            select queue, priority, nextval(pg_get_serial_sequence('jobs', 'id')), job_id, counted, kind
+            from judged
+            where outcome = 'ready'
+        ), later as (
+            insert into scheduled (job_id, queue, run_at, attempt)
+            select job_id, queue, run_at, counted
+            from judged
+            where outcome = 'scheduled'
+        ), finished as (
+            insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, error)
+            select job_id, queue, outcome, attempt, end_attempts.worker_id, claimed_at, now, now + result_ttl, error
+            from judged
+            where outcome in ('failed', 'cancelled')
+        ), told as (
+            insert into events (job_id, queue, type, attempt, worker_id, data)
+            select job_id, queue,
+                   case
+                       when outcome in ('failed', 'cancelled') then outcome
+                       when verdict = 'retry' then 'retried'
+                       else verdict || 'd'
+                   end,
+                   attempt, end_attempts.worker_id,
+                   nullif(jsonb_strip_nulls(coalesce(detail, '{}') || jsonb_build_object(
+                       'error', error, 'run_at', case when outcome = 'scheduled' then run_at end)), '{}')
+            from judged
+            where wants_event(queue, verdict <> 'release')
+        )
+        select job_id, outcome from judged;
+    woken := array(
+        select distinct j.queue
+        from ready r
+        join jobs j on j.id = r.job_id
+        where r.job_id = any(job_ids) and r.seq <> r.job_id);
+    if woken <> '{}' then
+        perform wake(woken);
+    end if;
+    perform notify_subscribers();
+end
+$$;
+comment on function end_attempts is 'Ends attempts in any way but success.';

@@ -1,0 +1,52 @@
+-- enqueue_one(...): what enqueue does, and whether the queue is past its warning depth. Internal: the Go client's form.
+-- Inserts into jobs and into ready or scheduled; takes no row locks. One row always.
+create function enqueue_one(
+    kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
+    max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb,
+    ttl interval, result_ttl interval, codec text, payload bytea, wake_workers boolean,
+    out job_id bigint, out near_limit boolean
+)
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    problem constant text[] := job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout,
+        backoff, tags, metadata, ttl, result_ttl, codec, payload, args);
+    settings record;
+    due timestamptz := coalesce(run_at, now() + delay);
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    select * into settings from settings_of(queue);
+    if greatest(pg_column_size(args), octet_length(payload)) > settings.max_args_bytes then
+        perform invalid('args', format('must be at most %s bytes', settings.max_args_bytes));
+    end if;
+    near_limit := false;
+    if settings.max_depth is not null or settings.warn_depth is not null then
+        near_limit := check_depth(queue, 1, settings.max_depth, settings.warn_depth);
+    end if;
+
+    insert into jobs (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
+                      tags, metadata, codec, payload, args)
+    values (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
+            tags, metadata, codec, payload, args)
+    returning id into job_id;
+    if due > now() then
+        insert into scheduled (job_id, queue, run_at) values (job_id, queue, due);
+    else
+        insert into ready (queue, priority, seq, job_id, kind) values (queue, priority, job_id, job_id, kind);
+        if wake_workers then
+            perform wake(array[queue]);
+        end if;
+    end if;
+    if ttl is not null then
+        insert into expiries (expires_at, job_id) values (now() + ttl, job_id);
+    end if;
+    if events_wanted() and wants_event(queue, false) then
+        insert into events (job_id, queue, type) values (job_id, queue, 'enqueued');
+        perform notify_subscribers();
+    end if;
+end
+$$;
+comment on function enqueue_one is 'Internal form of enqueue.';

@@ -1,0 +1,23 @@
+-- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
+-- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, the
+-- queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
+-- characters; details (an object per attempt: stack …) go to the events.
+-- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
+-- A missing job: its lease is lost; nothing was changed for it.
+create function fail(
+    worker_id bigint, job_ids bigint[], attempts integer[], errors text[], delays interval[] default null,
+    retryable boolean[] default null, details jsonb[] default null)
+returns table (job_id bigint, outcome text)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    return query
+        select * from end_attempts(
+            fail.worker_id, job_ids, attempts,
+            array(select case when coalesce(retryable[i], true) then 'retry' else 'fail' end
+                  from generate_subscripts(job_ids, 1) i),
+            delays, errors, details);
+end
+$$;
+comment on function fail is 'Says that attempts failed; they run again while attempts are left.';

@@ -1,0 +1,14 @@
+-- give_up(worker_id, job_ids, attempts, reasons): ends attempts as cancelled: the handler saw that the job
+-- need not be done, or obeyed a cancellation. Returns as fail does.
+create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
+returns table (job_id bigint, outcome text)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    return query
+        select * from end_attempts(give_up.worker_id, job_ids, attempts,
+            array_fill('cancel'::text, array[cardinality(job_ids)]), null, reasons, null);
+end
+$$;
+comment on function give_up is 'Ends attempts as cancelled.';

@@ -1,0 +1,40 @@
+-- job_states: one row per job with its state: scheduled, ready, running, or how it ended (completed, failed,
+-- cancelled, skipped, expired). A stable contract for SELECT; by id it costs a handful of index look-ups.
+-- attempt counts the attempts so far, the running one included. Locks nothing.
+create view job_states as
+select j.id,
+       j.queue,
+       j.kind,
+       j.priority,
+       case
+           when f.job_id is not null then f.state
+           when r.job_id is not null then 'running'
+           when s.job_id is not null then 'scheduled'
+           when a.job_id is not null or n.job_id is not null then 'ready'
+           else 'lost'
+       end as state,
+       coalesce(f.attempt, r.attempt, s.attempt, a.attempt, 0) as attempt,
+       j.max_attempts,
+       j.created_at,
+       s.run_at,
+       coalesce(f.claimed_at, r.claimed_at) as claimed_at,
+       f.finished_at,
+       coalesce(f.worker_id, r.worker_id) as worker_id,
+       r.cancel_requested_at,
+       j.expires_at,
+       j.timeout,
+       j.tags,
+       j.metadata,
+       f.error
+from jobs j
+left join results f on f.job_id = j.id
+left join running r on r.job_id = j.id
+left join scheduled s on s.job_id = j.id
+left join ready a on a.job_id = j.id and a.seq <> a.job_id
+left join lateral (
+    select run.job_id, run.size
+    from ready run
+    where run.queue = j.queue and run.priority = j.priority and run.seq <= j.id
+    order by run.seq desc
+    limit 1) n on n.job_id <= j.id and j.id < n.job_id + n.size;
+comment on view job_states is 'One row per job with its state.';

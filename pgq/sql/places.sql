@@ -1,0 +1,15 @@
+-- places(job_ids): where jobs are, all in one snapshot, so that each is in exactly one place:
+-- a state of job_states, or not_found. Internal: the operators' verbs look, act, and look again at what moved.
+create function places(job_ids bigint[]) returns table (job_id bigint, place text)
+language plpgsql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    return query
+        select u.id, coalesce(s.state, 'not_found')
+        from (select distinct id from unnest(job_ids) id where id is not null) u
+        left join job_states s on s.id = u.id
+        order by u.id;
+end
+$$;
+comment on function places is 'Where jobs are, in one snapshot.';

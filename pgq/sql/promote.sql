@@ -1,0 +1,34 @@
+-- promote(at_most): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
+-- workers. Returns how many. Locks: rows of scheduled, skipping those that others have locked.
+create function promote(at_most integer default 1000) returns integer
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    woken text[];
+    promoted integer;
+begin
+    with due as (
+        delete from scheduled
+        where ctid = any(array(
+            select s.ctid from scheduled s
+            where s.run_at <= now()
+            order by s.run_at
+            limit at_most
+            for update skip locked))
+        returning job_id, run_at, attempt
+    ), added as (
+        insert into ready (queue, priority, seq, job_id, attempt, kind)
+        select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, d.attempt, j.kind
+        from (select * from due order by run_at, job_id) d
+        join jobs j on j.id = d.job_id
+        returning queue
+    )
+    select array_agg(distinct queue), count(*) into woken, promoted from added;
+    if promoted > 0 then
+        perform wake(woken);
+    end if;
+    return promoted;
+end
+$$;
+comment on function promote is 'Makes scheduled jobs ready whose time has come.';

@@ -1,0 +1,67 @@
+-- prune(at_most): deletes up to about at_most finished jobs, per pass, that were kept for as long as their
+-- queue says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
+-- Completed jobs are found by walking results in the order of their ids from where the last pass stopped;
+-- every hour the walk starts over for those that finished out of order. Returns how many jobs were deleted.
+create function prune(at_most integer default 1000) returns integer
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    start bigint;
+    walked record;
+    due bigint[];
+    pruned integer := 0;
+    longest interval;
+begin
+    select case when last_run_at < now() - interval '1 hour' then 0 else position end into start
+    from chores where name = 'sweep' for update;
+    select max(w.job_id) as last, min(w.job_id) filter (where not w.is_due) as first_kept,
+           coalesce(array_agg(w.job_id) filter (where w.is_due), '{}') as due
+    into walked
+    from (
+        select f.job_id, f.finished_at < now() - s.keep_completed as is_due
+        from (select * from results
+              where job_id > start and state = 'completed' and expires_at is null
+              order by job_id limit at_most) f,
+             settings_of(f.queue) s) w;
+    update chores
+    set position = case when walked.due = '{}' then coalesce(walked.first_kept - 1, start) else walked.last end,
+        last_run_at = case when start = 0 then now() else last_run_at end
+    where name = 'sweep';
+
+    due := walked.due || array(
+        select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
+    due := due || array(
+        with recursive groups as (
+            (select queue, state from results where state <> 'completed' order by queue, state limit 1)
+            union all
+            select next.queue, next.state
+            from groups g
+            cross join lateral (
+                select f.queue, f.state from results f
+                where f.state <> 'completed' and (f.queue, f.state) > (g.queue, g.state)
+                order by f.queue, f.state limit 1) next)
+        select old.job_id
+        from groups g
+        cross join lateral settings_of(g.queue) s
+        cross join lateral (
+            select f.job_id from results f
+            where f.queue = g.queue and f.state = g.state and f.state <> 'completed' and f.expires_at is null
+              and f.finished_at < now() - case g.state
+                  when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
+            order by f.finished_at limit at_most) old);
+    with locked as materialized (
+        select job_id from results where job_id = any(due) order by job_id for update skip locked
+    ), removed as (
+        delete from results f using locked l where f.job_id = l.job_id returning f.job_id
+    )
+    select coalesce(array_agg(job_id), '{}'), count(*) into due, pruned from removed;
+    perform forget(due);
+
+    select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
+    delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
+    delete from subscribers where alive_until < now() - interval '1 hour';
+    return pruned;
+end
+$$;
+comment on function prune is 'Deletes finished jobs that were kept long enough.';

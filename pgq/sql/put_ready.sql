@@ -1,0 +1,14 @@
+-- put_ready(job_ids, attempts): makes jobs ready again, each with a new seq, and wakes workers. Internal: the
+-- caller has just taken the jobs from where they were.
+create function put_ready(job_ids bigint[], attempts integer[]) returns void
+language plpgsql
+as $$
+begin
+    insert into ready (queue, priority, seq, job_id, attempt, kind)
+    select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, u.attempt, j.kind
+    from unnest(job_ids, attempts) u(id, attempt)
+    join jobs j on j.id = u.id;
+    perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));
+end
+$$;
+comment on function put_ready is 'Makes jobs ready again.';

@@ -1,0 +1,13 @@
+-- queue_depth(queue_name, at_most): how many jobs of a queue wait to be started (ready or scheduled),
+-- counted up to at_most, so that the cost is bounded by it.
+create function queue_depth(queue_name text, at_most bigint) returns bigint
+language sql stable
+set enable_seqscan = off
+as $$
+    select least(at_most,
+        (select coalesce(sum(size), 0)
+         from (select size from ready where queue = queue_name limit at_most) r)
+        + (select count(*)
+           from (select from scheduled where queue = queue_name limit at_most) s))
+$$;
+comment on function queue_depth is 'Jobs of a queue that wait to be started, counted up to a bound.';

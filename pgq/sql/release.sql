@@ -1,0 +1,14 @@
+-- release(worker_id, job_ids, attempts): gives jobs back that the worker holds and did not start or could not
+-- finish through no fault of theirs. The attempt does not count. Returns as fail does.
+create function release(worker_id bigint, job_ids bigint[], attempts integer[])
+returns table (job_id bigint, outcome text)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    return query
+        select * from end_attempts(release.worker_id, job_ids, attempts,
+            array_fill('release'::text, array[cardinality(job_ids)]), null, null, null);
+end
+$$;
+comment on function release is 'Gives jobs back that a worker holds.';

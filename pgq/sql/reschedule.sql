@@ -1,0 +1,54 @@
+-- reschedule(job_ids, run_at): moves jobs that wait (ready or scheduled) to another time; a time that is past
+-- makes them ready. Outcome per job: scheduled, ready, running, finished (use retry), not_found.
+-- Raises PQ001 when run_at is missing or infinite.
+create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    pending bigint[] := job_ids;
+    found_at record;
+    gone record;
+    moved bigint[];
+begin
+    if reschedule.run_at is null or not isfinite(reschedule.run_at) then
+        perform invalid('run_at', 'must be finite');
+    end if;
+    for round in 1 .. 100 loop
+        moved := '{}';
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place loop
+            if found_at.place in ('ready', 'scheduled') then
+                select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
+                       array_agg(w.queue order by w.job_id) as queues,
+                       array_agg(w.attempt order by w.job_id) as attempts
+                into gone from withdraw(found_at.ids) w;
+                if reschedule.run_at > now() then
+                    insert into scheduled (job_id, queue, run_at, attempt)
+                    select u.id, u.queue, reschedule.run_at, u.attempt
+                    from unnest(gone.ids, gone.queues, gone.attempts) u(id, queue, attempt);
+                else
+                    perform put_ready(gone.ids, gone.attempts);
+                end if;
+                perform record_event('rescheduled', u.id, u.queue, u.attempt, null, jsonb_build_object('run_at', reschedule.run_at))
+                from unnest(gone.ids, gone.queues, gone.attempts) u(id, queue, attempt);
+                return query
+                    select id, case when reschedule.run_at > now() then 'scheduled' else 'ready' end from unnest(gone.ids) id;
+                moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
+            elsif found_at.place = 'lost' then
+                moved := moved || found_at.ids;
+            else
+                return query
+                    select id, case when found_at.place in ('running', 'not_found') then found_at.place else 'finished' end
+                    from unnest(found_at.ids) id;
+            end if;
+        end loop;
+        if moved = '{}' then
+            return;
+        end if;
+        pending := moved;
+    end loop;
+    perform too_busy(pending);
+end
+$$;
+comment on function reschedule is 'Moves jobs that wait to another time.';

@@ -1,0 +1,11 @@
+-- retire_worker(worker_id): takes a worker off the register at the end of its life. What it still holds
+-- becomes ready again (as after a crash). Unknown workers are ignored.
+create function retire_worker(worker_id bigint) returns void
+language plpgsql set search_path from current
+as $$
+begin
+    update workers set dead_at = clock_timestamp() where id = retire_worker.worker_id and dead_at is null;
+    perform rescue_worker(retire_worker.worker_id, 1000000);
+end
+$$;
+comment on function retire_worker is 'Takes a worker off the register.';

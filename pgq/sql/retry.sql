@@ -1,0 +1,57 @@
+-- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
+-- and scheduled ones without waiting for their time. Attempts go on counting.
+-- Outcome per job: ready (also when it was already), running, not_found.
+create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
+language plpgsql set search_path from current
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    pending bigint[] := job_ids;
+    found_at record;
+    gone record;
+    moved bigint[];
+begin
+    for round in 1 .. 100 loop
+        moved := '{}';
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place loop
+            if found_at.place in ('ready', 'running', 'not_found') then
+                return query select id, found_at.place from unnest(found_at.ids) id;
+                continue;
+            elsif found_at.place = 'lost' then
+                moved := moved || found_at.ids;
+                continue;
+            elsif found_at.place = 'scheduled' then
+                select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
+                       array_agg(w.attempt order by w.job_id) as attempts
+                into gone from withdraw(found_at.ids) w;
+            else
+                with locked as materialized (
+                    select f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update
+                ), reopened as (
+                    delete from results f using locked l where f.job_id = l.job_id
+                    returning f.job_id, f.attempt, f.queue
+                ), extended as (
+                    update jobs j
+                    set max_attempts = greatest(coalesce(j.max_attempts, s.max_attempts), r.attempt + 1), expires_at = null
+                    from reopened r, settings_of(r.queue) s
+                    where j.id = r.job_id
+                )
+                select coalesce(array_agg(r.job_id order by r.job_id), '{}') as ids,
+                       array_agg(r.attempt order by r.job_id) as attempts
+                into gone from reopened r;
+            end if;
+            perform put_ready(gone.ids, gone.attempts);
+            perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
+            return query select id, 'ready' from unnest(gone.ids) id;
+            moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
+        end loop;
+        if moved = '{}' then
+            return;
+        end if;
+        pending := moved;
+    end loop;
+    perform too_busy(pending);
+end
+$$;
+comment on function retry is 'Runs jobs again now.';

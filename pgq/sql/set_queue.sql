@@ -1,0 +1,52 @@
+-- set_queue(name, settings): sets what the object names and leaves the rest; null puts a setting back to the
+-- default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
+-- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
+-- events (none, changes, all).
+--
+--   select pgq.set_queue('mail', '{"max_depth": 10000, "keep_completed": "7 days"}');
+--
+-- Raises PQ001 for an unknown setting or a value that breaks a rule.
+create function set_queue(name text, settings jsonb) returns void
+language plpgsql set search_path from current
+as $$
+declare
+    current queues;
+    entry record;
+    broken_rule text;
+begin
+    if set_queue.name is null or length(set_queue.name) not between 1 and 128 then
+        perform invalid('queue', 'must have 1 to 128 characters');
+    elsif jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    end if;
+    for entry in select key, value from jsonb_each(settings) loop
+        if entry.key not in ('max_depth', 'warn_depth', 'max_args_bytes', 'max_attempts', 'timeout', 'backoff',
+                             'keep_completed', 'keep_failed', 'keep_cancelled', 'keep_expired', 'events') then
+            perform invalid(entry.key, 'is not a setting of a queue');
+        elsif entry.key = 'backoff' and backoff_problem(nullif(entry.value, 'null')) is not null then
+            perform invalid('backoff', backoff_problem(entry.value));
+        end if;
+    end loop;
+    insert into queues (name) values (set_queue.name) on conflict do nothing;
+    select * into current from queues q where q.name = set_queue.name for update;
+    for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) loop
+        begin
+            current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
+            update queues q
+            set (max_depth, warn_depth, max_args_bytes, max_attempts, timeout, backoff, keep_completed, keep_failed,
+                 keep_cancelled, keep_expired, events, updated_at)
+              = (current.max_depth, current.warn_depth, current.max_args_bytes, current.max_attempts, current.timeout,
+                 current.backoff, current.keep_completed, current.keep_failed, current.keep_cancelled,
+                 current.keep_expired, current.events, now())
+            where q.name = set_queue.name;
+        exception
+            when check_violation then
+                get stacked diagnostics broken_rule = constraint_name;
+                perform invalid(entry.key, format('breaks the rule %s', broken_rule));
+            when data_exception then
+                perform invalid(entry.key, format('has a value that cannot be read: %s', sqlerrm));
+        end;
+    end loop;
+end
+$$;
+comment on function set_queue is 'Sets settings of a queue.';

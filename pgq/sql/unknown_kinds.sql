@@ -1,0 +1,16 @@
+-- unknown_kinds(queue_names): kinds of jobs at the heads of queues that no living worker of these queues knows, so
+-- that they stay ready. Looks at the first 1,000 rows of each queue.
+create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
+language sql stable set search_path from current
+set enable_seqscan = off
+as $$
+    select distinct h.queue, h.kind
+    from unnest(queue_names) q(name)
+    cross join lateral (
+        select r.queue, r.kind from ready r where r.queue = q.name
+        order by r.priority, r.seq limit 1000) h
+    where not exists (
+        select from workers w
+        where w.dead_at is null and h.queue = any(w.queues) and h.kind = any(w.kinds))
+$$;
+comment on function unknown_kinds is 'Kinds of waiting jobs that no living worker knows.';

@@ -1,0 +1,21 @@
+-- wake(queue_names): wakes the workers that sleep on these queues, once the transaction commits.
+-- A sleeping worker holds a shared advisory lock per queue on its LISTEN connection. Nobody holds it:
+-- nobody sleeps, and no NOTIFY is sent, because NOTIFY makes commits wait for each other.
+-- A transaction that looks before a worker falls asleep and commits afterwards is found by that
+-- worker's re-checks (worker/wake.go).
+create function wake(queue_names text[]) returns void
+language plpgsql
+as $$
+declare
+    name text;
+begin
+    foreach name in array queue_names loop
+        if pg_try_advisory_lock(advisory_key('sleep/' || name)) then
+            perform pg_advisory_unlock(advisory_key('sleep/' || name));
+        else
+            perform pg_notify(channel(), 'wake ' || name);
+        end if;
+    end loop;
+end
+$$;
+comment on function wake is 'Wakes workers that sleep on these queues.';

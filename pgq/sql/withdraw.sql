@@ -1,0 +1,64 @@
+-- withdraw(job_ids, unstarted_only): takes jobs out of ready and scheduled; those that were there and their
+-- attempts so far. The caller puts them somewhere else in the same transaction. Internal.
+-- A job may be missed when somebody splits its run at the same moment: callers look again.
+-- Locks: rows of scheduled by job, then rows of ready by key; waits for others.
+create function withdraw(job_ids bigint[], unstarted_only boolean default false)
+returns table (job_id bigint, queue text, priority smallint, kind text, attempt integer)
+language plpgsql
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+        with locked as materialized (
+            select s.job_id from scheduled s
+            where s.job_id = any(job_ids) and (s.attempt = 0 or not unstarted_only)
+            order by s.job_id
+            for update
+        ), taken as (
+            delete from scheduled s using locked l where s.job_id = l.job_id
+            returning s.job_id, s.attempt
+        )
+        select t.job_id, j.queue, j.priority, j.kind, t.attempt
+        from taken t join jobs j on j.id = t.job_id;
+    return query
+        with wanted as materialized (
+            select j.id, j.queue, j.priority from jobs j where j.id = any(job_ids)
+        ), hit as materialized (
+            select distinct r.queue, r.priority, r.seq
+            from wanted w
+            cross join lateral (
+                select * from ready r
+                where r.queue = w.queue and r.priority = w.priority and r.seq <= w.id
+                order by r.seq desc limit 1) r
+            where r.seq = r.job_id and w.id < r.job_id + r.size
+            union
+            select r.queue, r.priority, r.seq from ready r
+            where r.job_id = any(job_ids) and r.seq <> r.job_id and (r.attempt = 0 or not unstarted_only)
+        ), locked as materialized (
+            select r.* from hit h join ready r on r.queue = h.queue and r.priority = h.priority and r.seq = h.seq
+            order by r.queue, r.priority, r.seq
+            for update of r
+        ), removed as (
+            delete from ready r using locked l
+            where r.queue = l.queue and r.priority = l.priority and r.seq = l.seq
+            returning r.*
+        ), members as materialized (
+            select m.queue, m.priority, m.kind, m.attempt, m.seq + g as seq, m.job_id + g as id,
+                   m.job_id + g = any(job_ids) as is_wanted
+            from removed m
+            cross join lateral generate_series(0, m.size - 1) g
+        ), islands as (
+            select *, seq - row_number() over (partition by queue, priority, kind order by seq) as island
+            from members
+            where not is_wanted
+        ), rest as (
+            insert into ready (queue, priority, seq, job_id, size, attempt, kind)
+            select queue, priority, min(seq), min(id), count(*), min(attempt), kind
+            from islands
+            group by queue, priority, kind, island
+        )
+        select id, queue, priority, kind, attempt from members where is_wanted;
+end
+$$;
+comment on function withdraw is 'Takes jobs out of ready and scheduled.';
