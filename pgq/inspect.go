@@ -244,7 +244,7 @@ func (c *Client) AddLogs(ctx context.Context, db DB, lines []AddLog) error {
 	levels, messages, attrs := make([]string, n), make([]string, n), make([]json.RawMessage, n)
 	for i, l := range lines {
 		ids[i], attempts[i], times[i] = l.JobID, int32(l.Attempt), l.At
-		levels[i], messages[i], attrs[i] = l.Level, printable(l.Message), l.Attrs
+		levels[i], messages[i], attrs[i] = l.Level, Printable(l.Message), l.Attrs
 	}
 	_, err := db.Exec(ctx, c.from("*", "add_logs($1, $2, $3, $4, $5, $6)"), ids, attempts, times, levels, messages, attrs)
 	return wrap("add logs", err)

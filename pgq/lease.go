@@ -207,10 +207,10 @@ func (c *Client) Fail(ctx context.Context, db DB, workerID int64, failures []Fai
 	ids, attempts, errors := make([]int64, n), make([]int32, n), make([]string, n)
 	delays, retryable, details := make([]*time.Duration, n), make([]bool, n), make([]json.RawMessage, n)
 	for i, f := range failures {
-		ids[i], attempts[i], errors[i] = f.JobID, int32(f.Attempt), printable(f.Error)
+		ids[i], attempts[i], errors[i] = f.JobID, int32(f.Attempt), Printable(f.Error)
 		delays[i], retryable[i] = f.Delay, !f.Permanent
 		if f.Stack != "" {
-			details[i], _ = json.Marshal(map[string]string{"stack": printable(f.Stack)})
+			details[i], _ = json.Marshal(map[string]string{"stack": Printable(f.Stack)})
 		}
 	}
 	return c.outcomes(ctx, db, "fail", "fail($1, $2, $3, $4, $5, $6, $7)", workerID, ids, attempts, errors, delays, retryable, details)
@@ -219,7 +219,7 @@ func (c *Client) Fail(ctx context.Context, db DB, workerID int64, failures []Fai
 // GiveUp ends an attempt as cancelled, with the reason as its error. Outcomes as of Fail.
 func (c *Client) GiveUp(ctx context.Context, db DB, workerID int64, attempt AttemptID, reason string) ([]Outcome, error) {
 	return c.outcomes(ctx, db, "give up", "give_up($1, $2, $3, $4)", workerID,
-		[]int64{attempt.JobID}, []int32{int32(attempt.Attempt)}, []string{printable(reason)})
+		[]int64{attempt.JobID}, []int32{int32(attempt.Attempt)}, []string{Printable(reason)})
 }
 
 // Snooze puts a job off until later; the attempt does not count. Outcomes as of Fail.

@@ -9,7 +9,7 @@ import (
 // Cancel cancels jobs. Outcomes: cancelled (it waited), requested (it runs; its worker is told to stop it, and
 // it ends as cancelled unless it completes first), finished, not_found.
 func (c *Client) Cancel(ctx context.Context, db DB, reason string, ids ...int64) ([]Outcome, error) {
-	return c.outcomes(ctx, db, "cancel", "cancel($1, nullif($2, ''))", ids, printable(reason))
+	return c.outcomes(ctx, db, "cancel", "cancel($1, nullif($2, ''))", ids, Printable(reason))
 }
 
 // Retry runs jobs again now, finished ones with at least one attempt more, scheduled ones without waiting for
@@ -32,7 +32,7 @@ func (c *Client) Delete(ctx context.Context, db DB, ids ...int64) ([]Outcome, er
 	return c.outcomes(ctx, db, "delete", "delete($1)", ids)
 }
 
-// printable returns text that PostgreSQL can hold: without NUL, in valid UTF-8.
-func printable(s string) string {
+// Printable returns text that PostgreSQL can hold: NUL and invalid UTF-8 are replaced by U+FFFD.
+func Printable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

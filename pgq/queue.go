@@ -102,7 +102,7 @@ func (c *Client) QueueSettings(ctx context.Context, db DB, queue string) (QueueS
 
 // PauseQueue keeps jobs of a queue from being claimed; running ones go on. The reason may be empty.
 func (c *Client) PauseQueue(ctx context.Context, db DB, queue, reason string) error {
-	_, err := db.Exec(ctx, c.from("*", "pause_queue($1, nullif($2, ''))"), queue, printable(reason))
+	_, err := db.Exec(ctx, c.from("*", "pause_queue($1, nullif($2, ''))"), queue, Printable(reason))
 	return wrap("pause the queue", err)
 }
 

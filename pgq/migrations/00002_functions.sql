@@ -36,7 +36,7 @@ comment on function advisory_key is 'Key of an advisory lock of this schema.';
 -- step of a bulk enqueue by COPY.
 create function announce(job_ids bigint[]) returns void
 language plpgsql set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
 begin
     insert into events (job_id, queue, type)
@@ -116,7 +116,7 @@ comment on function backoff_problem is 'What is wrong with a backoff policy, or 
 -- all in the caller's transaction.
 create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -342,7 +342,7 @@ returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
@@ -442,7 +442,7 @@ create function complete(
     codecs text[] default null, payloads bytea[] default null)
 returns setof bigint
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
@@ -478,56 +478,59 @@ comment on function complete is 'Completes attempts that a worker holds.';
 
 -- +goose StatementBegin
 -- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most; beyond
--- it the figure is the planner's estimate and exact is false. So the cost does not grow with the number
--- of jobs. Completed jobs are counted while the results table is small, else estimated.
+-- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 create function counts(at_most integer default 10000)
 returns table (queue text, state text, jobs bigint, exact boolean)
-language plpgsql stable set search_path from current
+language plpgsql volatile set search_path from current
+set jit = off
 as $$
 #variable_conflict use_column
 declare
-    name text;
-    source record;
-    counted bigint;
-    small constant boolean := coalesce((select reltuples from pg_class where oid = 'results'::regclass), 0) < 5 * at_most
-        and (select count(*) from (select from results limit 5 * at_most) f) < 5 * at_most;
+    pages constant double precision := 200;
+    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
+    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
+    results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
 begin
-    if small then
-        return query select f.queue, f.state, count(*), true from results f where f.state = 'completed' group by 1, 2;
-    end if;
     return query select r.queue, 'running', count(*), true from running r group by 1;
-    for name in select queue_names() loop
-        for source in
-            select * from (values
-                ('ready', format('from ready where queue = %L', name)),
-                ('scheduled', format('from scheduled where queue = %L', name)),
-                ('completed', format('from results where queue = %L and state = ''completed''', name)),
-                ('failed', format('from results where queue = %L and state = ''failed'' and state <> ''completed''', name)),
-                ('cancelled', format('from results where queue = %L and state = ''cancelled'' and state <> ''completed''', name)),
-                ('skipped', format('from results where queue = %L and state = ''skipped'' and state <> ''completed''', name)),
-                ('expired', format('from results where queue = %L and state = ''expired'' and state <> ''completed''', name))
-            ) v(state, rows)
-        loop
-            if source.state = 'completed' then
-                if not small then
-                    return query select name, 'completed', estimate_rows('select ' || source.rows), false;
-                end if;
-                continue;
-            end if;
-            execute format('select count(*) from (select %s limit %s) c', source.rows, at_most + 1) into counted;
-            if counted > at_most then
-                counted := greatest(counted, estimate_rows('select ' || source.rows));
-                if source.state = 'ready' then
-                    counted := counted * (select round(avg(c.size)) from (select r.size from ready r where r.queue = name limit 1000) c);
-                end if;
-                return query select name, source.state, counted, false;
-            elsif counted > 0 and source.state = 'ready' then
-                return query select name, source.state, sum(r.size), true from ready r where r.queue = name;
-            elsif counted > 0 then
-                return query select name, source.state, counted, true;
-            end if;
-        end loop;
-    end loop;
+    return query
+        with sampled as materialized (
+            select r.queue, 'ready' as state, sum(r.size) * ready_scale as jobs, ready_scale = 1 as exact
+            from ready r tablesample system (100 / ready_scale) group by 1
+            union all
+            select s.queue, 'scheduled', count(*) * scheduled_scale, scheduled_scale = 1
+            from scheduled s tablesample system (100 / scheduled_scale) group by 1
+            union all
+            select f.queue, f.state, count(*) * results_scale, results_scale = 1
+            from results f tablesample system (100 / results_scale) group by 1, 2
+        ), counted as (
+            select n.queue, 'ready' as state, c.jobs, c.rows <= at_most as exact
+            from queue_names() n(queue),
+                 lateral (select coalesce(sum(r.size), 0) as jobs, count(*) as rows
+                          from (select size from ready where queue = n.queue limit at_most + 1) r) c
+            where ready_scale > 1
+            union all
+            select n.queue, 'scheduled', c.jobs, c.jobs <= at_most
+            from queue_names() n(queue),
+                 lateral (select count(*) as jobs
+                          from (select from scheduled where queue = n.queue limit at_most + 1) s) c
+            where scheduled_scale > 1
+            union all
+            select n.queue, t.state, c.jobs, c.jobs <= at_most
+            from queue_names() n(queue),
+                 unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
+                 lateral (select count(*) as jobs
+                          from (select from results f
+                                where f.queue = n.queue and f.state = t.state and f.state <> 'completed'
+                                limit at_most + 1) f) c
+            where results_scale > 1
+        )
+        select queue, state,
+               case when c.exact then c.jobs else greatest(c.jobs, round(s.jobs))::bigint end,
+               coalesce(c.exact, s.exact)
+        from sampled s
+        full join counted c using (queue, state)
+        where coalesce(c.jobs, s.jobs) > 0;
 end
 $$;
 comment on function counts is 'Jobs per queue and state.';
@@ -538,7 +541,7 @@ comment on function counts is 'Jobs per queue and state.';
 -- Outcome per job: deleted, running (cancel it first), not_found.
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -587,7 +590,7 @@ comment on function delete is 'Deletes jobs with all that is known of them, unle
 -- The worker must not claim meanwhile.
 create function disown(worker_id bigint, held bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     strays record;
@@ -611,7 +614,7 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 create function do_chores() returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set lock_timeout = '5s'
 as $$
 declare
@@ -920,21 +923,6 @@ comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- estimate_rows(query): how many rows the planner expects of a query. Internal: counts of large tables.
-create function estimate_rows(query text) returns bigint
-language plpgsql stable
-as $$
-declare
-    plan json;
-begin
-    execute 'explain (format json) ' || query into plan;
-    return (plan -> 0 -> 'Plan' ->> 'Plan Rows')::double precision::bigint;
-end
-$$;
-comment on function estimate_rows is 'How many rows the planner expects of a query.';
--- +goose StatementEnd
-
--- +goose StatementBegin
 -- event_channel(): the NOTIFY channel on which readers of the event stream are woken. Empty payload.
 create function event_channel() returns text
 language sql stable
@@ -962,7 +950,7 @@ comment on function events_wanted is 'Whether anybody wants the events of the ho
 -- started. Jobs that were started are left alone. Returns how many entries were looked at.
 create function expire(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     due bigint[];
@@ -1006,7 +994,7 @@ create function fail(
     retryable boolean[] default null, details jsonb[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query
@@ -1041,7 +1029,7 @@ comment on function forget is 'Deletes what is known of jobs.';
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query
@@ -1058,7 +1046,7 @@ comment on function give_up is 'Ends attempts as cancelled.';
 -- Locks the worker's row only.
 create function heartbeat(worker_id bigint) returns table (job_id bigint, attempt integer)
 language plpgsql set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin
@@ -1195,7 +1183,7 @@ create function list_jobs(
     before_id bigint default null, at_most integer default 100)
 returns setof bigint
 language plpgsql stable set search_path from current
-set plan_cache_mode = force_custom_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_custom_plan set jit = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     below constant bigint := coalesce(before_id, 9223372036854775807);
@@ -1295,7 +1283,7 @@ comment on function pause_queue is 'Keeps jobs of a queue from being claimed.';
 -- a state of job_states, or not_found. Internal: the operators' verbs look, act, and look again at what moved.
 create function places(job_ids bigint[]) returns table (job_id bigint, place text)
 language plpgsql stable
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query
@@ -1313,7 +1301,7 @@ comment on function places is 'Where jobs are, in one snapshot.';
 -- workers. Returns how many. Locks: rows of scheduled, skipping those that others have locked.
 create function promote(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     woken text[];
@@ -1352,7 +1340,7 @@ comment on function promote is 'Makes scheduled jobs ready whose time has come.'
 -- every hour the walk starts over for those that finished out of order. Returns how many jobs were deleted.
 create function prune(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     start bigint;
@@ -1437,7 +1425,7 @@ comment on function put_ready is 'Makes jobs ready again.';
 -- counted up to at_most, so that the cost is bounded by it.
 create function queue_depth(queue_name text, at_most bigint) returns bigint
 language sql stable
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     select least(at_most,
         (select coalesce(sum(size), 0)
@@ -1453,7 +1441,7 @@ comment on function queue_depth is 'Jobs of a queue that wait to be started, cou
 -- name to name, so that the cost grows with the number of queues and not with that of jobs. Internal.
 create function queue_names() returns setof text
 language sql stable
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     with recursive in_ready as (
         (select queue from ready order by queue limit 1)
@@ -1497,7 +1485,7 @@ create function read_events(after_id bigint, gaps bigint[] default '{}', at_most
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
 language sql stable set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
     select e.*, j.kind
     from (
@@ -1564,7 +1552,7 @@ comment on function register_worker is 'Registers a worker process and returns i
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query
@@ -1606,7 +1594,7 @@ comment on function report_progress is 'Says how far a running job is.';
 -- Raises PQ001 when run_at is missing or infinite.
 create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -1663,7 +1651,7 @@ comment on function reschedule is 'Moves jobs that wait to another time.';
 -- Locks: rows of workers, skipping locked ones, then rows of running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     holder bigint;
@@ -1760,7 +1748,7 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- Outcome per job: ready (also when it was already), running, not_found.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -1937,7 +1925,7 @@ comment on function sleep_gate is 'Advisory locks of workers that sleep on queue
 create function snooze(worker_id bigint, job_ids bigint[], attempts integer[], delays interval[])
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     if exists (select from unnest(job_ids, delays) u(id, delay) where delay is null or delay < interval '0') then
@@ -1995,7 +1983,7 @@ comment on function too_busy is 'Raises PQ006: jobs move faster than they can be
 -- that they stay ready. Looks at the first 1,000 rows of each queue.
 create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
 language sql stable set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     select distinct h.queue, h.kind
     from unnest(queue_names) q(name)
@@ -2064,7 +2052,7 @@ comment on function wants_event is 'Whether an event of a queue is to be written
 create function withdraw(job_ids bigint[], unstarted_only boolean default false)
 returns table (job_id bigint, queue text, priority smallint, kind text, attempt integer)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 begin
@@ -2228,7 +2216,6 @@ drop function fail;
 drop function expire;
 drop function events_wanted;
 drop function event_channel;
-drop function estimate_rows;
 drop function enqueue_reserve;
 drop function enqueue_one;
 drop function enqueue_many;

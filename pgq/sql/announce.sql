@@ -2,7 +2,7 @@
 -- step of a bulk enqueue by COPY.
 create function announce(job_ids bigint[]) returns void
 language plpgsql set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
 begin
     insert into events (job_id, queue, type)

@@ -13,7 +13,7 @@ returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb)
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column

@@ -1,54 +1,57 @@
 -- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most; beyond
--- it the figure is the planner's estimate and exact is false. So the cost does not grow with the number
--- of jobs. Completed jobs are counted while the results table is small, else estimated.
+-- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 create function counts(at_most integer default 10000)
 returns table (queue text, state text, jobs bigint, exact boolean)
-language plpgsql stable set search_path from current
+language plpgsql volatile set search_path from current
+set jit = off
 as $$
 #variable_conflict use_column
 declare
-    name text;
-    source record;
-    counted bigint;
-    small constant boolean := coalesce((select reltuples from pg_class where oid = 'results'::regclass), 0) < 5 * at_most
-        and (select count(*) from (select from results limit 5 * at_most) f) < 5 * at_most;
+    pages constant double precision := 200;
+    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
+    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
+    results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
 begin
-    if small then
-        return query select f.queue, f.state, count(*), true from results f where f.state = 'completed' group by 1, 2;
-    end if;
     return query select r.queue, 'running', count(*), true from running r group by 1;
-    for name in select queue_names() loop
-        for source in
-            select * from (values
-                ('ready', format('from ready where queue = %L', name)),
-                ('scheduled', format('from scheduled where queue = %L', name)),
-                ('completed', format('from results where queue = %L and state = ''completed''', name)),
-                ('failed', format('from results where queue = %L and state = ''failed'' and state <> ''completed''', name)),
-                ('cancelled', format('from results where queue = %L and state = ''cancelled'' and state <> ''completed''', name)),
-                ('skipped', format('from results where queue = %L and state = ''skipped'' and state <> ''completed''', name)),
-                ('expired', format('from results where queue = %L and state = ''expired'' and state <> ''completed''', name))
-            ) v(state, rows)
-        loop
-            if source.state = 'completed' then
-                if not small then
-                    return query select name, 'completed', estimate_rows('select ' || source.rows), false;
-                end if;
-                continue;
-            end if;
-            execute format('select count(*) from (select %s limit %s) c', source.rows, at_most + 1) into counted;
-            if counted > at_most then
-                counted := greatest(counted, estimate_rows('select ' || source.rows));
-                if source.state = 'ready' then
-                    counted := counted * (select round(avg(c.size)) from (select r.size from ready r where r.queue = name limit 1000) c);
-                end if;
-                return query select name, source.state, counted, false;
-            elsif counted > 0 and source.state = 'ready' then
-                return query select name, source.state, sum(r.size), true from ready r where r.queue = name;
-            elsif counted > 0 then
-                return query select name, source.state, counted, true;
-            end if;
-        end loop;
-    end loop;
+    return query
+        with sampled as materialized (
+            select r.queue, 'ready' as state, sum(r.size) * ready_scale as jobs, ready_scale = 1 as exact
+            from ready r tablesample system (100 / ready_scale) group by 1
+            union all
+            select s.queue, 'scheduled', count(*) * scheduled_scale, scheduled_scale = 1
+            from scheduled s tablesample system (100 / scheduled_scale) group by 1
+            union all
+            select f.queue, f.state, count(*) * results_scale, results_scale = 1
+            from results f tablesample system (100 / results_scale) group by 1, 2
+        ), counted as (
+            select n.queue, 'ready' as state, c.jobs, c.rows <= at_most as exact
+            from queue_names() n(queue),
+                 lateral (select coalesce(sum(r.size), 0) as jobs, count(*) as rows
+                          from (select size from ready where queue = n.queue limit at_most + 1) r) c
+            where ready_scale > 1
+            union all
+            select n.queue, 'scheduled', c.jobs, c.jobs <= at_most
+            from queue_names() n(queue),
+                 lateral (select count(*) as jobs
+                          from (select from scheduled where queue = n.queue limit at_most + 1) s) c
+            where scheduled_scale > 1
+            union all
+            select n.queue, t.state, c.jobs, c.jobs <= at_most
+            from queue_names() n(queue),
+                 unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
+                 lateral (select count(*) as jobs
+                          from (select from results f
+                                where f.queue = n.queue and f.state = t.state and f.state <> 'completed'
+                                limit at_most + 1) f) c
+            where results_scale > 1
+        )
+        select queue, state,
+               case when c.exact then c.jobs else greatest(c.jobs, round(s.jobs))::bigint end,
+               coalesce(c.exact, s.exact)
+        from sampled s
+        full join counted c using (queue, state)
+        where coalesce(c.jobs, s.jobs) > 0;
 end
 $$;
 comment on function counts is 'Jobs per queue and state.';

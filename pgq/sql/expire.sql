@@ -2,7 +2,7 @@
 -- started. Jobs that were started are left alone. Returns how many entries were looked at.
 create function expire(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     due bigint[];

@@ -3,7 +3,7 @@
 -- Locks the worker's row only.
 create function heartbeat(worker_id bigint) returns table (job_id bigint, attempt integer)
 language plpgsql set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin

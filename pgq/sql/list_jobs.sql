@@ -8,7 +8,7 @@ create function list_jobs(
     before_id bigint default null, at_most integer default 100)
 returns setof bigint
 language plpgsql stable set search_path from current
-set plan_cache_mode = force_custom_plan set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_custom_plan set jit = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     below constant bigint := coalesce(before_id, 9223372036854775807);

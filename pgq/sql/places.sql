@@ -2,7 +2,7 @@
 -- a state of job_states, or not_found. Internal: the operators' verbs look, act, and look again at what moved.
 create function places(job_ids bigint[]) returns table (job_id bigint, place text)
 language plpgsql stable
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
     return query

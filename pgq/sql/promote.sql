@@ -2,7 +2,7 @@
 -- workers. Returns how many. Locks: rows of scheduled, skipping those that others have locked.
 create function promote(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     woken text[];

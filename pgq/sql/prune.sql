@@ -4,7 +4,7 @@
 -- every hour the walk starts over for those that finished out of order. Returns how many jobs were deleted.
 create function prune(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     start bigint;

@@ -2,7 +2,7 @@
 -- counted up to at_most, so that the cost is bounded by it.
 create function queue_depth(queue_name text, at_most bigint) returns bigint
 language sql stable
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     select least(at_most,
         (select coalesce(sum(size), 0)

@@ -2,7 +2,7 @@
 -- name to name, so that the cost grows with the number of queues and not with that of jobs. Internal.
 create function queue_names() returns setof text
 language sql stable
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     with recursive in_ready as (
         (select queue from ready order by queue limit 1)

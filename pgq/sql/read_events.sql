@@ -4,7 +4,7 @@ create function read_events(after_id bigint, gaps bigint[] default '{}', at_most
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
 language sql stable set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
     select e.*, j.kind
     from (

@@ -3,7 +3,7 @@
 -- Locks: rows of workers, skipping locked ones, then rows of running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     holder bigint;

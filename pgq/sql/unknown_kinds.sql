@@ -2,7 +2,7 @@
 -- that they stay ready. Looks at the first 1,000 rows of each queue.
 create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
 language sql stable set search_path from current
-set enable_seqscan = off
+set jit = off set enable_seqscan = off
 as $$
     select distinct h.queue, h.kind
     from unnest(queue_names) q(name)

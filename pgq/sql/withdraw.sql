@@ -5,7 +5,7 @@
 create function withdraw(job_ids bigint[], unstarted_only boolean default false)
 returns table (job_id bigint, queue text, priority smallint, kind text, attempt integer)
 language plpgsql
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 begin

@@ -1,0 +1,239 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// engine is the state of a running worker.
+type engine struct {
+	w      *Worker
+	pool   *pgxpool.Pool
+	client *pgq.Client
+	log    *slog.Logger
+	kinds  []string
+	logs   *logBuffer
+	base   context.Context //nolint:containedctx // what contexts of handlers inherit values from
+
+	// mu guards everything below it. It is never held while the database is called.
+	mu       sync.Mutex
+	workerID int64
+	lanes    []*lane
+	byName   map[string]*lane
+	active   map[pgq.AttemptID]*started
+	endings  []ending      // attempts that ended, not yet flushed
+	stopping bool          // no more claims
+	closed   bool          // no more endings either: pumps return when all is flushed
+	strays   bool          // a claim's answer was lost: disown before the next claim
+	beat     time.Time     // last heartbeat that was answered
+	tried    time.Time     // last heartbeat
+	idle     chan struct{} // closed when stopping and no attempt is active
+
+	// signal wakes a pump, gates the listener, gone the heartbeat.
+	signal, gates, gone chan struct{}
+	// exchanges is held for reading by every exchange with the database and for writing to disown strays,
+	// which must not meet a claim under way.
+	exchanges sync.RWMutex
+}
+
+func newEngine(ctx context.Context, w *Worker) *engine {
+	e := &engine{
+		base: context.WithoutCancel(ctx), w: w, pool: w.pool, client: w.config.Client, log: w.config.Logger, kinds: w.kinds(),
+		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, idle: make(chan struct{}),
+		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
+	}
+	e.logs = newLogBuffer(e)
+	names := make([]string, 0, len(w.config.Queues))
+	for name := range w.config.Queues {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		l := newLane(name, w.config)
+		e.lanes = append(e.lanes, l)
+		e.byName[name] = l
+	}
+	return e
+}
+
+// poke wakes the receiver of a channel, or the next one that comes.
+func poke(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// id returns the id under which the worker is registered.
+func (e *engine) id() int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.workerID
+}
+
+// enrol registers the worker.
+func (e *engine) enrol(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	names := make([]string, len(e.lanes))
+	for i, l := range e.lanes {
+		names[i] = l.name
+	}
+	id, err := e.client.Register(ctx, e.pool, pgq.Registration{
+		Name: e.w.config.Name, Queues: names, Kinds: e.kinds, Lease: e.w.config.Lease,
+	})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.workerID, e.beat, e.tried = id, time.Now(), time.Now()
+	return nil
+}
+
+// place gives claimed attempts to slots, as far as there are free ones, and the rest to the buffer. Needs mu.
+func (e *engine) place(l *lane, claimed []*pgq.Attempt) {
+	for _, a := range claimed {
+		switch {
+		case e.stopping || a.WorkerID != e.workerID:
+			e.endings = append(e.endings, ending{attempt: a, verdict: release})
+		case l.running < l.concurrency:
+			l.running++
+			go e.slot(l, e.start(a))
+		default:
+			l.buffer = append(l.buffer, a)
+		}
+	}
+}
+
+// finish takes account of an attempt that ended and returns the next one for its slot, nil if there is none.
+func (e *engine) finish(l *lane, s *started, end ending) *started {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.active, s.key())
+	l.handled = average(l.handled, end.ran)
+	if end.verdict != drop {
+		e.endings = append(e.endings, end)
+	}
+	defer poke(e.signal)
+	if len(l.buffer) == 0 || e.stopping {
+		l.running--
+		if e.stopping && len(e.active) == 0 {
+			e.closeIdle()
+		}
+		return nil
+	}
+	next := l.buffer[0]
+	l.buffer = l.buffer[1:]
+	return e.start(next)
+}
+
+// closeIdle says that no attempt is active. Needs mu.
+func (e *engine) closeIdle() {
+	select {
+	case <-e.idle:
+	default:
+		close(e.idle)
+	}
+}
+
+// windDown stops claiming, gives back what is buffered, and waits for the handlers.
+func (e *engine) windDown(grace time.Duration) {
+	e.mu.Lock()
+	e.stopping = true
+	for _, l := range e.lanes {
+		for _, a := range l.buffer {
+			e.endings = append(e.endings, ending{attempt: a, verdict: release})
+		}
+		l.buffer = nil
+	}
+	if len(e.active) == 0 {
+		e.closeIdle()
+	}
+	e.mu.Unlock()
+	poke(e.signal)
+
+	if !e.waitIdle(grace) {
+		e.cancelAll(pgq.ErrShutdown)
+		e.waitIdle(patience)
+	}
+	e.mu.Lock()
+	for _, s := range e.active {
+		e.log.Warn("handler ignores its cancelled context; its job is released", s.attrs()...)
+		e.w.observe(s.observation("stuck"))
+		e.endings = append(e.endings, ending{attempt: s.Attempt, verdict: release})
+	}
+	e.closed = true
+	e.mu.Unlock()
+	poke(e.signal)
+}
+
+// waitIdle waits until no attempt is active, and reports whether that came true in time.
+func (e *engine) waitIdle(patience time.Duration) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-e.idle:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// cancelAll cancels the contexts of all active attempts.
+func (e *engine) cancelAll(cause error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.active {
+		s.cancel(cause)
+	}
+}
+
+// cancelAttempt obeys a request to cancel: it cancels the context of an active attempt, and gives up one that
+// waits in a buffer.
+func (e *engine) cancelAttempt(id pgq.AttemptID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.active[id]; s != nil {
+		s.cancel(pgq.ErrCancelRequested)
+		return
+	}
+	for _, l := range e.lanes {
+		for i, a := range l.buffer {
+			if a.ID == id.JobID && a.Number == id.Attempt {
+				l.buffer = slices.Delete(l.buffer, i, i+1)
+				e.endings = append(e.endings, ending{attempt: a, verdict: giveUp, err: pgq.ErrCancelRequested})
+				poke(e.signal)
+				return
+			}
+		}
+	}
+}
+
+// loseLeases takes account of the worker having been declared dead: all its leases are lost.
+func (e *engine) loseLeases() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.active {
+		s.cancel(pgq.ErrLeaseLost)
+	}
+	for _, l := range e.lanes {
+		l.buffer = nil
+	}
+}
+
+// retire takes the worker off the register.
+func (e *engine) retire(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := e.client.Retire(ctx, e.pool, e.id()); err != nil {
+		e.log.Warn("worker could not be taken off the register; its lease ends by itself", "worker", e.id(), "error", err)
+	}
+}

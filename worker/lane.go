@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+const (
+	priorities = 10
+	// slack is how far behind the cursor a claim still looks, for jobs whose transactions committed after
+	// those of their successors.
+	slack = 1000
+	// A sweep looks at the whole queue from its start. It takes at most one part in sweepShare of the time.
+	sweepShare    = 20
+	minSweepPause = 50 * time.Millisecond
+	// firstPause is the pause after the first look that found nothing; they double from there.
+	firstPause = 10 * time.Millisecond
+	// A queue that is woken more often than once in busyGap is looked at every busyPoll instead of sleeping,
+	// until it was empty for busyLinger: under load NOTIFY would cost the enqueuers more.
+	busyGap    = 2 * time.Millisecond
+	busyPoll   = 2 * time.Millisecond
+	busyLinger = 20 * time.Millisecond
+	maxBatch   = 1000
+)
+
+// gate is where a lane stands with the advisory lock that makes enqueuers notify.
+type gate int
+
+const (
+	gateOpen   gate = iota // not held, not wanted
+	gateWanted             // the listener shall take it
+	gateHeld               // enqueuers notify
+	gateLeave              // the listener shall give it up
+)
+
+// lane is what a worker knows of one of its queues. Guarded by engine.mu.
+type lane struct {
+	name        string
+	concurrency int
+	prefetch    int           // at most
+	maxPause    time.Duration // between looks at an empty queue
+	pollOnly    bool
+
+	running  int            // slots in use
+	claiming int            // jobs asked for by claims under way
+	buffer   []*pgq.Attempt // claimed, waiting for a slot
+	handled  time.Duration  // moving average of the handlers' time; 0 unknown
+	trip     time.Duration  // moving average of a claim's time
+
+	cursor     [priorities]int64 // highest seq claimed
+	hungry     bool              // there is probably more to claim
+	retryAt    time.Time         // when to look again if not hungry
+	pause      time.Duration     // before the look at retryAt
+	lastGot    time.Time
+	sweeping   bool // a sweep is under way
+	sweepAfter time.Time
+	gate       gate
+	wakes      int // times woken
+	lastWoken  time.Time
+	wokenGap   time.Duration // moving average of the time between wake-ups
+}
+
+func newLane(name string, c Config) *lane {
+	return &lane{
+		name: name, concurrency: c.Queues[name].Concurrency, prefetch: c.Prefetch,
+		maxPause: c.PollInterval, pollOnly: c.PollOnly, hungry: true, wokenGap: time.Second,
+	}
+}
+
+// demand returns how many jobs the lane wants now.
+func (l *lane) demand() int {
+	want := l.concurrency + l.prefetchTarget() - l.running - len(l.buffer) - l.claiming
+	free := l.concurrency - l.running - len(l.buffer) - l.claiming
+	// Refill the buffer when it is half empty, not job by job.
+	if free <= 0 && 2*len(l.buffer)+2*l.claiming > l.prefetchTarget() {
+		return 0
+	}
+	return min(want, maxBatch)
+}
+
+// prefetchTarget is how many jobs all slots finish in the time of two round trips.
+func (l *lane) prefetchTarget() int {
+	if l.handled == 0 || l.trip == 0 {
+		return 0
+	}
+	return int(min(float64(l.prefetch), float64(l.concurrency)*2*float64(l.trip)/float64(l.handled)))
+}
+
+// due reports whether the lane shall look for jobs now.
+func (l *lane) due(now time.Time) bool {
+	return l.hungry || !l.retryAt.After(now)
+}
+
+// after returns the cursor to claim behind; zeros for a sweep.
+func (l *lane) after(sweep bool) [priorities]int64 {
+	var after [priorities]int64
+	if !sweep {
+		for p, seq := range l.cursor {
+			after[p] = max(0, seq-slack)
+		}
+	}
+	return after
+}
+
+// wantsSweep reports whether the next look shall be at the whole queue: whenever that is allowed, unless jobs
+// keep coming from behind the cursor.
+func (l *lane) wantsSweep(now time.Time) bool {
+	return !l.sweeping && !now.Before(l.sweepAfter)
+}
+
+// claimed takes account of a claim's result.
+func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Duration, now time.Time) {
+	l.claiming -= want
+	l.trip = average(l.trip, took)
+	if sweep {
+		l.sweeping = false
+		l.sweepAfter = now.Add(max(minSweepPause, sweepShare*took))
+	}
+	for _, a := range got {
+		l.cursor[a.Priority] = max(l.cursor[a.Priority], a.Seq)
+	}
+	if len(got) > 0 {
+		l.lastGot = now
+	}
+	switch {
+	case len(got) >= want:
+		l.hungry, l.pause = true, 0
+		if l.gate == gateHeld {
+			l.gate = gateLeave
+		}
+	case len(got) > 0 && !sweep && l.gate != gateHeld:
+		l.hungry, l.pause = true, 0
+	default:
+		l.rest(len(got) > 0, now)
+	}
+}
+
+// rest decides when to look again at a queue that had less than was wanted.
+func (l *lane) rest(found bool, now time.Time) {
+	l.hungry = false
+	if found {
+		l.pause = 0
+	}
+	if l.wokenGap < busyGap && now.Sub(l.lastGot) < busyLinger {
+		if l.gate == gateHeld {
+			l.gate = gateLeave
+		}
+		l.retryAt = now.Add(busyPoll)
+		return
+	}
+	if l.gate == gateOpen && !l.pollOnly {
+		l.gate = gateWanted
+	}
+	l.pause = min(max(firstPause, 2*l.pause), l.maxPause)
+	l.retryAt = now.Add(l.pause)
+}
+
+// woken takes account of a NOTIFY.
+func (l *lane) woken(now time.Time) {
+	l.wokenGap = average(l.wokenGap, min(now.Sub(l.lastWoken), time.Second))
+	l.lastWoken = now
+	l.wakes++
+	l.hungry = true
+}
+
+// sleeps takes account of the gate being held: what was committed before is to be looked for once more.
+func (l *lane) sleeps(now time.Time) {
+	l.gate = gateHeld
+	l.retryAt, l.pause, l.sweepAfter = now, 0, now
+}
+
+// average is a moving average that follows its samples within some ten of them.
+func average(old, sample time.Duration) time.Duration {
+	if old == 0 {
+		return max(sample, 1)
+	}
+	return max(1, old+(sample-old)/8)
+}

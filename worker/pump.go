@@ -1,0 +1,265 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// work is what a pump exchanges with the database in one go.
+type work struct {
+	endings []ending
+	request pgq.ClaimRequest // Queues is empty if nothing is claimed
+	lanes   []*lane          // those of request.Queues
+	sweeps  []bool
+	wakes   []int // lane.wakes when the claim was made
+}
+
+// pump exchanges finished attempts for new ones until the engine is closed and all is written.
+func (e *engine) pump() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		e.mu.Lock()
+		job := e.take(now)
+		more := len(e.endings) > 0 || e.looksAt(now)
+		next, closed := e.nextLook(now), e.closed
+		e.mu.Unlock()
+		if job == nil && closed {
+			poke(e.signal) // for the other pump
+			return
+		}
+		if job != nil {
+			if more && !closed {
+				poke(e.signal)
+			}
+			e.exchange(job)
+			continue
+		}
+		timer.Reset(next)
+		select {
+		case <-e.signal:
+		case <-timer.C:
+		}
+	}
+}
+
+// take returns what there is to do now, nil for nothing. Needs mu.
+func (e *engine) take(now time.Time) *work {
+	job := &work{endings: e.endings}
+	e.endings = nil
+	if !e.stopping {
+		e.wish(job, now)
+	}
+	if len(job.endings) == 0 && len(job.lanes) == 0 {
+		return nil
+	}
+	return job
+}
+
+// wish fills in the claim: all lanes that want jobs and are due, or soon will be. Needs mu.
+func (e *engine) wish(job *work, now time.Time) {
+	if !e.looksAt(now) {
+		return
+	}
+	for _, l := range e.lanes {
+		want := l.demand()
+		if want <= 0 || !l.due(now.Add(l.pause/4)) {
+			continue
+		}
+		sweep := l.wantsSweep(now)
+		after := l.after(sweep)
+		l.claiming += want
+		l.sweeping = l.sweeping || sweep
+		l.hungry, l.retryAt = false, now.Add(callTimeout)
+		job.lanes, job.sweeps = append(job.lanes, l), append(job.sweeps, sweep)
+		job.wakes = append(job.wakes, l.wakes)
+		job.request.Queues = append(job.request.Queues, l.name)
+		job.request.Limits = append(job.request.Limits, int32(want))
+		job.request.After = append(job.request.After, after[:]...)
+		// With slots left the other pump may go on claiming while this one waits.
+		l.hungry = want == maxBatch
+	}
+	job.request.WorkerID, job.request.Kinds = e.workerID, e.kinds
+}
+
+// looksAt reports whether some lane wants jobs and is due. Needs mu.
+func (e *engine) looksAt(now time.Time) bool {
+	if e.stopping {
+		return false
+	}
+	for _, l := range e.lanes {
+		if l.due(now) && l.demand() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// nextLook returns after what time some lane is due. Needs mu.
+func (e *engine) nextLook(now time.Time) time.Duration {
+	next := time.Minute
+	for _, l := range e.lanes {
+		if l.demand() > 0 && !e.stopping {
+			next = min(next, l.retryAt.Sub(now))
+		}
+	}
+	return max(next, 0)
+}
+
+// exchange writes endings and claims, in one round trip when all that ended is completed.
+func (e *engine) exchange(job *work) {
+	e.exchanges.RLock()
+	locked := true
+	unlock := func() {
+		if locked {
+			locked = false
+			e.exchanges.RUnlock()
+		}
+	}
+	defer unlock()
+	if len(job.lanes) == 0 {
+		e.flush(job.endings)
+		return
+	}
+	e.mu.Lock()
+	strays := e.strays
+	e.mu.Unlock()
+	if strays {
+		e.flush(job.endings)
+		job.endings = nil
+		unlock()
+		e.disown()
+		e.exchanges.RLock()
+		locked = true
+	}
+	begin := time.Now()
+	claimed, err := e.claim(job)
+	took := time.Since(begin)
+	if err != nil {
+		e.claimFailed(job, err)
+		return
+	}
+	e.settle(job, claimed, took)
+}
+
+// claim claims, completing on the way what can be.
+func (e *engine) claim(job *work) ([]*pgq.Attempt, error) {
+	completions := make([]pgq.Completion, 0, len(job.endings))
+	var done, others []ending
+	for _, end := range job.endings {
+		if end.verdict == complete && end.attempt.WorkerID == job.request.WorkerID {
+			completions, done = append(completions, end.completion), append(done, end)
+		} else {
+			others = append(others, end)
+		}
+	}
+	e.flush(others)
+	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	defer cancel()
+	if len(done) == 0 {
+		return e.client.Claim(ctx, e.pool, job.request)
+	}
+	ids, claimed, err := e.client.CompleteAndClaim(ctx, e.pool, completions, job.request)
+	if err != nil {
+		e.flush(done)
+		return nil, err
+	}
+	if len(ids) < len(done) {
+		e.noteLost(done, set(ids), false)
+	}
+	return claimed, nil
+}
+
+// settle hands out what was claimed.
+func (e *engine) settle(job *work, claimed []*pgq.Attempt, took time.Duration) {
+	byLane := make(map[string][]*pgq.Attempt, len(job.lanes))
+	if len(job.lanes) == 1 {
+		byLane[job.lanes[0].name] = claimed
+	} else {
+		for _, a := range claimed {
+			byLane[a.Queue] = append(byLane[a.Queue], a)
+		}
+	}
+	now := time.Now()
+	e.mu.Lock()
+	wanted := false
+	for i, l := range job.lanes {
+		got := byLane[l.name]
+		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], took, now)
+		// Woken meanwhile: what woke it may have been committed too late for this claim.
+		l.hungry = l.hungry || l.wakes != job.wakes[i]
+		e.place(l, got)
+		wanted = wanted || l.gate == gateWanted || l.gate == gateLeave
+	}
+	e.mu.Unlock()
+	if wanted {
+		poke(e.gates)
+	}
+	if e.w.config.Observe != nil {
+		for _, a := range claimed {
+			e.w.observe(Observation{Type: "claimed", JobID: a.ID, Queue: a.Queue, Kind: a.Kind, Attempt: a.Number})
+		}
+	}
+}
+
+// claimFailed takes account of a claim that failed: whether it took place is unknown.
+func (e *engine) claimFailed(job *work, err error) {
+	gone := errors.Is(err, pgq.ErrWorkerGone)
+	now := time.Now()
+	e.mu.Lock()
+	for i, l := range job.lanes {
+		l.claiming -= int(job.request.Limits[i])
+		if job.sweeps[i] {
+			l.sweeping = false
+		}
+		l.hungry = false
+		l.pause = min(max(50*time.Millisecond, 2*l.pause), 2*time.Second)
+		l.retryAt = now.Add(l.pause)
+	}
+	e.strays = e.strays || !gone
+	e.mu.Unlock()
+	if gone {
+		poke(e.gone)
+		return
+	}
+	e.log.Warn("claim failed; trying again", "error", err)
+}
+
+// disown gives back jobs that were leased by claims whose answers were lost.
+func (e *engine) disown() {
+	e.exchanges.Lock()
+	defer e.exchanges.Unlock()
+	e.mu.Lock()
+	strays, workerID := e.strays, e.workerID
+	held := make([]int64, 0, len(e.active)+len(e.endings))
+	for id := range e.active {
+		held = append(held, id.JobID)
+	}
+	for _, l := range e.lanes {
+		for _, a := range l.buffer {
+			held = append(held, a.ID)
+		}
+	}
+	for _, end := range e.endings {
+		held = append(held, end.attempt.ID)
+	}
+	e.mu.Unlock()
+	if !strays {
+		return
+	}
+	err := e.insist(func(ctx context.Context) error {
+		_, err := e.client.Disown(ctx, e.pool, workerID, held)
+		return err
+	})
+	if err != nil {
+		e.log.Error("leases of lost claims could not be given back", "worker", workerID, "error", err)
+		return
+	}
+	e.mu.Lock()
+	e.strays = false
+	e.mu.Unlock()
+}

@@ -1,0 +1,171 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// started is an attempt whose handler runs.
+type started struct {
+	*pgq.Attempt
+	engine *engine
+	ctx    context.Context //nolint:containedctx // made with the attempt, cancelled by others
+	cancel context.CancelCauseFunc
+	began  time.Time
+	// guarded by engine.mu
+	cancelledAt time.Time // when the context was found cancelled
+	reported    bool      // as stuck
+}
+
+func (s *started) key() pgq.AttemptID { return pgq.AttemptID{JobID: s.ID, Attempt: s.Number} }
+
+// attrs are what log records say of an attempt.
+func (s *started) attrs() []any {
+	return []any{"job_id", s.ID, "queue", s.Queue, "kind", s.Kind, "attempt", s.Number, "worker", s.WorkerID}
+}
+
+func (s *started) observation(what string) Observation {
+	return Observation{Type: what, JobID: s.ID, Queue: s.Queue, Kind: s.Kind, Attempt: s.Number}
+}
+
+// contextKey is under which a handler's context holds its *started.
+type contextKey struct{}
+
+// JobFrom returns the attempt whose handler was given the context, nil outside of handlers.
+func JobFrom(ctx context.Context) *pgq.Attempt {
+	if s, ok := ctx.Value(contextKey{}).(*started); ok {
+		return s.Attempt
+	}
+	return nil
+}
+
+// start notes an attempt as active. Needs mu.
+func (e *engine) start(a *pgq.Attempt) *started {
+	s := &started{Attempt: a, engine: e}
+	ctx, cancel := context.WithCancelCause(e.base)
+	s.ctx, s.cancel = context.WithValue(ctx, contextKey{}, s), cancel
+	e.active[s.key()] = s
+	return s
+}
+
+// slot runs attempts, one after the other, until there is none left for it.
+func (e *engine) slot(l *lane, s *started) {
+	var end ending
+	defer func() {
+		if s == nil {
+			return
+		}
+		// The handler called runtime.Goexit, which ends this goroutine: go on in another one.
+		end = e.failed(s, errors.New("handler called runtime.Goexit"), "")
+		if next := e.finish(l, s, end); next != nil {
+			go e.slot(l, next)
+		}
+	}()
+	for s != nil {
+		end = e.run(s)
+		s = e.finish(l, s, end)
+	}
+}
+
+// run calls the handler and says how the attempt is to end.
+func (e *engine) run(s *started) ending {
+	ctx := s.ctx
+	defer s.cancel(nil)
+	if s.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, pgq.ErrTimeout)
+		defer cancel()
+	}
+	s.began = time.Now()
+	result, err, stack := e.call(ctx, s)
+	end := e.judge(s, result, err, stack, context.Cause(ctx))
+	end.ran = time.Since(s.began)
+	if e.w.config.Observe != nil || end.err != nil {
+		e.report(s, end)
+	}
+	return end
+}
+
+// call calls the handler; a panic is an error with a stack.
+func (e *engine) call(ctx context.Context, s *started) (result any, err error, stack string) {
+	defer func() {
+		if r := recover(); r != nil {
+			err, stack = fmt.Errorf("panic: %v", r), string(debug.Stack())
+		}
+	}()
+	result, err = e.w.handlers[s.Kind](ctx, s.Attempt)
+	return result, err, ""
+}
+
+// judge turns what a handler returned, and why its context was cancelled if it was, into an ending.
+func (e *engine) judge(s *started, result any, err error, stack string, cause error) ending {
+	var snooze *pgq.SnoozeError
+	var cancel *pgq.CancelError
+	switch {
+	case err == nil && s.CompletedByHandler():
+		// Its transaction has finished the job, unless it was not committed: then this ends the attempt.
+		return ending{attempt: s.Attempt, verdict: confirm,
+			err: errors.New("the transaction in which the handler completed the job was not committed")}
+	case err == nil:
+		completion, err := s.NewCompletion(result)
+		if err != nil {
+			return e.failed(s, err, "")
+		}
+		return ending{attempt: s.Attempt, verdict: complete, completion: completion}
+	case errors.Is(cause, pgq.ErrLeaseLost):
+		return ending{attempt: s.Attempt, verdict: drop, err: pgq.ErrLeaseLost}
+	case errors.As(err, &snooze):
+		if snooze.Delay < 0 {
+			return e.failed(s, fmt.Errorf("handler snoozed for %s; must not be negative", snooze.Delay), "")
+		}
+		return ending{attempt: s.Attempt, verdict: snoozed, delay: &snooze.Delay}
+	case errors.As(err, &cancel):
+		return ending{attempt: s.Attempt, verdict: giveUp, err: err}
+	case errors.Is(cause, pgq.ErrShutdown):
+		return ending{attempt: s.Attempt, verdict: release}
+	case errors.Is(cause, pgq.ErrCancelRequested):
+		return ending{attempt: s.Attempt, verdict: giveUp, err: err}
+	case errors.Is(cause, pgq.ErrTimeout):
+		return e.failed(s, fmt.Errorf("%w after %s: %w", pgq.ErrTimeout, s.Timeout, err), stack)
+	}
+	return e.failed(s, err, stack)
+}
+
+// failed returns the ending of a failed attempt, as its error asks for.
+func (e *engine) failed(s *started, err error, stack string) ending {
+	end := ending{attempt: s.Attempt, verdict: fail, err: err, stack: stack}
+	var permanent *pgq.PermanentError
+	var retry *pgq.RetryError
+	switch {
+	case errors.As(err, &permanent):
+		end.permanent = true
+	case errors.As(err, &retry):
+		delay := max(retry.Delay, 0)
+		end.delay = &delay
+	}
+	return end
+}
+
+// report logs and observes how an attempt ended.
+func (e *engine) report(s *started, end ending) {
+	o := s.observation(end.verdict.String())
+	o.Run, o.Err = end.ran, end.err
+	switch end.verdict {
+	case confirm:
+		o.Type, o.Err = "completed", nil
+	case drop:
+		e.log.Warn("lease lost while the handler ran", s.attrs()...)
+	case fail:
+		level := e.log.Warn
+		if end.stack != "" {
+			level = e.log.Error
+		}
+		level("attempt failed", append(s.attrs(), "error", end.err, "duration", end.ran)...)
+	}
+	e.w.observe(o)
+}
