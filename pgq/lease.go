@@ -166,7 +166,7 @@ func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, erro
 		var timeout *time.Duration
 		var metadata []byte
 		err := rows.Scan(&a.ID, &a.Queue, &a.Kind, &a.Priority, &a.Seq, &a.Number, &a.MaxAttempts, &timeout, &a.CreatedAt,
-			&a.Tags, &metadata, &a.args.codec, &a.args.payload, &a.args.json)
+			&a.Tags, &metadata, &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json))
 		if err != nil {
 			return nil, wrap("claim", err)
 		}

@@ -98,19 +98,55 @@ func (e *engine) enrol(ctx context.Context) error {
 	return nil
 }
 
-// place gives claimed attempts to slots, as far as there are free ones, and the rest to the buffer. Needs mu.
+// place puts claimed attempts into the buffer and calls a slot for them. Needs mu.
 func (e *engine) place(l *lane, claimed []*pgq.Attempt) {
 	for _, a := range claimed {
-		switch {
-		case e.stopping || a.WorkerID != e.workerID:
+		if e.stopping || a.WorkerID != e.workerID {
 			e.endings = append(e.endings, ending{attempt: a, verdict: release})
-		case l.running < l.concurrency:
-			l.running++
-			go e.slot(l, e.start(a))
-		default:
-			l.buffer = append(l.buffer, a)
+			continue
 		}
+		l.buffer = append(l.buffer, a)
 	}
+	e.call(l)
+}
+
+// call calls a slot if there is work for one more. Slots are called one after the other, each by its predecessor,
+// so that quick handlers keep few of them busy and slow ones soon have all. Needs mu.
+func (e *engine) call(l *lane) {
+	if l.calling || len(l.buffer) == 0 || l.running >= l.concurrency {
+		return
+	}
+	l.calling = true
+	l.running++
+	if l.parked > 0 {
+		l.parked--
+		l.call <- struct{}{} // never blocks: one call at a time
+		return
+	}
+	go e.slot(l)
+}
+
+// begin gives a slot that was called its first attempt, nil if others were quicker.
+func (e *engine) begin(l *lane) *started {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.calling = false
+	s := e.next(l)
+	e.call(l)
+	return s
+}
+
+// next takes an attempt from the buffer; without one the slot is free. Needs mu.
+func (e *engine) next(l *lane) *started {
+	if len(l.buffer) == 0 || e.stopping {
+		l.running--
+		l.parked++
+		return nil
+	}
+	a := l.buffer[0]
+	l.buffer[0] = nil
+	l.buffer = l.buffer[1:]
+	return e.start(a)
 }
 
 // finish takes account of an attempt that ended and returns the next one for its slot, nil if there is none.
@@ -122,17 +158,12 @@ func (e *engine) finish(l *lane, s *started, end ending) *started {
 	if end.verdict != drop {
 		e.endings = append(e.endings, end)
 	}
-	defer poke(e.signal)
-	if len(l.buffer) == 0 || e.stopping {
-		l.running--
-		if e.stopping && len(e.active) == 0 {
-			e.closeIdle()
-		}
-		return nil
+	poke(e.signal)
+	next := e.next(l)
+	if e.stopping && len(e.active) == 0 {
+		e.closeIdle()
 	}
-	next := l.buffer[0]
-	l.buffer = l.buffer[1:]
-	return e.start(next)
+	return next
 }
 
 // closeIdle says that no attempt is active. Needs mu.
@@ -171,6 +202,9 @@ func (e *engine) windDown(grace time.Duration) {
 		e.endings = append(e.endings, ending{attempt: s.Attempt, verdict: release})
 	}
 	e.closed = true
+	for _, l := range e.lanes {
+		close(l.call)
+	}
 	e.mu.Unlock()
 	poke(e.signal)
 }

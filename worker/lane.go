@@ -43,6 +43,9 @@ type lane struct {
 	pollOnly    bool
 
 	running  int            // slots in use
+	parked   int            // slots that wait on call
+	calling  bool           // a slot was called and has not begun yet
+	call     chan struct{}
 	claiming int            // jobs asked for by claims under way
 	buffer   []*pgq.Attempt // claimed, waiting for a slot
 	handled  time.Duration  // moving average of the handlers' time; 0 unknown
@@ -65,6 +68,7 @@ func newLane(name string, c Config) *lane {
 	return &lane{
 		name: name, concurrency: c.Queues[name].Concurrency, prefetch: c.Prefetch,
 		maxPause: c.PollInterval, pollOnly: c.PollOnly, hungry: true, wokenGap: time.Second,
+		call: make(chan struct{}, 1),
 	}
 }
 

@@ -53,22 +53,35 @@ func (e *engine) start(a *pgq.Attempt) *started {
 	return s
 }
 
-// slot runs attempts, one after the other, until there is none left for it.
-func (e *engine) slot(l *lane, s *started) {
-	var end ending
+// slot runs attempts whenever it is called, until the engine is closed.
+func (e *engine) slot(l *lane) {
+	for {
+		e.serve(l, e.begin(l))
+		if _, open := <-l.call; !open {
+			return
+		}
+	}
+}
+
+// serve runs attempts, one after the other, until there is none left.
+func (e *engine) serve(l *lane, s *started) {
 	defer func() {
 		if s == nil {
 			return
 		}
-		// The handler called runtime.Goexit, which ends this goroutine: go on in another one.
-		end = e.failed(s, errors.New("handler called runtime.Goexit"), "")
-		if next := e.finish(l, s, end); next != nil {
-			go e.slot(l, next)
-		}
+		// The handler called runtime.Goexit, which ends this goroutine: another one goes on.
+		end := e.failed(s, errors.New("handler called runtime.Goexit"), "")
+		e.report(s, end)
+		next := e.finish(l, s, end)
+		go func() {
+			e.serve(l, next)
+			if _, open := <-l.call; open {
+				e.slot(l)
+			}
+		}()
 	}()
 	for s != nil {
-		end = e.run(s)
-		s = e.finish(l, s, end)
+		s = e.finish(l, s, e.run(s))
 	}
 }
 
@@ -82,7 +95,7 @@ func (e *engine) run(s *started) ending {
 		defer cancel()
 	}
 	s.began = time.Now()
-	result, err, stack := e.call(ctx, s)
+	result, err, stack := e.handle(ctx, s)
 	end := e.judge(s, result, err, stack, context.Cause(ctx))
 	end.ran = time.Since(s.began)
 	if e.w.config.Observe != nil || end.err != nil {
@@ -91,8 +104,8 @@ func (e *engine) run(s *started) ending {
 	return end
 }
 
-// call calls the handler; a panic is an error with a stack.
-func (e *engine) call(ctx context.Context, s *started) (result any, err error, stack string) {
+// handle calls the handler; a panic is an error with a stack.
+func (e *engine) handle(ctx context.Context, s *started) (result any, err error, stack string) {
 	defer func() {
 		if r := recover(); r != nil {
 			err, stack = fmt.Errorf("panic: %v", r), string(debug.Stack())
