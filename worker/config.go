@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pgq-go/queue/pgq"
 )
@@ -80,7 +81,7 @@ func (c Config) withDefaults() (Config, error) {
 	for name, q := range c.Queues {
 		setDefault(&q.Concurrency, defaultConcurrency)
 		queues[name] = q
-		if name == "" || len(name) > 128 || name == "*" {
+		if name == "" || utf8.RuneCountInString(name) > 128 || name == "*" {
 			return c, &pgq.ArgumentError{Field: "Queues", Rule: fmt.Sprintf("must be named with 1 to 128 characters, not %q", name)}
 		}
 		if q.Concurrency < 1 || q.Concurrency > maxConcurrency {

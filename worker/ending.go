@@ -46,8 +46,9 @@ func (end ending) id() pgq.AttemptID {
 }
 
 // flush writes endings, for as long as it takes: a lost connection is retried until it is back, or, once the
-// worker stops, until patience ends. What cannot be written is left to the lease.
-func (e *engine) flush(endings []ending) {
+// worker stops, until patience ends. What cannot be written is left to the lease. Retried: they were sent before,
+// and no answer came.
+func (e *engine) flush(endings []ending, retried bool) {
 	for len(endings) > 0 {
 		// All of one worker id first: another one is left only if the worker was declared dead meanwhile.
 		workerID := endings[0].attempt.WorkerID
@@ -65,7 +66,7 @@ func (e *engine) flush(endings []ending) {
 			groups[v] = append(groups[v], end)
 		}
 		for v, group := range groups {
-			e.write(v, workerID, group)
+			e.write(v, workerID, group, retried)
 		}
 		endings = rest
 	}
@@ -73,9 +74,8 @@ func (e *engine) flush(endings []ending) {
 
 // write writes endings of one verdict and worker id. When the database refuses a batch, it is split until the
 // one that is refused stands alone; that attempt has failed then.
-func (e *engine) write(v verdict, workerID int64, group []ending) {
+func (e *engine) write(v verdict, workerID int64, group []ending, retried bool) {
 	var held map[int64]bool
-	retried := false
 	err := e.insist(func(ctx context.Context) (err error) {
 		held, err = e.send(ctx, v, workerID, group)
 		retried = retried || err != nil
@@ -84,15 +84,20 @@ func (e *engine) write(v verdict, workerID int64, group []ending) {
 	switch {
 	case err == nil:
 		e.noteLost(group, held, retried)
+	case transient(err):
+		e.log.Error("endings could not be written; their leases end with the worker", "jobs", len(group), "error", err)
 	case len(group) > 1:
-		e.write(v, workerID, group[:len(group)/2])
-		e.write(v, workerID, group[len(group)/2:])
+		e.write(v, workerID, group[:len(group)/2], retried)
+		e.write(v, workerID, group[len(group)/2:], retried)
 	case v == complete:
 		e.log.Error("result was refused by the database", "job_id", group[0].attempt.ID, "error", err)
 		group[0].err = err
-		e.write(fail, workerID, group)
+		e.write(fail, workerID, group, retried)
 	default:
-		e.log.Error("ending was refused by the database; the lease will end by itself", "job_id", group[0].attempt.ID, "error", err)
+		e.log.Error("ending was refused by the database; the job is given back", "job_id", group[0].attempt.ID, "error", err)
+		e.mu.Lock()
+		e.strays = true
+		e.mu.Unlock()
 	}
 }
 
@@ -154,7 +159,7 @@ func (e *engine) noteLost(group []ending, held map[int64]bool, retried bool) {
 		return
 	}
 	for _, end := range group {
-		if held[end.attempt.ID] || end.verdict == confirm || end.verdict == release {
+		if held[end.attempt.ID] || end.attempt.CompletedByHandler() || end.verdict == release {
 			continue
 		}
 		e.log.Warn("lease was lost: what the handler did was refused", "job_id", end.attempt.ID, "queue", end.attempt.Queue,
@@ -166,21 +171,17 @@ func (e *engine) noteLost(group []ending, held map[int64]bool, retried bool) {
 
 // insist calls the database until it answers; it returns only errors that would come again.
 func (e *engine) insist(call func(context.Context) error) error {
-	var deadline time.Time
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), e.callTimeout)
 		err := call(ctx)
 		cancel()
 		if err == nil || !transient(err) {
 			return err
 		}
 		e.mu.Lock()
-		closed := e.closed
+		impatient := e.closed && time.Since(e.closedAt) > patience
 		e.mu.Unlock()
-		if closed && deadline.IsZero() {
-			deadline = time.Now().Add(patience)
-		}
-		if closed && time.Now().After(deadline) {
+		if impatient {
 			return err
 		}
 		e.log.Warn("database cannot be reached; trying again", "error", err, "pause", pause)

@@ -14,13 +14,14 @@ import (
 
 // engine is the state of a running worker.
 type engine struct {
-	w      *Worker
-	pool   *pgxpool.Pool
-	client *pgq.Client
-	log    *slog.Logger
-	kinds  []string
-	logs   *logBuffer
-	base   context.Context //nolint:containedctx // what contexts of handlers inherit values from
+	w           *Worker
+	pool        *pgxpool.Pool
+	client      *pgq.Client
+	log         *slog.Logger
+	kinds       []string
+	logs        *logBuffer
+	callTimeout time.Duration   // bounds every call of the database
+	base        context.Context //nolint:containedctx // what contexts of handlers inherit values from
 
 	// mu guards everything below it. It is never held while the database is called.
 	mu       sync.Mutex
@@ -28,9 +29,10 @@ type engine struct {
 	lanes    []*lane
 	byName   map[string]*lane
 	active   map[pgq.AttemptID]*started
-	endings  []ending      // attempts that ended, not yet flushed
-	stopping bool          // no more claims
-	closed   bool          // no more endings either: pumps return when all is flushed
+	endings  []ending // attempts that ended, not yet flushed
+	stopping bool     // no more claims
+	closed   bool     // no more endings either: pumps return when all is flushed
+	closedAt time.Time
 	strays   bool          // a claim's answer was lost: disown before the next claim
 	beat     time.Time     // last heartbeat that was answered
 	tried    time.Time     // last heartbeat
@@ -49,6 +51,7 @@ func newEngine(ctx context.Context, w *Worker) *engine {
 		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, idle: make(chan struct{}),
 		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
 	}
+	e.callTimeout = min(max(w.config.Lease, minCallTimeout), maxCallTimeout)
 	e.logs = newLogBuffer(e)
 	names := make([]string, 0, len(w.config.Queues))
 	for name := range w.config.Queues {
@@ -80,7 +83,7 @@ func (e *engine) id() int64 {
 
 // enrol registers the worker.
 func (e *engine) enrol(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.callTimeout)
 	defer cancel()
 	names := make([]string, len(e.lanes))
 	for i, l := range e.lanes {
@@ -201,7 +204,7 @@ func (e *engine) windDown(grace time.Duration) {
 		e.w.observe(s.observation("stuck"))
 		e.endings = append(e.endings, ending{attempt: s.Attempt, verdict: release})
 	}
-	e.closed = true
+	e.closed, e.closedAt = true, time.Now()
 	for _, l := range e.lanes {
 		close(l.call)
 	}
@@ -255,6 +258,7 @@ func (e *engine) cancelAttempt(id pgq.AttemptID) {
 func (e *engine) loseLeases() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.workerID = 0 // until it has registered anew: nothing that is claimed meanwhile shall start
 	for _, s := range e.active {
 		s.cancel(pgq.ErrLeaseLost)
 	}

@@ -42,9 +42,9 @@ type lane struct {
 	maxPause    time.Duration // between looks at an empty queue
 	pollOnly    bool
 
-	running  int            // slots in use
-	parked   int            // slots that wait on call
-	calling  bool           // a slot was called and has not begun yet
+	running  int  // slots in use
+	parked   int  // slots that wait on call
+	calling  bool // a slot was called and has not begun yet
 	call     chan struct{}
 	claiming int            // jobs asked for by claims under way
 	buffer   []*pgq.Attempt // claimed, waiting for a slot
@@ -127,16 +127,13 @@ func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Durat
 	if len(got) > 0 {
 		l.lastGot = now
 	}
-	switch {
-	case len(got) >= want:
-		l.hungry, l.pause = true, 0
-		if l.gate == gateHeld {
-			l.gate = gateLeave
-		}
-	case len(got) > 0 && !sweep && l.gate != gateHeld:
-		l.hungry, l.pause = true, 0
-	default:
+	if len(got) < want {
 		l.rest(len(got) > 0, now)
+		return
+	}
+	l.hungry, l.pause = true, 0
+	if l.gate == gateHeld {
+		l.gate = gateLeave
 	}
 }
 
@@ -146,7 +143,8 @@ func (l *lane) rest(found bool, now time.Time) {
 	if found {
 		l.pause = 0
 	}
-	if l.wokenGap < busyGap && now.Sub(l.lastGot) < busyLinger {
+	often := l.wokenGap < busyGap || l.pollOnly
+	if found && l.gate == gateOpen || often && now.Sub(l.lastGot) < busyLinger {
 		if l.gate == gateHeld {
 			l.gate = gateLeave
 		}

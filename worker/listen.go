@@ -80,7 +80,7 @@ func (e *engine) listenOnce(ctx context.Context) error {
 
 // moveGates takes and gives up locks as the lanes want it.
 func (e *engine) moveGates(ctx context.Context, conn *pgx.Conn, keys []int64) error {
-	limit, cancel := context.WithTimeout(ctx, callTimeout)
+	limit, cancel := context.WithTimeout(ctx, e.callTimeout)
 	defer cancel()
 	for i, l := range e.lanes {
 		e.mu.Lock()

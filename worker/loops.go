@@ -42,7 +42,7 @@ func (e *engine) heartbeats(ctx context.Context) {
 
 // heartbeat makes one try. A worker that was declared dead loses its leases and registers anew.
 func (e *engine) heartbeat(ctx context.Context) error {
-	limit, cancel := context.WithTimeout(ctx, min(callTimeout, e.w.config.Lease/2))
+	limit, cancel := context.WithTimeout(ctx, e.w.config.Lease/2)
 	defer cancel()
 	e.mu.Lock()
 	id := e.workerID
@@ -50,8 +50,10 @@ func (e *engine) heartbeat(ctx context.Context) error {
 	e.mu.Unlock()
 	cancelled, err := e.client.Heartbeat(limit, e.pool, id)
 	if errors.Is(err, pgq.ErrWorkerGone) {
-		e.log.Warn("worker was declared dead; its leases are lost, it registers anew", "worker", id)
-		e.w.observe(Observation{Type: "declared_dead"})
+		if id != 0 {
+			e.log.Warn("worker was declared dead; its leases are lost, it registers anew", "worker", id)
+			e.w.observe(Observation{Type: "declared_dead"})
+		}
 		e.loseLeases()
 		err = e.enrol(ctx)
 		poke(e.signal)
@@ -103,7 +105,7 @@ func (e *engine) chores(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		limit, cancel := context.WithTimeout(ctx, callTimeout)
+		limit, cancel := context.WithTimeout(ctx, e.callTimeout)
 		next, err := e.client.DoChores(limit, e.pool)
 		if err == nil && !time.Now().Before(nextUnknown) {
 			nextUnknown = time.Now().Add(unknownEvery)

@@ -74,7 +74,7 @@ func (e *engine) wish(job *work, now time.Time) {
 		after := l.after(sweep)
 		l.claiming += want
 		l.sweeping = l.sweeping || sweep
-		l.hungry, l.retryAt = false, now.Add(callTimeout)
+		l.hungry, l.retryAt = false, now.Add(e.callTimeout)
 		job.lanes, job.sweeps = append(job.lanes, l), append(job.sweeps, sweep)
 		job.wakes = append(job.wakes, l.wakes)
 		job.request.Queues = append(job.request.Queues, l.name)
@@ -122,14 +122,14 @@ func (e *engine) exchange(job *work) {
 	}
 	defer unlock()
 	if len(job.lanes) == 0 {
-		e.flush(job.endings)
+		e.flush(job.endings, false)
 		return
 	}
 	e.mu.Lock()
 	strays := e.strays
 	e.mu.Unlock()
 	if strays {
-		e.flush(job.endings)
+		e.flush(job.endings, false)
 		job.endings = nil
 		unlock()
 		e.disown()
@@ -157,15 +157,15 @@ func (e *engine) claim(job *work) ([]*pgq.Attempt, error) {
 			others = append(others, end)
 		}
 	}
-	e.flush(others)
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	e.flush(others, false)
+	ctx, cancel := context.WithTimeout(context.Background(), e.callTimeout)
 	defer cancel()
 	if len(done) == 0 {
 		return e.client.Claim(ctx, e.pool, job.request)
 	}
 	ids, claimed, err := e.client.CompleteAndClaim(ctx, e.pool, completions, job.request)
 	if err != nil {
-		e.flush(done)
+		e.flush(done, transient(err))
 		return nil, err
 	}
 	if len(ids) < len(done) {

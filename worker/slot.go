@@ -46,7 +46,7 @@ func JobFrom(ctx context.Context) *pgq.Attempt {
 
 // start notes an attempt as active. Needs mu.
 func (e *engine) start(a *pgq.Attempt) *started {
-	s := &started{Attempt: a, engine: e}
+	s := &started{Attempt: a, engine: e, began: time.Now()}
 	ctx, cancel := context.WithCancelCause(e.base)
 	s.ctx, s.cancel = context.WithValue(ctx, contextKey{}, s), cancel
 	e.active[s.key()] = s
@@ -71,6 +71,7 @@ func (e *engine) serve(l *lane, s *started) {
 		}
 		// The handler called runtime.Goexit, which ends this goroutine: another one goes on.
 		end := e.failed(s, errors.New("handler called runtime.Goexit"), "")
+		end.ran = time.Since(s.began)
 		e.report(s, end)
 		next := e.finish(l, s, end)
 		go func() {
@@ -94,9 +95,7 @@ func (e *engine) run(s *started) ending {
 		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, pgq.ErrTimeout)
 		defer cancel()
 	}
-	s.began = time.Now()
-	result, err, stack := e.handle(ctx, s)
-	end := e.judge(s, result, err, stack, context.Cause(ctx))
+	end := e.handle(ctx, s)
 	end.ran = time.Since(s.began)
 	if e.w.config.Observe != nil || end.err != nil {
 		e.report(s, end)
@@ -104,15 +103,18 @@ func (e *engine) run(s *started) ending {
 	return end
 }
 
-// handle calls the handler; a panic is an error with a stack.
-func (e *engine) handle(ctx context.Context, s *started) (result any, err error, stack string) {
+// handle calls the handler and judges what it returned; a panic of either is an error with a stack.
+func (e *engine) handle(ctx context.Context, s *started) (end ending) {
 	defer func() {
 		if r := recover(); r != nil {
-			err, stack = fmt.Errorf("panic: %v", r), string(debug.Stack())
+			end = e.judge(s, nil, fmt.Errorf("panic: %v", r), string(debug.Stack()), context.Cause(ctx))
 		}
 	}()
-	result, err = e.w.handlers[s.Kind](ctx, s.Attempt)
-	return result, err, ""
+	result, err := e.w.handlers[s.Kind](ctx, s.Attempt)
+	if err != nil {
+		_ = err.Error() // here a panic, of a nil pointer in an error for example, does no harm
+	}
+	return e.judge(s, result, err, "", context.Cause(ctx))
 }
 
 // judge turns what a handler returned, and why its context was cancelled if it was, into an ending.

@@ -35,8 +35,8 @@ const (
 	// patience is how long handlers may take to return after their contexts were cancelled by a shutdown, and how
 	// long the last writes may take.
 	patience = 5 * time.Second
-	// callTimeout bounds every call of the database.
-	callTimeout = 30 * time.Second
+	// A call of the database may take as long as the lease, within these bounds.
+	minCallTimeout, maxCallTimeout = 5 * time.Second, 30 * time.Second
 )
 
 // Run works until the context ends. Then it claims no more, gives back what it had claimed ahead, waits for
@@ -98,6 +98,7 @@ func (w *Worker) work(ctx context.Context, e *engine) {
 	<-ctx.Done()
 	e.windDown(w.config.Grace)
 	pumping.Wait()
+	e.disown()
 	stop()
 	loops.Wait()
 	e.logs.flush(context.WithoutCancel(ctx))

@@ -9,14 +9,18 @@ set local check_function_bodies = off;
 
 -- +goose StatementBegin
 -- add_logs(job_ids, attempts, times, levels, messages, attrs): keeps log lines of handlers, to be read with the
--- job while it runs and after.
+-- job while it runs and after. Lines of jobs that were deleted are dropped.
+-- Locks: rows of jobs against deletion.
 create function add_logs(
     job_ids bigint[], attempts integer[], times timestamptz[], levels text[], messages text[], attrs jsonb[])
 returns void
 language sql set search_path from current
 as $$
     insert into logs (job_id, attempt, at, level, message, attrs)
-    select * from unnest(job_ids, attempts, times, levels, messages, attrs)
+    select u.*
+    from unnest(job_ids, attempts, times, levels, messages, attrs) u(job_id, attempt, at, level, message, attrs)
+    join jobs j on j.id = u.job_id
+    for key share of j
 $$;
 comment on function add_logs is 'Keeps log lines of handlers.';
 -- +goose StatementEnd
@@ -312,6 +316,26 @@ comment on function check_jobs_json is 'Refuses a JSON array with a job that bre
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_limits(queue_name, size): raises PQ001 when args of that many bytes are too large for a queue, PQ002 when
+-- the queue is full; else whether one job more takes it past its warning depth. Internal.
+create function check_limits(queue_name text, size integer) returns boolean
+language plpgsql stable
+as $$
+declare
+    settings record;
+begin
+    select * into settings from settings_of(queue_name);
+    if size > settings.max_args_bytes then
+        perform invalid('args', format('must be at most %s bytes', settings.max_args_bytes));
+    end if;
+    return (settings.max_depth is not null or settings.warn_depth is not null)
+        and check_depth(queue_name, 1, settings.max_depth, settings.warn_depth);
+end
+$$;
+comment on function check_limits is 'Refuses a job that is too large or one too many.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- chore_is_due(name, every): whether a chore was last done that long ago; if so it counts as done now.
 -- Internal: do_chores, under its advisory lock.
 create function chore_is_due(name text, every interval) returns boolean
@@ -352,6 +376,7 @@ declare
     wanted integer;
     batch integer;
     got integer;
+    late bigint;
 begin
     if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
         raise exception using
@@ -362,6 +387,7 @@ begin
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
         batch := (wanted + max_run_size() - 1) / max_run_size();
+        late := 0;
         while wanted > 0 loop
             return query
                 with picked as materialized (
@@ -402,13 +428,14 @@ begin
                     from claimed
                     where not too_late
                 ), expired as (
-                    insert into results (job_id, queue, state, attempt, finished_at, expires_at)
-                    select id, queue, 'expired', 0, now(), now() + result_ttl
+                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error)
+                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live'
                     from claimed
                     where too_late
                 ), told as (
                     insert into events (job_id, queue, type, attempt, worker_id)
-                    select id, queue, case when too_late then 'expired' else 'claimed' end, attempt, claim.worker_id
+                    select id, queue, case when too_late then 'expired' else 'claimed' end,
+                           case when too_late then 0 else attempt end, case when not too_late then claim.worker_id end
                     from claimed
                     where (too_late or loud) and wants_event(queue, too_late)
                 )
@@ -418,7 +445,15 @@ begin
                 where not too_late
                 order by priority, seq;
             get diagnostics got = row_count;
-            exit when got = 0;
+            if got = 0 then
+                -- Nothing is left, unless all that was picked has just expired: then look further.
+                exit when late = (select count(*) from results f where f.queue = queue_names[i]
+                                  and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                late := (select count(*) from results f where f.queue = queue_names[i]
+                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                batch := 2 * batch;
+                continue;
+            end if;
             wanted := wanted - got;
             -- The rows of the last batch held got / batch jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;
@@ -845,26 +880,25 @@ create function enqueue_one(
     ttl interval, result_ttl interval, codec text, payload bytea, wake_workers boolean,
     out job_id bigint, out near_limit boolean
 )
-language plpgsql
+language plpgsql set search_path from current
 as $$
 #variable_conflict use_variable
 declare
     problem constant text[] := job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, args);
-    settings record;
-    due timestamptz := coalesce(run_at, now() + delay);
+    size constant integer := coalesce(pg_column_size(args), octet_length(payload), 0);
+    due constant timestamptz := coalesce(run_at, now() + delay);
+    -- Whether a limit or a wish for events might concern this job: one look that mostly says no.
+    special constant boolean :=
+        exists (select from queues q
+                where q.name in (queue, '*')
+                  and (q.max_depth is not null or q.warn_depth is not null or q.events = 'all' or q.max_args_bytes < size))
+        or exists (select from subscribers where alive_until > now());
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
-    select * into settings from settings_of(queue);
-    if greatest(pg_column_size(args), octet_length(payload)) > settings.max_args_bytes then
-        perform invalid('args', format('must be at most %s bytes', settings.max_args_bytes));
-    end if;
-    near_limit := false;
-    if settings.max_depth is not null or settings.warn_depth is not null then
-        near_limit := check_depth(queue, 1, settings.max_depth, settings.warn_depth);
-    end if;
+    near_limit := special and check_limits(queue, size);
 
     insert into jobs (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
                       tags, metadata, codec, payload, args)
@@ -882,7 +916,7 @@ begin
     if ttl is not null then
         insert into expiries (expires_at, job_id) values (now() + ttl, job_id);
     end if;
-    if events_wanted() and wants_event(queue, false) then
+    if special and wants_event(queue, false) then
         insert into events (job_id, queue, type) values (job_id, queue, 'enqueued');
         perform notify_subscribers();
     end if;
@@ -1010,14 +1044,15 @@ comment on function fail is 'Says that attempts failed; they run again while att
 
 -- +goose StatementBegin
 -- forget(job_ids): deletes what is known of jobs whose place the caller has just deleted. Internal.
+-- jobs comes before logs, because add_logs locks it: what is added meanwhile is waited for, and deleted too.
 create function forget(job_ids bigint[]) returns void
 language plpgsql
 as $$
 begin
     delete from expiries e using jobs j where j.id = any(job_ids) and e.expires_at = j.expires_at and e.job_id = j.id;
+    delete from jobs where id = any(job_ids);
     delete from progress where job_id = any(job_ids);
     delete from logs where job_id = any(job_ids);
-    delete from jobs where id = any(job_ids);
 end
 $$;
 comment on function forget is 'Deletes what is known of jobs.';
@@ -1334,38 +1369,18 @@ comment on function promote is 'Makes scheduled jobs ready whose time has come.'
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- prune(at_most): deletes up to about at_most finished jobs, per pass, that were kept for as long as their
--- queue says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
--- Completed jobs are found by walking results in the order of their ids from where the last pass stopped;
--- every hour the walk starts over for those that finished out of order. Returns how many jobs were deleted.
+-- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
+-- says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
+-- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 create function prune(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    start bigint;
-    walked record;
     due bigint[];
-    pruned integer := 0;
     longest interval;
 begin
-    select case when last_run_at < now() - interval '1 hour' then 0 else position end into start
-    from chores where name = 'sweep' for update;
-    select max(w.job_id) as last, min(w.job_id) filter (where not w.is_due) as first_kept,
-           coalesce(array_agg(w.job_id) filter (where w.is_due), '{}') as due
-    into walked
-    from (
-        select f.job_id, f.finished_at < now() - s.keep_completed as is_due
-        from (select * from results
-              where job_id > start and state = 'completed' and expires_at is null
-              order by job_id limit at_most) f,
-             settings_of(f.queue) s) w;
-    update chores
-    set position = case when walked.due = '{}' then coalesce(walked.first_kept - 1, start) else walked.last end,
-        last_run_at = case when start = 0 then now() else last_run_at end
-    where name = 'sweep';
-
-    due := walked.due || array(
+    due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
     due := due || array(
         with recursive groups as (
@@ -1391,13 +1406,13 @@ begin
     ), removed as (
         delete from results f using locked l where f.job_id = l.job_id returning f.job_id
     )
-    select coalesce(array_agg(job_id), '{}'), count(*) into due, pruned from removed;
+    select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due);
 
     select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
     delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
-    return pruned;
+    return cardinality(due);
 end
 $$;
 comment on function prune is 'Deletes finished jobs that were kept long enough.';
@@ -1565,7 +1580,7 @@ comment on function release is 'Gives jobs back that a worker holds.';
 
 -- +goose StatementBegin
 -- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
--- False, and nothing is written, when the lease is lost.
+-- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)
 returns boolean
 language plpgsql set search_path from current
@@ -1580,6 +1595,7 @@ begin
     from running r
     where r.job_id = report_progress.job_id and r.attempt = report_progress.attempt
       and r.worker_id = report_progress.worker_id
+    for key share
     on conflict on constraint progress_pkey do update
     set attempt = excluded.attempt, done = excluded.done, total = excluded.total, updated_at = now();
     return found;
@@ -2016,10 +2032,14 @@ language plpgsql
 as $$
 declare
     name text;
+    gate bigint;
+    free boolean;
 begin
     foreach name in array queue_names loop
-        if pg_try_advisory_lock(advisory_key('sleep/' || name)) then
-            perform pg_advisory_unlock(advisory_key('sleep/' || name));
+        gate := advisory_key('sleep/' || name);
+        free := pg_try_advisory_lock(gate);
+        if free then
+            free := pg_advisory_unlock(gate); -- an assignment is quicker than perform
         else
             perform pg_notify(channel(), 'wake ' || name);
         end if;
@@ -2027,6 +2047,55 @@ begin
 end
 $$;
 comment on function wake is 'Wakes workers that sleep on these queues.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- walk_completed(at_most): ids of completed jobs that were kept long enough. Internal: prune.
+-- They have no index by time, which every completed job would pay for. Jobs complete more or less in the order of
+-- their ids, so a walk along the ids from where the last one stopped (chores.position) finds what is due. It
+-- stops at the first batch in which nothing is old enough for any queue. Once an hour it starts over, for jobs
+-- that completed out of order; what lies before has mostly been deleted by then.
+create function walk_completed(at_most integer) returns bigint[]
+language plpgsql
+as $$
+declare
+    shortest constant interval := (select min(keep_completed) from queues);
+    start bigint;
+    anew boolean;
+    batch record;
+    due bigint[] := '{}';
+begin
+    select case when last_run_at < now() - interval '1 hour' then 0 else position end,
+           last_run_at < now() - interval '1 hour'
+    into start, anew
+    from chores where name = 'sweep' for update;
+    for round in 1 .. 20 loop
+        select coalesce(array_agg(w.job_id) filter (where w.is_due), '{}') as due,
+               max(w.job_id) filter (where w.is_old) as last_old,
+               min(w.job_id) filter (where not w.is_old) as first_young,
+               max(w.job_id) as last
+        into batch
+        from (
+            select f.job_id,
+                   f.finished_at < now() - shortest as is_old,
+                   f.finished_at < now() - s.keep_completed as is_due
+            from (select * from results
+                  where job_id > start and state = 'completed' and expires_at is null
+                  order by job_id limit at_most) f,
+                 settings_of(f.queue) s) w;
+        due := due || batch.due;
+        exit when batch.last_old is null;
+        -- Young ones at the end are the frontier: stay before them. Elsewhere they are out of order.
+        start := case when batch.first_young > batch.last_old then batch.first_young - 1 else batch.last end;
+        exit when cardinality(due) >= at_most or batch.first_young > batch.last_old;
+    end loop;
+    update chores
+    set position = start, last_run_at = case when anew then now() else last_run_at end
+    where name = 'sweep';
+    return due;
+end
+$$;
+comment on function walk_completed is 'Completed jobs that were kept long enough.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -2173,6 +2242,7 @@ drop view job_details;
 drop view job_states;
 drop function withdraw;
 drop function wants_event;
+drop function walk_completed;
 drop function wake;
 drop function unsubscribe;
 drop function unknown_kinds;
@@ -2228,6 +2298,7 @@ drop function counts;
 drop function complete;
 drop function claim;
 drop function chore_is_due;
+drop function check_limits;
 drop function check_jobs_json;
 drop function check_invariants;
 drop function check_depth;

@@ -23,6 +23,7 @@ declare
     wanted integer;
     batch integer;
     got integer;
+    late bigint;
 begin
     if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
         raise exception using
@@ -33,6 +34,7 @@ begin
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
         batch := (wanted + max_run_size() - 1) / max_run_size();
+        late := 0;
         while wanted > 0 loop
             return query
                 with picked as materialized (
@@ -73,13 +75,14 @@ begin
                     from claimed
                     where not too_late
                 ), expired as (
-                    insert into results (job_id, queue, state, attempt, finished_at, expires_at)
-                    select id, queue, 'expired', 0, now(), now() + result_ttl
+                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error)
+                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live'
                     from claimed
                     where too_late
                 ), told as (
                     insert into events (job_id, queue, type, attempt, worker_id)
-                    select id, queue, case when too_late then 'expired' else 'claimed' end, attempt, claim.worker_id
+                    select id, queue, case when too_late then 'expired' else 'claimed' end,
+                           case when too_late then 0 else attempt end, case when not too_late then claim.worker_id end
                     from claimed
                     where (too_late or loud) and wants_event(queue, too_late)
                 )
@@ -89,7 +92,15 @@ begin
                 where not too_late
                 order by priority, seq;
             get diagnostics got = row_count;
-            exit when got = 0;
+            if got = 0 then
+                -- Nothing is left, unless all that was picked has just expired: then look further.
+                exit when late = (select count(*) from results f where f.queue = queue_names[i]
+                                  and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                late := (select count(*) from results f where f.queue = queue_names[i]
+                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                batch := 2 * batch;
+                continue;
+            end if;
             wanted := wanted - got;
             -- The rows of the last batch held got / batch jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;

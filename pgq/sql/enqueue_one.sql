@@ -6,26 +6,25 @@ create function enqueue_one(
     ttl interval, result_ttl interval, codec text, payload bytea, wake_workers boolean,
     out job_id bigint, out near_limit boolean
 )
-language plpgsql
+language plpgsql set search_path from current
 as $$
 #variable_conflict use_variable
 declare
     problem constant text[] := job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, args);
-    settings record;
-    due timestamptz := coalesce(run_at, now() + delay);
+    size constant integer := coalesce(pg_column_size(args), octet_length(payload), 0);
+    due constant timestamptz := coalesce(run_at, now() + delay);
+    -- Whether a limit or a wish for events might concern this job: one look that mostly says no.
+    special constant boolean :=
+        exists (select from queues q
+                where q.name in (queue, '*')
+                  and (q.max_depth is not null or q.warn_depth is not null or q.events = 'all' or q.max_args_bytes < size))
+        or exists (select from subscribers where alive_until > now());
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
-    select * into settings from settings_of(queue);
-    if greatest(pg_column_size(args), octet_length(payload)) > settings.max_args_bytes then
-        perform invalid('args', format('must be at most %s bytes', settings.max_args_bytes));
-    end if;
-    near_limit := false;
-    if settings.max_depth is not null or settings.warn_depth is not null then
-        near_limit := check_depth(queue, 1, settings.max_depth, settings.warn_depth);
-    end if;
+    near_limit := special and check_limits(queue, size);
 
     insert into jobs (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
                       tags, metadata, codec, payload, args)
@@ -43,7 +42,7 @@ begin
     if ttl is not null then
         insert into expiries (expires_at, job_id) values (now() + ttl, job_id);
     end if;
-    if events_wanted() and wants_event(queue, false) then
+    if special and wants_event(queue, false) then
         insert into events (job_id, queue, type) values (job_id, queue, 'enqueued');
         perform notify_subscribers();
     end if;

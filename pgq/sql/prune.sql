@@ -1,35 +1,15 @@
--- prune(at_most): deletes up to about at_most finished jobs, per pass, that were kept for as long as their
--- queue says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
--- Completed jobs are found by walking results in the order of their ids from where the last pass stopped;
--- every hour the walk starts over for those that finished out of order. Returns how many jobs were deleted.
+-- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
+-- says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
+-- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 create function prune(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    start bigint;
-    walked record;
     due bigint[];
-    pruned integer := 0;
     longest interval;
 begin
-    select case when last_run_at < now() - interval '1 hour' then 0 else position end into start
-    from chores where name = 'sweep' for update;
-    select max(w.job_id) as last, min(w.job_id) filter (where not w.is_due) as first_kept,
-           coalesce(array_agg(w.job_id) filter (where w.is_due), '{}') as due
-    into walked
-    from (
-        select f.job_id, f.finished_at < now() - s.keep_completed as is_due
-        from (select * from results
-              where job_id > start and state = 'completed' and expires_at is null
-              order by job_id limit at_most) f,
-             settings_of(f.queue) s) w;
-    update chores
-    set position = case when walked.due = '{}' then coalesce(walked.first_kept - 1, start) else walked.last end,
-        last_run_at = case when start = 0 then now() else last_run_at end
-    where name = 'sweep';
-
-    due := walked.due || array(
+    due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
     due := due || array(
         with recursive groups as (
@@ -55,13 +35,13 @@ begin
     ), removed as (
         delete from results f using locked l where f.job_id = l.job_id returning f.job_id
     )
-    select coalesce(array_agg(job_id), '{}'), count(*) into due, pruned from removed;
+    select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due);
 
     select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
     delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
-    return pruned;
+    return cardinality(due);
 end
 $$;
 comment on function prune is 'Deletes finished jobs that were kept long enough.';

@@ -1,5 +1,5 @@
 -- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
--- False, and nothing is written, when the lease is lost.
+-- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)
 returns boolean
 language plpgsql set search_path from current
@@ -14,6 +14,7 @@ begin
     from running r
     where r.job_id = report_progress.job_id and r.attempt = report_progress.attempt
       and r.worker_id = report_progress.worker_id
+    for key share
     on conflict on constraint progress_pkey do update
     set attempt = excluded.attempt, done = excluded.done, total = excluded.total, updated_at = now();
     return found;
