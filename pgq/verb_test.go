@@ -102,3 +102,6 @@ func matches(text, pattern string) bool {
 	expression := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
 	return regexp.MustCompile(`(?s)^` + expression + `$`).MatchString(text)
 }
+
+// replace puts a word where the text has a %.
+func replace(text, word string) string { return strings.ReplaceAll(text, "%", word) }

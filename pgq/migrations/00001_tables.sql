@@ -117,6 +117,7 @@ create table running (
     constraint running_attempt_is_positive check (attempt > 0)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table running is 'Leases: jobs that a worker holds.';
+create index running_to_cancel on running (worker_id) where cancel_requested_at is not null;
 
 -- How it ended.
 create table results (
@@ -215,7 +216,7 @@ create table chores (
     position     bigint not null default 0
 ) with (fillfactor = 50);
 comment on table chores is 'The chores any worker does, when each ran last and where it goes on.';
-insert into chores (name) values ('rescue'), ('prune'), ('sweep');
+insert into chores (name) values ('promote'), ('rescue'), ('prune'), ('sweep');
 
 -- +goose Down
 drop table chores, workers, logs, progress, subscribers, events, expiries, results, running,

@@ -243,9 +243,9 @@ as $$
     select 'a failed job had no attempts left or was failed for good', f.job_id, null
     from results f where f.state = 'failed' and f.attempt < 1
     union all
-    select 'a lease belongs to a registered worker, or is younger than a minute', r.job_id, r.worker_id::text
+    select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
-    where not exists (select from workers w where w.id = r.worker_id) and r.claimed_at < now() - interval '1 minute'
+    where not exists (select from workers w where w.id = r.worker_id)
     union all
     select 'an entry of expiries belongs to a job with that time to live', e.job_id, e.expires_at::text
     from expiries e
@@ -359,7 +359,7 @@ comment on function chore_is_due is 'Whether a chore is due.';
 -- transaction elsewhere keeps in the index.
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
 -- Raises PQ005 when the worker is not registered or was declared dead.
--- Locks: rows of ready, skipping those that others have locked; never waits.
+-- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
 create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
@@ -377,7 +377,10 @@ declare
     batch integer;
     got integer;
     late bigint;
+    late_before bigint;
 begin
+    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
+    perform pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
     if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
         raise exception using
             errcode = 'PQ005',
@@ -447,10 +450,10 @@ begin
             get diagnostics got = row_count;
             if got = 0 then
                 -- Nothing is left, unless all that was picked has just expired: then look further.
-                exit when late = (select count(*) from results f where f.queue = queue_names[i]
-                                  and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                late_before := late;
                 late := (select count(*) from results f where f.queue = queue_names[i]
                          and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                exit when late = late_before;
                 batch := 2 * batch;
                 continue;
             end if;
@@ -660,7 +663,7 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 1000;
     end if;
-    more := promote(most) >= most;
+    more := promote_due(most) >= most;
     more := expire(most) >= most or more;
     if chore_is_due('rescue', interval '2 s') then
         more := rescue(most) >= most or more;
@@ -675,9 +678,9 @@ begin
         return 0;
     end if;
     select min(t.at) into next_due from (
-        (select run_at as at from scheduled order by run_at limit 1)
+        (select s.run_at as at from scheduled s where s.run_at > now() order by s.run_at limit 1)
         union all
-        (select expires_at from expiries order by expires_at limit 1)) t;
+        (select e.expires_at from expiries e where e.expires_at > now() order by e.expires_at limit 1)) t;
     return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));
 end
 $$;
@@ -1332,21 +1335,23 @@ comment on function places is 'Where jobs are, in one snapshot.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- promote(at_most): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
--- workers. Returns how many. Locks: rows of scheduled, skipping those that others have locked.
-create function promote(at_most integer default 1000) returns integer
+-- promote(at_most, since): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
+-- workers. It looks from the time since on: do_chores mostly begins a little before where it stopped, so that
+-- dead rows that a long transaction elsewhere keeps are not walked each time.
+-- Returns how many, and the time of the last one. Locks: rows of scheduled, skipping those that others have locked.
+create function promote(
+    at_most integer default 1000, since timestamptz default '-infinity', out promoted integer, out up_to timestamptz)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     woken text[];
-    promoted integer;
 begin
     with due as (
         delete from scheduled
         where ctid = any(array(
             select s.ctid from scheduled s
-            where s.run_at <= now()
+            where s.run_at <= now() and s.run_at >= since
             order by s.run_at
             limit at_most
             for update skip locked))
@@ -1358,14 +1363,38 @@ begin
         join jobs j on j.id = d.job_id
         returning queue
     )
-    select array_agg(distinct queue), count(*) into woken, promoted from added;
+    select (select array_agg(distinct queue) from added), count(*), max(run_at)
+    into woken, promoted, up_to
+    from due;
     if promoted > 0 then
         perform wake(woken);
     end if;
-    return promoted;
 end
 $$;
 comment on function promote is 'Makes scheduled jobs ready whose time has come.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- promote_due(at_most): promote from where it stopped the last time, less a minute for transactions that committed
+-- late; from the start every ten seconds. Returns how many jobs were promoted. Internal: do_chores.
+create function promote_due(at_most integer) returns integer
+language plpgsql
+as $$
+declare
+    whole constant boolean := chore_is_due('promote', interval '10 s');
+    chore chores;
+    result record;
+begin
+    select * into chore from chores where name = 'promote';
+    select * into result
+    from promote(at_most, case when whole then '-infinity' else to_timestamp(chore.position) - interval '1 min' end);
+    if result.promoted > 0 then
+        update chores set position = extract(epoch from result.up_to) where name = 'promote';
+    end if;
+    return result.promoted;
+end
+$$;
+comment on function promote_due is 'Promotes from where it stopped the last time.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1663,28 +1692,30 @@ comment on function reschedule is 'Moves jobs that wait to another time.';
 
 -- +goose StatementBegin
 -- rescue(at_most): declares workers dead that have not heartbeat for their lease, and ends up to at_most
--- attempts per dead or unknown worker. Returns how many attempts were ended.
--- Locks: rows of workers, skipping locked ones, then rows of running in the order of their ids.
+-- attempts per dead worker. Returns how many attempts were ended.
+-- Locks: per silent worker its advisory lock (one that is claiming has it and lives), its row, then rows of
+-- running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    holder bigint;
+    silent bigint;
     ended integer := 0;
 begin
-    update workers set dead_at = clock_timestamp()
-    where id in (
-        select id from workers
-        where dead_at is null and heartbeat_at < clock_timestamp() - lease
-        order by id for update skip locked);
-    for holder in
-        select w.id from workers w where w.dead_at is not null
-        union
-        select r.worker_id from running r where not exists (select from workers w where w.id = r.worker_id)
-        order by 1
+    for silent in
+        select w.id from workers w
+        where w.dead_at is not null or w.heartbeat_at < clock_timestamp() - w.lease
+        order by w.id
     loop
-        ended := ended + rescue_worker(holder, at_most);
+        if not pg_try_advisory_xact_lock(advisory_key('worker/' || silent)) then
+            continue;
+        end if;
+        update workers set dead_at = coalesce(dead_at, clock_timestamp())
+        where id = silent and (dead_at is not null or heartbeat_at < clock_timestamp() - lease);
+        if found then
+            ended := ended + rescue_worker(silent, at_most);
+        end if;
     end loop;
     return ended;
 end
@@ -1749,10 +1780,13 @@ comment on function resume_queue is 'Lets jobs of a paused queue be claimed agai
 -- becomes ready again (as after a crash). Unknown workers are ignored.
 create function retire_worker(worker_id bigint) returns void
 language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
+    perform pg_advisory_xact_lock(advisory_key('worker/' || retire_worker.worker_id));
     update workers set dead_at = clock_timestamp() where id = retire_worker.worker_id and dead_at is null;
-    perform rescue_worker(retire_worker.worker_id, 1000000);
+    while rescue_worker(retire_worker.worker_id, 1000) > 0 loop
+    end loop;
 end
 $$;
 comment on function retire_worker is 'Takes a worker off the register.';
@@ -2269,6 +2303,7 @@ drop function queue_names;
 drop function queue_depth;
 drop function put_ready;
 drop function prune;
+drop function promote_due;
 drop function promote;
 drop function places;
 drop function pause_queue;

@@ -32,9 +32,9 @@ as $$
     select 'a failed job had no attempts left or was failed for good', f.job_id, null
     from results f where f.state = 'failed' and f.attempt < 1
     union all
-    select 'a lease belongs to a registered worker, or is younger than a minute', r.job_id, r.worker_id::text
+    select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
-    where not exists (select from workers w where w.id = r.worker_id) and r.claimed_at < now() - interval '1 minute'
+    where not exists (select from workers w where w.id = r.worker_id)
     union all
     select 'an entry of expiries belongs to a job with that time to live', e.job_id, e.expires_at::text
     from expiries e

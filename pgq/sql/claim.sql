@@ -6,7 +6,7 @@
 -- transaction elsewhere keeps in the index.
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
 -- Raises PQ005 when the worker is not registered or was declared dead.
--- Locks: rows of ready, skipping those that others have locked; never waits.
+-- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
 create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
@@ -24,7 +24,10 @@ declare
     batch integer;
     got integer;
     late bigint;
+    late_before bigint;
 begin
+    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
+    perform pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
     if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
         raise exception using
             errcode = 'PQ005',
@@ -94,10 +97,10 @@ begin
             get diagnostics got = row_count;
             if got = 0 then
                 -- Nothing is left, unless all that was picked has just expired: then look further.
-                exit when late = (select count(*) from results f where f.queue = queue_names[i]
-                                  and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                late_before := late;
                 late := (select count(*) from results f where f.queue = queue_names[i]
                          and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                exit when late = late_before;
                 batch := 2 * batch;
                 continue;
             end if;

@@ -14,7 +14,7 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 1000;
     end if;
-    more := promote(most) >= most;
+    more := promote_due(most) >= most;
     more := expire(most) >= most or more;
     if chore_is_due('rescue', interval '2 s') then
         more := rescue(most) >= most or more;
@@ -29,9 +29,9 @@ begin
         return 0;
     end if;
     select min(t.at) into next_due from (
-        (select run_at as at from scheduled order by run_at limit 1)
+        (select s.run_at as at from scheduled s where s.run_at > now() order by s.run_at limit 1)
         union all
-        (select expires_at from expiries order by expires_at limit 1)) t;
+        (select e.expires_at from expiries e where e.expires_at > now() order by e.expires_at limit 1)) t;
     return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));
 end
 $$;

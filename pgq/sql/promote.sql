@@ -1,18 +1,20 @@
--- promote(at_most): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
--- workers. Returns how many. Locks: rows of scheduled, skipping those that others have locked.
-create function promote(at_most integer default 1000) returns integer
+-- promote(at_most, since): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
+-- workers. It looks from the time since on: do_chores mostly begins a little before where it stopped, so that
+-- dead rows that a long transaction elsewhere keeps are not walked each time.
+-- Returns how many, and the time of the last one. Locks: rows of scheduled, skipping those that others have locked.
+create function promote(
+    at_most integer default 1000, since timestamptz default '-infinity', out promoted integer, out up_to timestamptz)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
     woken text[];
-    promoted integer;
 begin
     with due as (
         delete from scheduled
         where ctid = any(array(
             select s.ctid from scheduled s
-            where s.run_at <= now()
+            where s.run_at <= now() and s.run_at >= since
             order by s.run_at
             limit at_most
             for update skip locked))
@@ -24,11 +26,12 @@ begin
         join jobs j on j.id = d.job_id
         returning queue
     )
-    select array_agg(distinct queue), count(*) into woken, promoted from added;
+    select (select array_agg(distinct queue) from added), count(*), max(run_at)
+    into woken, promoted, up_to
+    from due;
     if promoted > 0 then
         perform wake(woken);
     end if;
-    return promoted;
 end
 $$;
 comment on function promote is 'Makes scheduled jobs ready whose time has come.';

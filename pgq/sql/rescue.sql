@@ -1,26 +1,28 @@
 -- rescue(at_most): declares workers dead that have not heartbeat for their lease, and ends up to at_most
--- attempts per dead or unknown worker. Returns how many attempts were ended.
--- Locks: rows of workers, skipping locked ones, then rows of running in the order of their ids.
+-- attempts per dead worker. Returns how many attempts were ended.
+-- Locks: per silent worker its advisory lock (one that is claiming has it and lives), its row, then rows of
+-- running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
-    holder bigint;
+    silent bigint;
     ended integer := 0;
 begin
-    update workers set dead_at = clock_timestamp()
-    where id in (
-        select id from workers
-        where dead_at is null and heartbeat_at < clock_timestamp() - lease
-        order by id for update skip locked);
-    for holder in
-        select w.id from workers w where w.dead_at is not null
-        union
-        select r.worker_id from running r where not exists (select from workers w where w.id = r.worker_id)
-        order by 1
+    for silent in
+        select w.id from workers w
+        where w.dead_at is not null or w.heartbeat_at < clock_timestamp() - w.lease
+        order by w.id
     loop
-        ended := ended + rescue_worker(holder, at_most);
+        if not pg_try_advisory_xact_lock(advisory_key('worker/' || silent)) then
+            continue;
+        end if;
+        update workers set dead_at = coalesce(dead_at, clock_timestamp())
+        where id = silent and (dead_at is not null or heartbeat_at < clock_timestamp() - lease);
+        if found then
+            ended := ended + rescue_worker(silent, at_most);
+        end if;
     end loop;
     return ended;
 end

@@ -2,10 +2,13 @@
 -- becomes ready again (as after a crash). Unknown workers are ignored.
 create function retire_worker(worker_id bigint) returns void
 language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
+    perform pg_advisory_xact_lock(advisory_key('worker/' || retire_worker.worker_id));
     update workers set dead_at = clock_timestamp() where id = retire_worker.worker_id and dead_at is null;
-    perform rescue_worker(retire_worker.worker_id, 1000000);
+    while rescue_worker(retire_worker.worker_id, 1000) > 0 loop
+    end loop;
 end
 $$;
 comment on function retire_worker is 'Takes a worker off the register.';
