@@ -125,7 +125,7 @@ func interval(d *time.Duration) string {
 	return fmt.Sprintf("%d microseconds", d.Microseconds())
 }
 
-// bulk enqueues jobs by COPY in one transaction: reserve ids, copy the jobs, then where they wait.
+// bulk enqueues jobs by COPY in one transaction: reserve ids, copy the jobs, then where they wait, announce them.
 type bulk struct {
 	client *Client
 	tx     DB
@@ -142,9 +142,7 @@ func (b *bulk) enqueue(ctx context.Context) (allowed bool, err error) {
 		return false, err
 	}
 	var at *time.Time
-	var loud *bool
-	err = b.tx.QueryRow(ctx, b.client.from("ids, at, loud", "enqueue_reserve($1, $2, $3)"),
-		queues, counts, !b.client.config.NoNotify).Scan(&b.ids, &at, &loud)
+	err = b.tx.QueryRow(ctx, b.client.from("ids, at", "enqueue_reserve($1, $2)"), queues, counts).Scan(&b.ids, &at)
 	if err != nil || at == nil {
 		return false, wrap("enqueue", err)
 	}
@@ -154,9 +152,7 @@ func (b *bulk) enqueue(ctx context.Context) (allowed bool, err error) {
 			return false, wrap("enqueue", err)
 		}
 	}
-	if *loud {
-		_, err = b.tx.Exec(ctx, b.client.from("", "announce($1)"), b.ids)
-	}
+	_, err = b.tx.Exec(ctx, b.client.from("*", "announce($1, $2, $3)"), b.ids, queues, !b.client.config.NoNotify)
 	return true, wrap("enqueue", err)
 }
 

@@ -2,6 +2,8 @@ package pgq
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -19,11 +21,33 @@ type beginner interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
+// sqlBeginner is the same of database/sql.
+type sqlBeginner interface {
+	BeginTx(ctx context.Context, o *sql.TxOptions) (*sql.Tx, error)
+}
+
 // inTransaction calls do with db if it is a transaction, else with one that is committed when do succeeds.
 func inTransaction(ctx context.Context, db DB, do func(DB) error) error {
+	if s, ok := db.(sqlDB); ok {
+		if b, ok := s.q.(sqlBeginner); ok {
+			return inSQLTransaction(ctx, b, do)
+		}
+		return do(db)
+	}
 	b, ok := db.(beginner)
 	if _, isTx := db.(pgx.Tx); isTx || !ok {
 		return do(db)
 	}
 	return pgx.BeginFunc(ctx, b, func(tx pgx.Tx) error { return do(tx) })
+}
+
+func inSQLTransaction(ctx context.Context, b sqlBeginner, do func(DB) error) error {
+	tx, err := b.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(FromSQL(tx)); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }

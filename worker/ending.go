@@ -169,23 +169,21 @@ func (e *engine) noteLost(group []ending, held map[int64]bool, retried bool) {
 	}
 }
 
-// insist calls the database until it answers; it returns only errors that would come again.
+// insist calls the database until it answers; it returns only errors that would come again, and whatever there is
+// once the engine makes no more calls.
 func (e *engine) insist(call func(context.Context) error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		ctx, cancel := context.WithTimeout(context.Background(), e.callTimeout)
+		ctx, cancel := context.WithTimeout(e.calls, callTimeout)
 		err := call(ctx)
 		cancel()
-		if err == nil || !transient(err) {
-			return err
-		}
-		e.mu.Lock()
-		impatient := e.closed && time.Since(e.closedAt) > patience
-		e.mu.Unlock()
-		if impatient {
+		if err == nil || !transient(err) || e.calls.Err() != nil {
 			return err
 		}
 		e.log.Warn("database cannot be reached; trying again", "error", err, "pause", pause)
-		time.Sleep(pause)
+		select {
+		case <-e.calls.Done():
+		case <-time.After(pause):
+		}
 	}
 }
 

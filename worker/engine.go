@@ -23,6 +23,10 @@ type engine struct {
 	callTimeout time.Duration   // bounds every call of the database
 	base        context.Context //nolint:containedctx // what contexts of handlers inherit values from
 
+	// calls is the context of the pumps' calls of the database. It ends some time after the last attempt.
+	calls       context.Context //nolint:containedctx // the pumps' own
+	cancelCalls context.CancelFunc
+
 	// mu guards everything below it. It is never held while the database is called.
 	mu       sync.Mutex
 	workerID int64
@@ -52,6 +56,7 @@ func newEngine(ctx context.Context, w *Worker) *engine {
 		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
 	}
 	e.callTimeout = min(max(w.config.Lease, minCallTimeout), maxCallTimeout)
+	e.calls, e.cancelCalls = context.WithCancel(e.base)
 	e.logs = newLogBuffer(e)
 	names := make([]string, 0, len(w.config.Queues))
 	for name := range w.config.Queues {
@@ -210,6 +215,7 @@ func (e *engine) windDown(grace time.Duration) {
 	}
 	e.mu.Unlock()
 	poke(e.signal)
+	time.AfterFunc(patience, e.cancelCalls)
 }
 
 // waitIdle waits until no attempt is active, and reports whether that came true in time.

@@ -42,7 +42,7 @@ func (e *engine) heartbeats(ctx context.Context) {
 
 // heartbeat makes one try. A worker that was declared dead loses its leases and registers anew.
 func (e *engine) heartbeat(ctx context.Context) error {
-	limit, cancel := context.WithTimeout(ctx, e.w.config.Lease/2)
+	limit, cancel := context.WithTimeout(ctx, min(e.callTimeout, e.w.config.Lease/2))
 	defer cancel()
 	e.mu.Lock()
 	id := e.workerID

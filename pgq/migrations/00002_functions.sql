@@ -36,20 +36,25 @@ comment on function advisory_key is 'Key of an advisory lock of this schema.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- announce(job_ids): writes that jobs were enqueued, for queues that want to hear of it. Internal: the last
--- step of a bulk enqueue by COPY.
-create function announce(job_ids bigint[]) returns void
+-- announce(job_ids, queue_names, wake_workers): the last step of a bulk enqueue by COPY: writes that the jobs were
+-- enqueued, for queues that want to hear of it, and wakes workers. Internal: the Go client's EnqueueMany.
+create function announce(job_ids bigint[], queue_names text[], wake_workers boolean) returns void
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
-    insert into events (job_id, queue, type)
-    select j.id, j.queue, 'enqueued' from jobs j
-    where j.id = any(job_ids) and wants_event(j.queue, false);
-    perform notify_subscribers();
+    if events_wanted() then
+        insert into events (job_id, queue, type)
+        select j.id, j.queue, 'enqueued' from jobs j
+        where j.id = any(job_ids) and wants_event(j.queue, false);
+        perform notify_subscribers();
+    end if;
+    if wake_workers then
+        perform wake(queue_names);
+    end if;
 end
 $$;
-comment on function announce is 'Writes that jobs were enqueued.';
+comment on function announce is 'Last step of a bulk enqueue by COPY.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -929,15 +934,11 @@ comment on function enqueue_one is 'Internal form of enqueue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_reserve(queue_names, counts, wake_workers): prepares a bulk enqueue by COPY: refuses to overfill
--- queues (PQ002), wakes workers at commit, and returns as many new job ids, rising, as counts add up to,
--- the time from which delays count, and whether the events of the jobs are wanted (announce). The caller then
--- copies into jobs, ready, scheduled and expiries in the same transaction. Null ids: the caller has no
--- right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
-create function enqueue_reserve(
-    queue_names text[], counts bigint[], wake_workers boolean,
-    out ids bigint[], out at timestamptz, out loud boolean
-)
+-- enqueue_reserve(queue_names, counts): prepares a bulk enqueue by COPY: refuses to overfill queues (PQ002), and
+-- returns as many new job ids, rising, as counts add up to, and the time from which delays count. The caller then
+-- copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce. Null ids: the
+-- caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+create function enqueue_reserve(queue_names text[], counts bigint[], out ids bigint[], out at timestamptz)
 language plpgsql set search_path from current
 as $$
 begin
@@ -950,10 +951,6 @@ begin
     ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
                  from generate_series(1, (select sum(n) from unnest(counts) n)));
     at := now();
-    loud := events_wanted();
-    if wake_workers then
-        perform wake(queue_names);
-    end if;
 end
 $$;
 comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
@@ -1882,7 +1879,7 @@ begin
             perform invalid('backoff', backoff_problem(entry.value));
         end if;
     end loop;
-    insert into queues (name) values (set_queue.name) on conflict do nothing;
+    insert into queues (name) select set_queue.name where set_queue.name <> '*' on conflict do nothing;
     select * into current from queues q where q.name = set_queue.name for update;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) loop
         begin

@@ -1,12 +1,8 @@
--- enqueue_reserve(queue_names, counts, wake_workers): prepares a bulk enqueue by COPY: refuses to overfill
--- queues (PQ002), wakes workers at commit, and returns as many new job ids, rising, as counts add up to,
--- the time from which delays count, and whether the events of the jobs are wanted (announce). The caller then
--- copies into jobs, ready, scheduled and expiries in the same transaction. Null ids: the caller has no
--- right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
-create function enqueue_reserve(
-    queue_names text[], counts bigint[], wake_workers boolean,
-    out ids bigint[], out at timestamptz, out loud boolean
-)
+-- enqueue_reserve(queue_names, counts): prepares a bulk enqueue by COPY: refuses to overfill queues (PQ002), and
+-- returns as many new job ids, rising, as counts add up to, and the time from which delays count. The caller then
+-- copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce. Null ids: the
+-- caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+create function enqueue_reserve(queue_names text[], counts bigint[], out ids bigint[], out at timestamptz)
 language plpgsql set search_path from current
 as $$
 begin
@@ -19,10 +15,6 @@ begin
     ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
                  from generate_series(1, (select sum(n) from unnest(counts) n)));
     at := now();
-    loud := events_wanted();
-    if wake_workers then
-        perform wake(queue_names);
-    end if;
 end
 $$;
 comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';

@@ -27,7 +27,7 @@ begin
             perform invalid('backoff', backoff_problem(entry.value));
         end if;
     end loop;
-    insert into queues (name) values (set_queue.name) on conflict do nothing;
+    insert into queues (name) select set_queue.name where set_queue.name <> '*' on conflict do nothing;
     select * into current from queues q where q.name = set_queue.name for update;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) loop
         begin
