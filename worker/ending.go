@@ -173,7 +173,7 @@ func (e *engine) noteLost(group []ending, held map[int64]bool, retried bool) {
 // once the engine makes no more calls.
 func (e *engine) insist(call func(context.Context) error) error {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		ctx, cancel := context.WithTimeout(e.calls, callTimeout)
+		ctx, cancel := context.WithTimeout(e.calls, e.callTimeout)
 		err := call(ctx)
 		cancel()
 		if err == nil || !transient(err) || e.calls.Err() != nil {

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"log/slog"
 	"strings"
 	"sync"
@@ -16,7 +17,14 @@ import (
 	"github.com/pgq-go/queue/worker"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Tests wait for the database and for workers most of the time.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	pgtest.Main(m)
+}
 
 // deadline is how long a test waits for what must come. Nothing takes that long on an idle machine.
 const deadline = 30 * time.Second

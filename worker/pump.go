@@ -158,7 +158,7 @@ func (e *engine) claim(job *work) ([]*pgq.Attempt, error) {
 		}
 	}
 	e.flush(others, false)
-	ctx, cancel := context.WithTimeout(context.Background(), e.callTimeout)
+	ctx, cancel := context.WithTimeout(e.calls, e.callTimeout)
 	defer cancel()
 	if len(done) == 0 {
 		return e.client.Claim(ctx, e.pool, job.request)

