@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sort"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,8 +23,10 @@ type Item struct {
 const (
 	// copyFrom is from how many jobs on COPY is used, which takes more round trips and less time per job.
 	copyFrom = 200
-	// jsonChunk is how many jobs one call of enqueue_many gets where COPY cannot be used.
-	jsonChunk = 5000
+	// jsonChunk is how many jobs one call of enqueue_many gets where COPY cannot be used, and
+	// jsonChunkBytes from how many bytes of args on it gets no more.
+	jsonChunk      = 5000
+	jsonChunkBytes = 16 << 20
 	// maxRunSize is how many jobs a row of ready holds at the most, as max_run_size() in SQL.
 	maxRunSize = 100
 )
@@ -41,28 +45,20 @@ func (c *Client) EnqueueMany(ctx context.Context, db DB, items []Item) ([]int64,
 	if len(items) == 0 {
 		return nil, nil
 	}
-	jobs := make([]newJob, len(items))
-	for i, item := range items {
-		var err error
-		if jobs[i], err = prepare(item.Args, item.Options); err != nil {
-			var bad *ArgumentError
-			if errors.As(err, &bad) {
-				return nil, &ArgumentError{Field: fmt.Sprintf("jobs[%d].%s", i, bad.Field), Rule: bad.Rule}
-			}
-			return nil, err
-		}
-	}
 	var ids []int64
-	err := inTransaction(ctx, db, func(tx DB) error {
-		if to, ok := tx.(copier); ok && len(jobs) >= copyFrom {
-			b := bulk{client: c, tx: tx, to: to, jobs: jobs}
-			allowed, err := b.enqueue(ctx)
+	err := inTransaction(ctx, db, func(tx DB) (err error) {
+		if to, ok := tx.(copier); ok && len(items) >= copyFrom {
+			b := bulk{client: c, tx: tx, to: to}
+			allowed, err := b.enqueue(ctx, items)
 			if allowed || err != nil {
 				ids = b.ids
 				return err
 			}
 		}
-		var err error
+		jobs, err := prepareAll(items)
+		if err != nil {
+			return err
+		}
 		ids, err = c.enqueueJSON(ctx, tx, jobs)
 		return err
 	})
@@ -72,11 +68,45 @@ func (c *Client) EnqueueMany(ctx context.Context, db DB, items []Item) ([]int64,
 	return ids, nil
 }
 
+// prepareAll prepares jobs, using all processors. The error names the first job that breaks a rule.
+func prepareAll(items []Item) ([]newJob, error) {
+	jobs := make([]newJob, len(items))
+	parts := min(runtime.GOMAXPROCS(0), 1+len(items)/1000)
+	errs := make([]error, parts)
+	var wait sync.WaitGroup
+	for part := range parts {
+		wait.Go(func() {
+			for i := part * len(items) / parts; i < (part+1)*len(items)/parts; i++ {
+				if jobs[i], errs[part] = prepare(items[i].Args, items[i].Options); errs[part] != nil {
+					errs[part] = atIndex(i, errs[part])
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+// atIndex names the job in an error about one of its fields.
+func atIndex(i int, err error) error {
+	var bad *ArgumentError
+	if errors.As(err, &bad) {
+		return &ArgumentError{Field: fmt.Sprintf("jobs[%d].%s", i, bad.Field), Rule: bad.Rule}
+	}
+	return err
+}
+
 // enqueueJSON enqueues by enqueue_many, chunk by chunk.
 func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]int64, error) {
 	ids := make([]int64, 0, len(jobs))
-	for start := 0; start < len(jobs); start += jsonChunk {
-		chunk := jobs[start:min(start+jsonChunk, len(jobs))]
+	for start := 0; start < len(jobs); {
+		chunk := jobs[start : start+chunkSize(jobs[start:])]
 		document, err := json.Marshal(chunk)
 		if err != nil {
 			return nil, fmt.Errorf("pgq: enqueue: %w", err)
@@ -87,11 +117,37 @@ func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]int64
 		}
 		got, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 		if err != nil {
-			return nil, wrap("enqueue", err)
+			return nil, shiftIndex(wrap("enqueue", err), start)
 		}
 		ids = append(ids, got...)
+		start += len(chunk)
 	}
 	return ids, nil
+}
+
+// chunkSize returns how many of the jobs, at least one, go into one call of enqueue_many.
+func chunkSize(jobs []newJob) int {
+	bytes := 0
+	for i := range jobs {
+		bytes += jobs[i].args.size()
+		if i > 0 && (i == jsonChunk || bytes > jsonChunkBytes) {
+			return i
+		}
+	}
+	return len(jobs)
+}
+
+// shiftIndex makes an error about a job of a chunk one about the job of the whole.
+func shiftIndex(err error, start int) error {
+	var bad *ArgumentError
+	var index int
+	var field string
+	if errors.As(err, &bad) {
+		if _, scanErr := fmt.Sscanf(bad.Field, "jobs[%d].%s", &index, &field); scanErr == nil {
+			return atIndex(start+index, &ArgumentError{Field: field, Rule: bad.Rule})
+		}
+	}
+	return err
 }
 
 // MarshalJSON returns the form that enqueue_many takes.
@@ -133,51 +189,118 @@ type bulk struct {
 	jobs   []newJob
 	ids    []int64
 	at     time.Time // the database's time, from which delays count
+	loud   bool      // somebody wants the events of the jobs
 }
 
-// enqueue reports false, having written nothing, where the user may not write to the tables.
-func (b *bulk) enqueue(ctx context.Context) (allowed bool, err error) {
-	queues, counts, err := b.queues(ctx)
+// enqueue reports false, having written nothing, where the user may not write to the tables, or where only
+// the server can tell the size of args. The jobs are prepared while the database draws the ids.
+func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err error) {
+	queues, counts, err := queuesOf(items)
 	if err != nil {
 		return false, err
 	}
-	var at *time.Time
-	err = b.tx.QueryRow(ctx, b.client.from("ids, at", "enqueue_reserve($1, $2)"), queues, counts).Scan(&b.ids, &at)
-	if err != nil || at == nil {
-		return false, wrap("enqueue", err)
+	prepared := make(chan error, 1)
+	go func() {
+		var err error
+		b.jobs, err = prepareAll(items)
+		prepared <- err
+	}()
+	allowed, err = b.reserve(ctx, queues, counts)
+	if prepareErr := <-prepared; prepareErr != nil {
+		return false, prepareErr
 	}
-	b.at = *at
+	if err != nil || !allowed {
+		return false, err
+	}
+	if known, err := b.checkSizes(ctx, queues); err != nil || !known {
+		return false, err
+	}
 	for _, copyRows := range []func(context.Context) error{b.copyJobs, b.copyReady, b.copyScheduled, b.copyExpiries} {
 		if err := copyRows(ctx); err != nil {
 			return false, wrap("enqueue", err)
 		}
 	}
-	_, err = b.tx.Exec(ctx, b.client.from("*", "announce($1, $2, $3)"), b.ids, queues, !b.client.config.NoNotify)
+	var told []int64
+	if b.loud {
+		told = b.ids
+	}
+	_, err = b.tx.Exec(ctx, b.client.from("*", "announce($1, $2, $3)"), told, queues, !b.client.config.NoNotify)
 	return true, wrap("enqueue", err)
 }
 
-// queues returns the queues of the jobs in order and how many jobs each gets, and refuses args that are too large.
-func (b *bulk) queues(ctx context.Context) (names []string, counts []int64, err error) {
-	adding, largest := map[string]int64{}, map[string]int{}
-	for _, j := range b.jobs {
-		adding[j.queue]++
-		largest[j.queue] = max(largest[j.queue], len(j.args.json), len(j.args.payload))
+// reserve draws ids, unless the user may not write to the tables or a queue is full.
+func (b *bulk) reserve(ctx context.Context, queues []string, counts []int64) (allowed bool, err error) {
+	var firstID *int64
+	var at *time.Time
+	var loud *bool
+	err = b.tx.QueryRow(ctx, b.client.from("first_id, ids, at, loud", "enqueue_reserve($1, $2)"), queues, counts).
+		Scan(&firstID, &b.ids, &at, &loud)
+	if err != nil || at == nil {
+		return false, wrap("enqueue", err)
+	}
+	b.at, b.loud = *at, *loud
+	if b.ids == nil {
+		var n int64
+		for _, count := range counts {
+			n += count
+		}
+		for i := range n {
+			b.ids = append(b.ids, *firstID+i)
+		}
+	}
+	return true, nil
+}
+
+// queuesOf returns the queues of jobs in order and how many jobs each gets.
+func queuesOf(items []Item) (names []string, counts []int64, err error) {
+	adding := map[string]int64{}
+	for i, item := range items {
+		if item.Args == nil {
+			return nil, nil, atIndex(i, errNilArgs)
+		}
+		queue := item.Options.Queue
+		if kind, ok := item.Args.(withOptions); ok && queue == "" {
+			queue = kind.Options().Queue
+		}
+		adding[first(queue, DefaultQueue)]++
 	}
 	for name := range adding {
+		if nameProblem(name) != "" {
+			_, err := prepareAll(items) // says which job
+			return nil, nil, err
+		}
 		names = append(names, name)
 	}
 	sort.Strings(names)
 	for _, name := range names {
 		counts = append(counts, adding[name])
-		var most int64
-		if err := b.tx.QueryRow(ctx, b.client.from("max_args_bytes", "queue_settings($1)"), name).Scan(&most); err != nil {
-			return nil, nil, wrap("enqueue", err)
-		}
-		if int64(largest[name]) > most {
-			return nil, nil, &ArgumentError{Field: "args", Rule: fmt.Sprintf("must be at most %d bytes", most)}
-		}
 	}
 	return names, counts, nil
+}
+
+// maxJSONGrowth bounds how much larger JSON is in the server's own form, whose size counts, than as text.
+const maxJSONGrowth = 8
+
+// checkSizes refuses args that are too large for their queues. It reports false where it cannot tell.
+func (b *bulk) checkSizes(ctx context.Context, queues []string) (known bool, err error) {
+	most := make(map[string]int, len(queues))
+	for _, name := range queues {
+		var bytes int
+		if err := b.tx.QueryRow(ctx, b.client.from("max_args_bytes", "queue_settings($1)"), name).Scan(&bytes); err != nil {
+			return false, wrap("enqueue", err)
+		}
+		most[name] = bytes
+	}
+	for i := range b.jobs {
+		j := &b.jobs[i]
+		switch most := most[j.queue]; {
+		case len(j.args.payload) > most:
+			return false, atIndex(i, &ArgumentError{Field: "args", Rule: fmt.Sprintf("must be at most %d bytes", most)})
+		case len(j.args.json) > most/maxJSONGrowth:
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // copy copies one row per element that row does not skip by returning nil.

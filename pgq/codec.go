@@ -23,6 +23,9 @@ type encoded struct {
 	payload []byte
 }
 
+// size is how many bytes it takes, JSON as text.
+func (e encoded) size() int { return max(len(e.json), len(e.payload)) }
+
 // encode turns a value into what is stored. A nil codec means JSON. The field names it in errors.
 func encode(field string, codec Codec, value any) (encoded, error) {
 	if codec == nil {

@@ -64,6 +64,8 @@ func wrap(verb string, err error) error {
 		return fmt.Errorf("%w: %s", ErrNotInstalled, pg.Message)
 	case "22P05", "22021": // what jsonb and text refuse: \u0000, a NUL byte, invalid UTF-8
 		return &ArgumentError{Field: "args", Rule: "must be storable as text: " + pg.Message}
+	case "22P02", "22003", "54001": // and half a surrogate pair, a number without end, a deep nest
+		return &ArgumentError{Field: "args", Rule: "must be storable as JSON: " + pg.Message}
 	case "23514": // a constraint, named by the rule it states
 		return &ArgumentError{Field: pg.TableName, Rule: "breaks the rule " + strings.ReplaceAll(pg.ConstraintName, "_", " ")}
 	}

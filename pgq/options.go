@@ -20,12 +20,20 @@ type withOptions interface {
 type Priority int
 
 // Prio returns the priority n: 0 is the soonest, 9 the latest.
-func Prio(n int) Priority { return Priority(n + 1) }
+func Prio(n int) Priority {
+	if n < 0 {
+		return Priority(n) // refused when it is used; never the zero value
+	}
+	return Priority(n + 1)
+}
 
 // Int returns the priority as a number, 0 to 9.
 func (p Priority) Int() int {
-	if p == 0 {
+	switch {
+	case p == 0:
 		return 5
+	case p < 0:
+		return int(p)
 	}
 	return int(p) - 1
 }
@@ -106,10 +114,12 @@ type newJob struct {
 	args        encoded
 }
 
+var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
+
 // prepare encodes and checks a job. Its errors are *ArgumentError.
 func prepare(args Args, o Options) (newJob, error) {
 	if args == nil {
-		return newJob{}, &ArgumentError{Field: "args", Rule: "must not be nil"}
+		return newJob{}, errNilArgs
 	}
 	if kind, ok := args.(withOptions); ok {
 		o = o.or(kind.Options())

@@ -38,11 +38,15 @@ func (j newJob) check(o Options) error {
 		return fail("delay", "must be at most 100 years")
 	case j.runAt != nil && (j.runAt.Year() > 9999 || j.runAt.Year() < 1):
 		return fail("run_at", "must be in the years 1 to 9999")
-	case o.MaxAttempts < 0 || o.MaxAttempts > math.MaxInt32:
+	case o.MaxAttempts < 0:
 		return fail("max_attempts", "must be at least 1")
-	case o.Timeout < 0:
+	case o.MaxAttempts > math.MaxInt32:
+		return fail("max_attempts", "must be at most 2147483647")
+	case o.Timeout != 0 && o.Timeout < time.Microsecond: // the database's step
 		return fail("timeout", "must be positive")
-	case o.TTL < 0:
+	case o.Timeout > maxDuration:
+		return fail("timeout", "must be at most 100 years")
+	case o.TTL != 0 && o.TTL < time.Microsecond:
 		return fail("ttl", "must be positive")
 	case o.TTL > maxDuration:
 		return fail("ttl", "must be at most 100 years")

@@ -33,10 +33,9 @@ type engine struct {
 	lanes    []*lane
 	byName   map[string]*lane
 	active   map[pgq.AttemptID]*started
-	endings  []ending // attempts that ended, not yet flushed
-	stopping bool     // no more claims
-	closed   bool     // no more endings either: pumps return when all is flushed
-	closedAt time.Time
+	endings  []ending      // attempts that ended, not yet flushed
+	stopping bool          // no more claims
+	closed   bool          // no more endings either: pumps return when all is flushed
 	strays   bool          // a claim's answer was lost: disown before the next claim
 	beat     time.Time     // last heartbeat that was answered
 	tried    time.Time     // last heartbeat
@@ -209,7 +208,7 @@ func (e *engine) windDown(grace time.Duration) {
 		e.w.observe(s.observation("stuck"))
 		e.endings = append(e.endings, ending{attempt: s.Attempt, verdict: release})
 	}
-	e.closed, e.closedAt = true, time.Now()
+	e.closed = true
 	for _, l := range e.lanes {
 		close(l.call)
 	}

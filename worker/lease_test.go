@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/worker"
@@ -14,9 +15,9 @@ func TestAWorkerThatWasDeclaredDeadLosesItsLeasesAndGoesOn(t *testing.T) {
 	b := newBench(t)
 	saw := &observations{}
 	started, causes, late := make(chan struct{}, 3), make(chan error, 3), make(chan struct{})
-	w := b.worker(worker.Config{Queues: worker.Queues{"default": {Concurrency: 3}}, Heartbeat: 0, Observe: saw.add, NoChores: true})
+	w := b.worker(worker.Config{Queues: worker.Queues{"default": {Concurrency: 3}}, Lease: 2 * time.Second, Observe: saw.add, NoChores: true})
 	worker.Handle(w, func(ctx context.Context, job *pgq.Job[letter]) error {
-		if job.Number > 1 {
+		if job.Number > 1 || job.Args.To > 2 {
 			return nil
 		}
 		started <- struct{}{}
@@ -40,7 +41,7 @@ func TestAWorkerThatWasDeclaredDeadLosesItsLeasesAndGoesOn(t *testing.T) {
 		receive(t, started, "the handlers")
 	}
 	old := b.number("select id from pgq.workers")
-	b.exec("update pgq.workers set dead_at = now(); ") // as a rescue does
+	b.exec("update pgq.workers set dead_at = now()") // as a rescue does
 	b.exec("select pgq.rescue()")
 
 	other := b.worker(worker.Config{Queues: worker.Queues{"default": {Concurrency: 3}}})
@@ -60,7 +61,7 @@ func TestAWorkerThatWasDeclaredDeadLosesItsLeasesAndGoesOn(t *testing.T) {
 	})
 	b.eventually("the refusal of the first is logged", func() bool { return b.log.has("lease was lost: what the handler did was refused") })
 	b.eventually("death is observed", func() bool { return len(saw.of("declared_dead")) == 1 })
-	b.ends(b.enqueue(pgq.Options{}), pgq.Completed, 1)
+	b.ends(b.add(letter{To: 3}, pgq.Options{}), pgq.Completed, 1)
 	for _, id := range ids {
 		if n := b.number("select count(*) from pgq.results where job_id = $1 and state = 'completed' and attempt = 2", id); n != 1 {
 			t.Errorf("job %d is not completed by its second attempt", id)

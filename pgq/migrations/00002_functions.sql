@@ -37,13 +37,13 @@ comment on function advisory_key is 'Key of an advisory lock of this schema.';
 
 -- +goose StatementBegin
 -- announce(job_ids, queue_names, wake_workers): the last step of a bulk enqueue by COPY: writes that the jobs were
--- enqueued, for queues that want to hear of it, and wakes workers. Internal: the Go client's EnqueueMany.
+-- enqueued, for queues that want to hear of it (null: nobody does), and wakes workers. Internal: the Go client's EnqueueMany.
 create function announce(job_ids bigint[], queue_names text[], wake_workers boolean) returns void
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
-    if events_wanted() then
+    if job_ids is not null then
         insert into events (job_id, queue, type)
         select j.id, j.queue, 'enqueued' from jobs j
         where j.id = any(job_ids) and wants_event(j.queue, false);
@@ -217,7 +217,7 @@ comment on function check_depth is 'Refuses to fill a queue past its maximum dep
 -- check_invariants(): every broken invariant, in one snapshot; no rows when all is well. Reads whole tables.
 -- Stands in for the foreign keys that the hot path does without.
 create function check_invariants() returns table (rule text, job_id bigint, detail text)
-language sql stable set search_path from current
+language sql stable set search_path from current set jit = off
 as $$
     with members as materialized (
         select r.job_id + g as id, 'ready' as place from ready r, generate_series(0, r.size - 1) g
@@ -262,7 +262,7 @@ as $$
     union all
     select 'the sequence of ids is ahead of every id and seq', max(m.n), null
     from (select max(id) as n from jobs union all select max(seq + size - 1) from ready) m
-    having max(m.n) > (select coalesce(pg_sequence_last_value(pg_get_serial_sequence('jobs', 'id')::regclass), 0))
+    having max(m.n) > (select coalesce(pg_sequence_last_value('jobs_id_seq'), 0))
     union all
     select 'the settings of queue "*" are there', null, null
     where not exists (select from queues q where q.name = '*')
@@ -306,12 +306,17 @@ begin
     if found then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
     end if;
+    select j.index, s.max_args_bytes into bad
+    from jobs_from_json(jobs) j, settings_of(j.queue) s
+    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > s.max_args_bytes
+    order by j.index limit 1;
+    if found then
+        perform invalid(format('jobs[%s].args', bad.index), format('must be at most %s bytes', bad.max_args_bytes));
+    end if;
     for target in
-        select j.queue, count(*) as adding, max(greatest(pg_column_size(j.args), octet_length(j.payload))) as largest
+        select j.queue, count(*) as adding
         from jobs_from_json(jobs) j group by j.queue order by j.queue
     loop
-        perform invalid('args', format('must be at most %s bytes', s.max_args_bytes))
-        from settings_of(target.queue) s where target.largest > s.max_args_bytes;
         perform check_depth(target.queue, target.adding, s.max_depth, s.warn_depth)
         from settings_of(target.queue) s where s.max_depth is not null;
     end loop;
@@ -385,8 +390,10 @@ declare
     late_before bigint;
 begin
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
-    perform pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
-    if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
+    -- It is not waited for: the caller may hold rows of running, for which rescue waits.
+    if not pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))
+        or not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null)
+    then
         raise exception using
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);
@@ -745,7 +752,7 @@ begin
                 end as delay) due
         ), again as (
             insert into ready (queue, priority, seq, job_id, attempt, kind)
-            select queue, priority, nextval(pg_get_serial_sequence('jobs', 'id')), job_id, counted, kind
+            select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
             from judged
             where outcome = 'ready'
         ), later as (
@@ -836,7 +843,7 @@ declare
     target record;
 begin
     perform check_jobs_json(enqueue_many.jobs);
-    ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
+    ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_many.jobs)));
     with input as materialized (
         select ids[i.index + 1] as id, i.*, coalesce(i.run_at, now() + i.delay) as due
@@ -935,10 +942,14 @@ comment on function enqueue_one is 'Internal form of enqueue.';
 
 -- +goose StatementBegin
 -- enqueue_reserve(queue_names, counts): prepares a bulk enqueue by COPY: refuses to overfill queues (PQ002), and
--- returns as many new job ids, rising, as counts add up to, and the time from which delays count. The caller then
--- copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce. Null ids: the
--- caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
-create function enqueue_reserve(queue_names text[], counts bigint[], out ids bigint[], out at timestamptz)
+-- draws as many job ids as counts add up to: first_id and those after it, or, when others drew some in between, the
+-- rising ids. Also the time from which delays count, and whether somebody wants the events of the jobs. The caller
+-- then copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce.
+-- Null at: the caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+create function enqueue_reserve(
+    queue_names text[], counts bigint[],
+    out first_id bigint, out ids bigint[], out at timestamptz, out loud boolean
+)
 language plpgsql set search_path from current
 as $$
 begin
@@ -948,9 +959,14 @@ begin
     perform check_depth(u.name, u.adding, s.max_depth, s.warn_depth)
     from unnest(queue_names, counts) u(name, adding), settings_of(u.name) s
     where s.max_depth is not null;
-    ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
+    ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, (select sum(n) from unnest(counts) n)));
+    first_id := ids[1];
+    if ids[cardinality(ids)] - first_id + 1 = cardinality(ids) then
+        ids := null;
+    end if;
     at := now();
+    loud := events_wanted();
 end
 $$;
 comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
@@ -1121,7 +1137,7 @@ comment on function invalid is 'Raises PQ001: a field breaks a rule.';
 -- lay between from the events (which the queue's level may leave out).
 create function job_history(job_id bigint)
 returns table (id bigint, at timestamptz, type text, attempt integer, worker_id bigint, data jsonb)
-language sql stable set search_path from current
+language sql stable set search_path from current set jit = off
 as $$
     select h.* from (
         select null::bigint as id, j.created_at as at, 'enqueued' as type, null::integer as attempt,
@@ -1158,9 +1174,9 @@ as $$
 begin
     return case
         when kind is null or length(kind) not between 1 and 128 then array['kind', 'must have 1 to 128 characters']
-        when kind ~ '[[:cntrl:]]' then array['kind', 'must not have control characters']
+        when kind collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['kind', 'must not have control characters']
         when queue is null or length(queue) not between 1 and 128 then array['queue', 'must have 1 to 128 characters']
-        when queue ~ '[[:cntrl:]]' then array['queue', 'must not have control characters']
+        when queue collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['queue', 'must not have control characters']
         when queue = '*' then array['queue', 'must not be "*", which stands for the defaults of all queues']
         when priority is null or priority not between 0 and 9 then array['priority', 'must be 0 to 9']
         when delay is not null and run_at is not null then array['delay', 'must not be given together with run_at']
@@ -1169,6 +1185,7 @@ begin
         when not isfinite(run_at) then array['run_at', 'must be finite']
         when max_attempts < 1 then array['max_attempts', 'must be at least 1']
         when timeout <= interval '0' then array['timeout', 'must be positive']
+        when timeout > interval '100 years' then array['timeout', 'must be at most 100 years']
         when ttl <= interval '0' then array['ttl', 'must be positive']
         when ttl > interval '100 years' then array['ttl', 'must be at most 100 years']
         when result_ttl < interval '0' then array['result_ttl', 'must not be negative']
@@ -1355,7 +1372,7 @@ begin
         returning job_id, run_at, attempt
     ), added as (
         insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, d.attempt, j.kind
+        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind
         from (select * from due order by run_at, job_id) d
         join jobs j on j.id = d.job_id
         returning queue
@@ -1452,7 +1469,7 @@ language plpgsql
 as $$
 begin
     insert into ready (queue, priority, seq, job_id, attempt, kind)
-    select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, u.attempt, j.kind
+    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind
     from unnest(job_ids, attempts) u(id, attempt)
     join jobs j on j.id = u.id;
     perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));
@@ -1575,7 +1592,8 @@ begin
         perform invalid('lease', 'must be at least 1 second');
     end if;
     insert into workers (name, queues, kinds, lease)
-    values (register_worker.name, register_worker.queues, register_worker.kinds, register_worker.lease)
+    values (register_worker.name, coalesce(register_worker.queues, '{}'), coalesce(register_worker.kinds, '{}'),
+            register_worker.lease)
     returning id into new_id;
     insert into queues (name)
     select distinct q from unnest(register_worker.queues) q

@@ -1,7 +1,7 @@
 -- check_invariants(): every broken invariant, in one snapshot; no rows when all is well. Reads whole tables.
 -- Stands in for the foreign keys that the hot path does without.
 create function check_invariants() returns table (rule text, job_id bigint, detail text)
-language sql stable set search_path from current
+language sql stable set search_path from current set jit = off
 as $$
     with members as materialized (
         select r.job_id + g as id, 'ready' as place from ready r, generate_series(0, r.size - 1) g
@@ -46,7 +46,7 @@ as $$
     union all
     select 'the sequence of ids is ahead of every id and seq', max(m.n), null
     from (select max(id) as n from jobs union all select max(seq + size - 1) from ready) m
-    having max(m.n) > (select coalesce(pg_sequence_last_value(pg_get_serial_sequence('jobs', 'id')::regclass), 0))
+    having max(m.n) > (select coalesce(pg_sequence_last_value('jobs_id_seq'), 0))
     union all
     select 'the settings of queue "*" are there', null, null
     where not exists (select from queues q where q.name = '*')

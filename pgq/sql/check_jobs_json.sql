@@ -33,12 +33,17 @@ begin
     if found then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
     end if;
+    select j.index, s.max_args_bytes into bad
+    from jobs_from_json(jobs) j, settings_of(j.queue) s
+    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > s.max_args_bytes
+    order by j.index limit 1;
+    if found then
+        perform invalid(format('jobs[%s].args', bad.index), format('must be at most %s bytes', bad.max_args_bytes));
+    end if;
     for target in
-        select j.queue, count(*) as adding, max(greatest(pg_column_size(j.args), octet_length(j.payload))) as largest
+        select j.queue, count(*) as adding
         from jobs_from_json(jobs) j group by j.queue order by j.queue
     loop
-        perform invalid('args', format('must be at most %s bytes', s.max_args_bytes))
-        from settings_of(target.queue) s where target.largest > s.max_args_bytes;
         perform check_depth(target.queue, target.adding, s.max_depth, s.warn_depth)
         from settings_of(target.queue) s where s.max_depth is not null;
     end loop;

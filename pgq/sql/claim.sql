@@ -27,8 +27,10 @@ declare
     late_before bigint;
 begin
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
-    perform pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
-    if not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null) then
+    -- It is not waited for: the caller may hold rows of running, for which rescue waits.
+    if not pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))
+        or not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null)
+    then
         raise exception using
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);

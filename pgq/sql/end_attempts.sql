@@ -50,7 +50,7 @@ begin
                 end as delay) due
         ), again as (
             insert into ready (queue, priority, seq, job_id, attempt, kind)
-            select queue, priority, nextval(pg_get_serial_sequence('jobs', 'id')), job_id, counted, kind
+            select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
             from judged
             where outcome = 'ready'
         ), later as (

@@ -13,7 +13,7 @@ declare
     target record;
 begin
     perform check_jobs_json(enqueue_many.jobs);
-    ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
+    ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_many.jobs)));
     with input as materialized (
         select ids[i.index + 1] as id, i.*, coalesce(i.run_at, now() + i.delay) as due

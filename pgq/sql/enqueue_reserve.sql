@@ -1,8 +1,12 @@
 -- enqueue_reserve(queue_names, counts): prepares a bulk enqueue by COPY: refuses to overfill queues (PQ002), and
--- returns as many new job ids, rising, as counts add up to, and the time from which delays count. The caller then
--- copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce. Null ids: the
--- caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
-create function enqueue_reserve(queue_names text[], counts bigint[], out ids bigint[], out at timestamptz)
+-- draws as many job ids as counts add up to: first_id and those after it, or, when others drew some in between, the
+-- rising ids. Also the time from which delays count, and whether somebody wants the events of the jobs. The caller
+-- then copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce.
+-- Null at: the caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+create function enqueue_reserve(
+    queue_names text[], counts bigint[],
+    out first_id bigint, out ids bigint[], out at timestamptz, out loud boolean
+)
 language plpgsql set search_path from current
 as $$
 begin
@@ -12,9 +16,14 @@ begin
     perform check_depth(u.name, u.adding, s.max_depth, s.warn_depth)
     from unnest(queue_names, counts) u(name, adding), settings_of(u.name) s
     where s.max_depth is not null;
-    ids := array(select nextval(pg_get_serial_sequence('jobs', 'id'))
+    ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, (select sum(n) from unnest(counts) n)));
+    first_id := ids[1];
+    if ids[cardinality(ids)] - first_id + 1 = cardinality(ids) then
+        ids := null;
+    end if;
     at := now();
+    loud := events_wanted();
 end
 $$;
 comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';

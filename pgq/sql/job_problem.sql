@@ -10,9 +10,9 @@ as $$
 begin
     return case
         when kind is null or length(kind) not between 1 and 128 then array['kind', 'must have 1 to 128 characters']
-        when kind ~ '[[:cntrl:]]' then array['kind', 'must not have control characters']
+        when kind collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['kind', 'must not have control characters']
         when queue is null or length(queue) not between 1 and 128 then array['queue', 'must have 1 to 128 characters']
-        when queue ~ '[[:cntrl:]]' then array['queue', 'must not have control characters']
+        when queue collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['queue', 'must not have control characters']
         when queue = '*' then array['queue', 'must not be "*", which stands for the defaults of all queues']
         when priority is null or priority not between 0 and 9 then array['priority', 'must be 0 to 9']
         when delay is not null and run_at is not null then array['delay', 'must not be given together with run_at']
@@ -21,6 +21,7 @@ begin
         when not isfinite(run_at) then array['run_at', 'must be finite']
         when max_attempts < 1 then array['max_attempts', 'must be at least 1']
         when timeout <= interval '0' then array['timeout', 'must be positive']
+        when timeout > interval '100 years' then array['timeout', 'must be at most 100 years']
         when ttl <= interval '0' then array['ttl', 'must be positive']
         when ttl > interval '100 years' then array['ttl', 'must be at most 100 years']
         when result_ttl < interval '0' then array['result_ttl', 'must not be negative']

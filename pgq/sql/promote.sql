@@ -21,7 +21,7 @@ begin
         returning job_id, run_at, attempt
     ), added as (
         insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, d.attempt, j.kind
+        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind
         from (select * from due order by run_at, job_id) d
         join jobs j on j.id = d.job_id
         returning queue

@@ -5,7 +5,7 @@ language plpgsql
 as $$
 begin
     insert into ready (queue, priority, seq, job_id, attempt, kind)
-    select j.queue, j.priority, nextval(pg_get_serial_sequence('jobs', 'id')), j.id, u.attempt, j.kind
+    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind
     from unnest(job_ids, attempts) u(id, attempt)
     join jobs j on j.id = u.id;
     perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));

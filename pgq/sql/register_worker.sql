@@ -11,7 +11,8 @@ begin
         perform invalid('lease', 'must be at least 1 second');
     end if;
     insert into workers (name, queues, kinds, lease)
-    values (register_worker.name, register_worker.queues, register_worker.kinds, register_worker.lease)
+    values (register_worker.name, coalesce(register_worker.queues, '{}'), coalesce(register_worker.kinds, '{}'),
+            register_worker.lease)
     returning id into new_id;
     insert into queues (name)
     select distinct q from unnest(register_worker.queues) q

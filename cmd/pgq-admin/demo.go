@@ -1,0 +1,47 @@
+package main
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/demo"
+)
+
+const maxDemoWorkers = 8
+
+func demoCommand(a *app) *cobra.Command {
+	o := demo.Options{}
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Show PGQ at work on real input, in half a minute",
+		Long: `Show PGQ at work on real input: count files, lines, functions and words of the Go standard library, one job per
+package, with retries and a job that fails.
+
+It uses the database of --url or PGQ_DATABASE_URL, if one is given: it creates two schemas of its own there (pgq_demo and
+pgq_demo_app, or others if these exist), touches nothing else, and drops them at the end. Else it finds or starts a
+PostgreSQL of its own and removes it at the end. Ctrl-C cleans up as well.`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Workers < 1 || o.Workers > maxDemoWorkers {
+				return usagef("--workers must be 1 to %d, not %d", maxDemoWorkers, o.Workers)
+			}
+			s, err := a.load(c)
+			if err != nil {
+				return err
+			}
+			// Attempts that fail are part of the show; the report speaks of them.
+			level := slog.LevelError
+			if s.Source("log_level") != "default" {
+				level = s.LogLevel
+			}
+			o.URL, o.Out = s.DatabaseURL, a.out
+			o.Terminal, o.Colours = isTerminal(a.out), colours(a.out)
+			o.Logger = newLogger(a.err, level)
+			return demo.Run(c.Context(), o)
+		},
+	}
+	c.Flags().IntVar(&o.Workers, "workers", 2, "how many workers share the jobs, `N` of 1 to 8")
+	c.Flags().BoolVar(&o.Keep, "keep", false, "keep what is there at the end, to look at it with psql; a PostgreSQL of our own runs until Ctrl-C")
+	return c
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
+)
+
+// app is what all commands share.
+type app struct {
+	out, err io.Writer
+	environ  []string
+
+	config   string   // --config
+	url      string   // --url
+	schema   string   // --schema, where a command has it
+	logLevel string   // --log-level
+	set      []string // --set
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pgq-admin",
+		Short: "Show, install and check PGQ, the job queue that lives in PostgreSQL",
+		Long: `Show, install and check PGQ, the job queue that lives in PostgreSQL.
+
+Settings, later wins: defaults, a YAML file (--config or PGQ_CONFIG), the environment (PGQ_…), flags.
+See "pgq-admin config --help".
+
+Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 4 something wrong was found, 8 no connection to a database,
+130 interrupted.`,
+		Example: `  pgq-admin demo                                 see PGQ at work; needs nothing
+  pgq-admin migrate up --url postgres://…        install PGQ in a database
+  pgq-admin check                                look for broken invariants`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	group(root)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usagef("%s\n  see: %s --help", err, c.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.config, "config", "", "YAML `FILE` with settings (PGQ_CONFIG)")
+	flags.StringVar(&a.url, "url", "", "`URL` of the database (PGQ_DATABASE_URL, which other users of the machine cannot see)")
+	flags.StringVar(&a.logLevel, "log-level", "", "`LEVEL` debug, info, warn or error (PGQ_LOG_LEVEL; info)")
+	flags.StringArrayVar(&a.set, "set", nil, "any setting, `NAME=VALUE`, worker.lease=10s for example; may be repeated")
+	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), configCommand(a), versionCommand(a))
+	return root
+}
+
+// group makes a command that only has subcommands: without arguments it shows its help, anything else is refused.
+func group(c *cobra.Command) {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		names := make([]string, 0, len(c.Commands()))
+		for _, sub := range c.Commands() {
+			names = append(names, sub.Name())
+		}
+		hint := "choose one of: " + strings.Join(names, ", ")
+		if nearest := settings.Nearest(args[0], names); nearest != "" {
+			hint = "did you mean " + nearest + "?"
+		}
+		return usagef("%s has no command %q; %s", c.CommandPath(), args[0], hint)
+	}
+}
+
+// noArgs refuses arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, not %q\n  see: %s --help", c.CommandPath(), args[0], c.CommandPath())
+	}
+	return nil
+}
+
+// schemaFlag gives a command --schema.
+func (a *app) schemaFlag(flags *pflag.FlagSet) {
+	flags.StringVar(&a.schema, "schema", "", "`SCHEMA` that holds PGQ (PGQ_SCHEMA; pgq)")
+}
+
+// load reads the settings of a command.
+func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
+	sources := settings.Sources{File: a.config, Environ: a.environ}
+	if !c.Flags().Changed("config") {
+		sources.File = os.Getenv("PGQ_CONFIG")
+	} else if a.config == "" {
+		return nil, usagef("--config must name a file")
+	}
+	for _, assignment := range a.set {
+		field, value, ok := strings.Cut(assignment, "=")
+		if !ok {
+			return nil, usagef("--set takes NAME=VALUE, worker.lease=10s for example, not %q", assignment)
+		}
+		sources.Flags = append(sources.Flags, settings.Flag{Name: "--set", Field: field, Value: value})
+	}
+	for _, f := range []settings.Flag{
+		{Name: "url", Field: "database_url", Value: a.url},
+		{Name: "schema", Field: "schema", Value: a.schema},
+		{Name: "log-level", Field: "log_level", Value: a.logLevel},
+	} {
+		if flag := c.Flags().Lookup(f.Name); flag != nil && flag.Changed {
+			f.Name = "--" + f.Name
+			sources.Flags = append(sources.Flags, f)
+		}
+	}
+	loaded, err := settings.Load(sources)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("%s", err)
+	}
+	return loaded, err
+}
+
+// database reads the settings of a command that works on a database, which must be given.
+func (a *app) database(c *cobra.Command) (*settings.Loaded, error) {
+	loaded, err := a.load(c)
+	if err == nil && loaded.DatabaseURL == "" {
+		err = usagef("no database is given\n  fix: export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, or database_url in --config)")
+	}
+	return loaded, err
+}

@@ -1,0 +1,227 @@
+// Package settings reads the settings of a program that works with PGQ. Later wins: defaults, a YAML file, the
+// environment, flags.
+//
+//	loaded, err := settings.Load(settings.Sources{File: os.Getenv("PGQ_CONFIG"), Environ: os.Environ()})
+//	pool, err := pgxpool.New(ctx, loaded.DatabaseURL)
+//	w := worker.New(pool, loaded.WorkerConfig())
+//
+// The file:
+//
+//	database_url: postgres://app@db.example.com/app
+//	schema: pgq
+//	log_level: info            # debug, info, warn, error
+//	worker:
+//	  queues:
+//	    default: {concurrency: 10}
+//	    mail: {concurrency: 50}
+//	  lease: 30s
+//	  heartbeat: 5s            # a sixth of the lease unless given
+//	  poll_interval: 2s
+//	  poll_only: false
+//	  grace: 30s
+//	  prefetch: 1000
+//
+// In the environment the same settings are PGQ_DATABASE_URL, PGQ_SCHEMA, PGQ_LOG_LEVEL and PGQ_WORKER_LEASE and so
+// on; queues are PGQ_WORKER_QUEUES=default=10,mail=50. A source that gives queues replaces those of the sources
+// before it. Empty variables count as not set. What is unknown or breaks a rule is refused, with the place where it
+// stands: a setting with a typing error is never silently without effect.
+package settings
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/worker"
+)
+
+// Settings are the settings in force.
+type Settings struct {
+	// DatabaseURL is a URL or the keyword=value words of libpq; empty when none was given. It may hold a
+	// password: print [MaskURL] of it.
+	DatabaseURL string
+	// Schema holds PGQ's objects.
+	Schema   string
+	LogLevel slog.Level
+	Worker   Worker
+}
+
+// Worker are the settings of a worker process; see the fields of worker.Config with the same names.
+type Worker struct {
+	Queues       map[string]int // concurrency by queue
+	Lease        time.Duration
+	Heartbeat    time.Duration
+	PollInterval time.Duration
+	PollOnly     bool
+	Grace        time.Duration // 0: no waiting
+	Prefetch     int           // 0: none
+}
+
+// WorkerConfig returns the settings as package worker takes them.
+func (s Settings) WorkerConfig() worker.Config {
+	queues := worker.Queues{}
+	for name, concurrency := range s.Worker.Queues {
+		queues[name] = worker.QueueConfig{Concurrency: concurrency}
+	}
+	c := worker.Config{
+		Client:       pgq.New(pgq.Config{Schema: s.Schema}),
+		Queues:       queues,
+		Lease:        s.Worker.Lease,
+		Heartbeat:    s.Worker.Heartbeat,
+		PollInterval: s.Worker.PollInterval,
+		PollOnly:     s.Worker.PollOnly,
+		Grace:        s.Worker.Grace,
+		Prefetch:     s.Worker.Prefetch,
+	}
+	// There 0 means the default.
+	if c.Grace == 0 {
+		c.Grace = -1
+	}
+	if c.Prefetch == 0 {
+		c.Prefetch = -1
+	}
+	return c
+}
+
+// Error says that a setting is unknown or breaks a rule.
+type Error struct {
+	// Where the setting stands: "pgq.yaml:3", "PGQ_SCHEMA", "--schema".
+	Where string
+	// Field is its name as in the file: "worker.lease". Empty when there is no such setting.
+	Field string
+	// Rule is what it must be, or what else is wrong.
+	Rule string
+}
+
+// Error returns the place, the field and the rule.
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return e.Where + ": " + e.Rule
+	}
+	return fmt.Sprintf("%s: %s %s", e.Where, e.Field, e.Rule)
+}
+
+// Value is one setting in force, for humans.
+type Value struct {
+	Field  string
+	Value  string // the database's URL without its password
+	Source string // "default", or where it stands as in [Error]
+}
+
+// Loaded are settings and where each is from.
+type Loaded struct {
+	Settings
+	sources map[string]string // by field
+}
+
+// Source returns where a field is from.
+func (l *Loaded) Source(field string) string {
+	if source, ok := l.sources[field]; ok {
+		return source
+	}
+	return "default"
+}
+
+// Values returns all settings in order.
+func (l *Loaded) Values() []Value {
+	all := make([]Value, len(fields))
+	for i, f := range fields {
+		all[i] = Value{Field: f.name, Value: f.get(&l.Settings), Source: l.Source(f.name)}
+	}
+	return all
+}
+
+// Sources are where settings are read from; each may be empty.
+type Sources struct {
+	// File is the path of a YAML file.
+	File string
+	// Environ are variables as of os.Environ; those that do not begin with PGQ_ are not looked at.
+	Environ []string
+	// Flags win over all; the last one of a field over those before it.
+	Flags []Flag
+}
+
+// Flag is a setting given on the command line.
+type Flag struct {
+	Name  string // as the user knows it: "--url"
+	Field string
+	Value string
+}
+
+// Load reads the settings. Errors: *[Error], or that the file cannot be read.
+func Load(s Sources) (*Loaded, error) {
+	l := &Loaded{Settings: defaults(), sources: map[string]string{}}
+	if s.File != "" {
+		if err := l.readFile(s.File); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.readEnviron(s.Environ); err != nil {
+		return nil, err
+	}
+	for _, f := range s.Flags {
+		if err := l.set(f.Name, f.Field, f.Value); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.finish()
+}
+
+func defaults() Settings {
+	return Settings{
+		Schema:   pgq.DefaultSchema,
+		LogLevel: slog.LevelInfo,
+		Worker: Worker{
+			Queues:       map[string]int{pgq.DefaultQueue: defaultConcurrency},
+			Lease:        30 * time.Second,
+			PollInterval: 2 * time.Second,
+			Grace:        30 * time.Second,
+			Prefetch:     1000,
+		},
+	}
+}
+
+// set gives a field the value that stands at a place.
+func (l *Loaded) set(where, name, value string) error {
+	f := fieldNamed(name)
+	if f == nil {
+		return unknown(where, "setting", name, fieldNames())
+	}
+	if rule := f.set(&l.Settings, value); rule != "" {
+		return &Error{Where: where, Field: name, Rule: rule}
+	}
+	l.sources[name] = where
+	return nil
+}
+
+// finish derives what was not given and checks what depends on more than one field.
+func (l *Loaded) finish() error {
+	w := &l.Worker
+	if w.Heartbeat == 0 {
+		w.Heartbeat = w.Lease / 6
+	}
+	if w.Heartbeat > w.Lease/2 {
+		where := l.Source("worker.heartbeat")
+		if where == "default" {
+			where = l.Source("worker.lease")
+		}
+		return &Error{Where: where, Field: "worker.heartbeat",
+			Rule: fmt.Sprintf("must be at most half of worker.lease, which is %s; it is %s", w.Lease, w.Heartbeat)}
+	}
+	return nil
+}
+
+// queueList returns queues as in PGQ_WORKER_QUEUES.
+func queueList(queues map[string]int) string {
+	list := ""
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		if list != "" {
+			list += ","
+		}
+		list += fmt.Sprintf("%s=%d", name, queues[name])
+	}
+	return list
+}

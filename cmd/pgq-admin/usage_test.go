@@ -1,0 +1,109 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgq-go/queue/internal/pgtest"
+)
+
+func TestWrongUseExitsWithTwoAndSaysWhatIsRight(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args string
+		text string
+	}{
+		{"demon", `did you mean demo?`},
+		{"frobnicate", "choose one of: "},
+		{"migrate upp", "did you mean up?"},
+		{"migrate up now", "takes no arguments"},
+		{"check --frob", "unknown flag: --frob"},
+		{"check --url", "flag needs an argument: --url"},
+		{"demo --workers 0", "--workers must be 1 to 8"},
+		{"demo --workers 9", "--workers must be 1 to 8"},
+		{"demo --workers many", "invalid argument"},
+		{"demo --schema mine", "unknown flag: --schema"},
+		{"config show --set worker.lease", "--set takes NAME=VALUE"},
+		{"config show --set worker.least=3s", "did you mean worker.lease?"},
+		{"config show --set worker.lease=10ms", "worker.lease must be at least 1s"},
+		{"config show --config nowhere.yaml", "nowhere.yaml"},
+		{"config show --schema pg_mine", "--schema: schema must not begin with pg_"},
+		{"config show --log-level loud", "must be debug, info, warn or error"},
+	} {
+		o := admin(t, strings.Fields(c.args)...)
+		o.want(t, 2, "pgq-admin", c.text)
+		if o.stdout != "" {
+			t.Errorf("%s: stdout is %q", c.args, o.stdout)
+		}
+	}
+}
+
+func TestHelpAndVersionExitWithZero(t *testing.T) {
+	t.Parallel()
+	admin(t).want(t, 0, "Usage:", "demo", "migrate", "check", "config", "version")
+	admin(t, "--help").want(t, 0, "Exit codes")
+	admin(t, "migrate").want(t, 0, "up", "down", "status")
+	admin(t, "version").want(t, 0, "pgq-admin ", "schema version 2", "go1.")
+}
+
+func TestSettingsComeFromFileEnvironmentAndFlagsInThatOrder(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pgq.yaml")
+	write(t, file, `database_url: postgres://app:Hidd3n@db.example.com/app
+schema: of_file
+worker:
+  lease: 40s
+  grace: 1m
+  queues:
+    mail: {concurrency: 50}
+    default:
+`)
+	o := call{
+		args: []string{"config", "show", "--schema", "of_flag", "--set", "worker.prefetch=7"},
+		env:  []string{"PGQ_CONFIG=" + file, "PGQ_SCHEMA=of_environment", "PGQ_WORKER_LEASE=50s", "PGQ_LOG_LEVEL="},
+	}.run(t)
+	o.want(t, 0)
+	o.hides(t, "Hidd3n")
+	table := strings.Join(strings.Fields(o.stdout), " ")
+	for _, line := range []string{
+		"database_url postgres://app:xxxxx@db.example.com/app " + file + ":1",
+		"schema of_flag --schema",
+		"log_level info default",
+		"worker.queues default=10,mail=50 " + file + ":6",
+		"worker.lease 50s PGQ_WORKER_LEASE",
+		"worker.heartbeat 8.333333333s default",
+		"worker.grace 1m0s " + file + ":5",
+		"worker.prefetch 7 --set",
+	} {
+		if !strings.Contains(table, line) {
+			t.Errorf("no %q in\n%s", line, o.stdout)
+		}
+	}
+}
+
+func TestUnknownSettingsAreRefusedWithTheirPlace(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pgq.yaml")
+	write(t, file, "schema: mine\nworker:\n  leese: 30s\n")
+	admin(t, "config", "show", "--config", file).want(t, 2, file+":3: unknown setting worker.leese; did you mean worker.lease?")
+	call{args: []string{"check"}, env: []string{"PGQ_DATABASE_ULR=postgres://app:Hidd3n@host/app"}}.run(t).
+		want(t, 2, "unknown variable PGQ_DATABASE_ULR; did you mean PGQ_DATABASE_URL?")
+	call{args: []string{"config", "show"}, env: []string{"PGQ_POSTGRES=local", "PGQ_POSTGRES_IMAGE=i", "PGQ_EMBEDDED_POSTGRES_URL=u"}}.run(t).want(t, 0)
+}
+
+func TestSettingsOfTheFileAreUsed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pgq.yaml")
+	write(t, file, "database_url: "+pgtest.Empty(t)+"\nschema: of_file\n")
+	admin(t, "migrate", "up", "--config", file).want(t, 0, "schema of_file is at version 2")
+	call{args: []string{"check"}, env: []string{"PGQ_CONFIG=" + file}}.run(t).want(t, 0, "schema of_file: all invariants hold")
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

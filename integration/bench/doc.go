@@ -1,0 +1,40 @@
+// Bench measures PGQ beside River and beside the least that PostgreSQL itself must do for the same rows (the floor).
+//
+//	go run . [-only NAME,…] [-systems NAME,…] [-n N] [-runs R] [-duration D] [-short] [-json FILE] [-markdown] [-url URL]
+//
+// All systems are measured in one process run, on one PostgreSQL cluster, alternating (A B A B …), each measurement in a
+// fresh database, with connection pools of the same size. What is printed is the median over the runs, and the ratios;
+// figures of two machines, or of two invocations, say little beside each other. Bench prints and never asserts.
+//
+// # Scenarios
+//
+//   - enqueue-bulk: n jobs in one go. PGQ's EnqueueMany; River's InsertManyFast in batches of 5,000 and in one call, the
+//     better of the two; the floor is COPY of the same rows into a table with one primary key.
+//   - enqueue-tx: begin, one job, commit, from 16 and 64 clients. With workers=busy every handler of a worker process is
+//     occupied, so that nobody waits for a notification; with workers=asleep a worker process is idle and works
+//     whatever comes at once, on the same machine. notify=off is PGQ with its notifications switched off; the floor is the
+//     same transaction with a plain insert.
+//   - drain: n no-op jobs that are already there, from the start of a worker process to the commit of the last completion.
+//     Also the WAL bytes that a job has caused by then, its enqueueing included.
+//   - latency: jobs that arrive at random, 50 per second on average, on an otherwise idle system; from the return of the
+//     enqueuer's commit to the start of the handler.
+//   - pinned-xmin: rounds of enqueueing and draining for -duration, while another transaction holds a snapshot from before
+//     the first job (pinned=true), and the same without it.
+//   - idle: queries per second of a worker process that has nothing to do, with 1 and with 20 queues.
+//   - memory: peak resident memory of a worker process, a child process of its own, with 1,000 handlers running.
+//
+// # Fairness
+//
+// Counting costs the database nothing: handlers count in memory, and only when the last one has run is the database
+// asked, over a connection of its own, whether the last completion is committed. Afterwards every drained job is looked
+// for in the tables, and a measurement with a job too few fails.
+//
+// River runs with the settings of its own benchmark (2,000 workers, FetchCooldown 2 ms, FetchPollInterval 20 ms), except
+// in idle, where its defaults serve it better; PGQ always has its defaults, with as many handlers as River. Both systems
+// keep finished jobs. Of the pool, River uses one connection to listen; PGQ opens one more of its own.
+//
+// # Server
+//
+// -url or PGQ_DATABASE_URL names the server; its user must be allowed to create databases. Without either, a private
+// cluster is started with fsync and synchronous_commit on. Databases made by bench are dropped again.
+package main

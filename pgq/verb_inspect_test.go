@@ -1,0 +1,115 @@
+package pgq_test
+
+import "testing"
+
+func TestListJobsCases(t *testing.T) {
+	t.Parallel()
+	list := func(arguments string) string { return "select * from list_jobs(" + arguments + ")" }
+	const given = everywhere + `update jobs set created_at = now() - (20 - id) * interval '1 h';
+		update jobs set tags = '{x,y}', args = '{"a": {"b": 1}, "c": 2}', metadata = '{"m": true}' where id in (3, 9);
+		update jobs set tags = '{x}' where id = 10; `
+	verbTest(t, []verbCase{
+		{name: "all, newest first", given: given, call: list(""), want: "(12) (11) (10) (9) (8) (7) (6) (5) (4) (3) (2) (1)"},
+		{name: "queues", given: given, call: list("queues => '{o,p}'"), want: "(10) (9) (8) (6)"},
+		{name: "kinds", given: given, call: list("kinds => '{again,later,nothing}'"), want: "(7) (6)"},
+		{name: "state ready", given: given, call: list("states => '{ready}'"), want: "(6) (5) (4) (3) (2) (1)"},
+		{name: "state scheduled", given: given, call: list("states => '{scheduled}'"), want: "(7)"},
+		{name: "state running", given: given, call: list("states => '{running}'"), want: "(8)"},
+		{name: "state completed", given: given, call: list("states => '{completed}'"), want: "(9)"},
+		{name: "state failed", given: given, call: list("states => '{failed}'"), want: "(10)"},
+		{name: "state cancelled", given: given, call: list("states => '{cancelled}'"), want: "(11)"},
+		{name: "state expired", given: given, call: list("states => '{expired}'"), want: "(12)"},
+		{name: "state skipped", given: given, call: list("states => '{skipped}'"), want: ""},
+		{name: "several states", given: given, call: list("states => '{failed,running,scheduled}'"), want: "(10) (8) (7)"},
+		{name: "no states", given: given, call: list("states => '{}'"), want: ""},
+		{name: "all tags", given: given, call: list("all_tags => '{x,y}'"), want: "(9) (3)"},
+		{name: "one tag", given: given, call: list("all_tags => '{x}'"), want: "(10) (9) (3)"},
+		{name: "since", given: given, call: list("since => now() - interval '10 h'"), want: "(12) (11) (10)"},
+		{name: "until", given: given, call: list("until => now() - interval '18 h'"), want: "(1)"},
+		{name: "args", given: given, call: list(`args => '{"a": {"b": 1}}'`), want: "(9) (3)"},
+		{name: "metadata", given: given, call: list(`metadata => '{"m": true}'`), want: "(9) (3)"},
+		{name: "part of the error", given: given, call: list(`error => 'oop'`), want: "(10)"},
+		{name: "a percent sign is not a pattern", given: given, call: list(`error => 'o%s'`), want: ""},
+		{name: "all at once", given: given, call: list(`queues => '{p}', states => '{completed}', all_tags => '{x}', args => '{"c": 2}', since => now() - interval '12 h', until => now()`), want: "(9)"},
+		{name: "a page", given: given, call: list("at_most => 3"), want: "(12) (11) (10)"},
+		{name: "the next page", given: given, call: list("at_most => 3, before_id => 10"), want: "(9) (8) (7)"},
+		{name: "the last page", given: given, call: list("at_most => 3, before_id => 3"), want: "(2) (1)"},
+		{name: "pages of a state", given: given, call: list("states => '{ready}', at_most => 2, before_id => 5"), want: "(4) (3)"},
+		{name: "a state that does not exist", given: given, call: list("states => '{ready,gone}'"), want: "PQ001 states must be *"},
+		{name: "a page of nothing", given: given, call: list("at_most => 0"), want: "PQ001 at_most must be 1 to 10000"},
+		{name: "a page that is too large", given: given, call: list("at_most => 10001"), want: "PQ001 at_most must be 1 to 10000"},
+	})
+}
+
+func TestJobHistoryCases(t *testing.T) {
+	t.Parallel()
+	const history = "select type, attempt, worker_id, data - 'run_at' from job_history(1)"
+	verbTest(t, []verbCase{
+		{name: "of nothing", call: history, want: ""},
+		{name: "of what was only enqueued", given: "select enqueue('a')", call: history, want: "(enqueued,,,)"},
+		{name: "of a usual life", given: claimed + "select complete(1, '{1}', '{1}')", call: history, want: "(enqueued,,,) (completed,1,1,{})"},
+		{name: "of a usual life at level all", given: `select set_queue('default', '{"events": "all"}'); ` + claimed + "select complete(1, '{1}', '{1}')", call: history,
+			want: "(enqueued,,,) (claimed,1,1,) (completed,1,1,)"},
+		{name: "of one that failed twice", given: `select enqueue('a', max_attempts => 2); select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{x}', '{0}');
+			select count(*) from claim(2, '{default}', '{1}'); select fail(2, '{1}', '{2}', '{y}')`, call: history,
+			want: `(enqueued,,,) (retried,1,1,"{""error"": ""x""}") (failed,2,2,"{""error"": ""y""}")`},
+		{name: "of a mute queue", given: `select set_queue('default', '{"events": "none"}'); select enqueue('a'); select cancel('{1}')`, call: history,
+			want: `(enqueued,,,) (cancelled,0,,"{""error"": ""cancelled""}")`},
+	})
+}
+
+func TestSubscribeAndReadEventsCases(t *testing.T) {
+	t.Parallel()
+	verbTest(t, []verbCase{
+		{name: "a new reader", given: "insert into events (type) values ('paused')", call: "select * from subscribe()", want: "(1,1)",
+			then: "select alive_until > now() + interval '29 s' from subscribers", is: "(t)"},
+		{name: "the same reader again", given: "select subscribe(); update subscribers set alive_until = now()", call: "select id from subscribe(1, '1 min')", want: "(1)",
+			then: "select alive_until > now() + interval '59 s' from subscribers", is: "(t)"},
+		{name: "a reader that was forgotten gets a new id", given: "select subscribe(); delete from subscribers", call: "select id from subscribe(1)", want: "(2)"},
+		{name: "unsubscribed", given: "select subscribe(); select unsubscribe(1)", call: "select enqueue('a')", want: "(1)", then: "select count(*) from events", is: "(0)"},
+		{name: "a reader whose time is up does not count", given: "select subscribe(); update subscribers set alive_until = now()", call: "select enqueue('a')", want: "(1)",
+			then: "select count(*) from events", is: "(0)"},
+		{name: "events behind an id, with the kind", given: "select subscribe(); select enqueue('a'), enqueue('b'); select complete(1, '{}', '{}')", call: "select id, job_id, queue, type, kind from read_events(1)",
+			want: "(2,2,default,enqueued,b)"},
+		{name: "and gaps", given: "select subscribe(); select enqueue('a') from generate_series(1, 5)", call: "select id from read_events(4, '{2,3,99}')", want: "(2) (3) (5)"},
+		{name: "in pages", given: "select subscribe(); select enqueue('a') from generate_series(1, 5)", call: "select id from read_events(1, at_most => 2)", want: "(2) (3)"},
+	})
+}
+
+func TestCheckReportsEveryRuleThatIsBroken(t *testing.T) {
+	t.Parallel()
+	const check = "select * from check_invariants()"
+	cases := []verbCase{
+		{name: "nothing", call: check, want: ""},
+		{name: "all is well", given: everywhere, call: check, want: ""},
+		{name: "a job in two places", given: "select enqueue('a', delay => '1 h'); insert into running values (1, 'default', 1, 1, now())", call: check,
+			want: `("a job is in at most one of ready, scheduled, running and results",1,"running, scheduled")`},
+		{name: "a job of a run in two places", given: `select enqueue_many('[{"kind": "a"}, {"kind": "a"}]'); insert into results (job_id, queue, state, attempt) values (2, 'default', 'completed', 1)`, call: check,
+			want: `("a job is in at most one of ready, scheduled, running and results",2,"ready, results")`},
+		{name: "a job in no place", given: "select enqueue('a'); delete from ready", call: check,
+			want: `("a job is in at least one of ready, scheduled, running and results",1,)`},
+		{name: "a place without a job", given: "insert into scheduled (job_id, queue, run_at) values (1, 'q', now())", call: check, want: `("a job that is somewhere is in jobs",1,scheduled)`},
+		{name: "ready says another queue", given: "select enqueue('a'); update ready set queue = 'q'", call: check, want: `("a row of ready says queue, priority and kind of its jobs",1,q/5/a)`},
+		{name: "ready says another priority", given: "select enqueue('a'); update ready set priority = 4", call: check, want: `("a row of ready says *",1,default/4/a)`},
+		{name: "ready says another kind", given: "select enqueue('a'); update ready set kind = 'b'", call: check, want: `("a row of ready says *",1,default/5/b)`},
+		{name: "scheduled says another queue", given: "select enqueue('a', delay => '1 h'); update scheduled set queue = 'q'", call: check,
+			want: `("a row of scheduled, running or results says the queue of its job",1,q)`},
+		{name: "running says another queue", given: claimed + "update running set queue = 'q' where job_id = 1", call: check, want: `("a row of scheduled, running *",1,q)`},
+		{name: "results say another queue", given: "select enqueue('a'); select cancel('{1}'); update results set queue = 'q'", call: check, want: `("a row of scheduled, running *",1,q)`},
+		{name: "a job that failed without being tried", given: "select enqueue('a'); select cancel('{1}'); update results set state = 'failed'", call: check,
+			want: `("a failed job had no attempts left or was failed for good",1,)`},
+		{name: "a lease of nobody", given: claimed + "update running set worker_id = 9 where job_id = 1", call: check,
+			want: `("a lease belongs to a registered worker",1,9)`},
+		{name: "an entry of expiries without a job", given: "insert into expiries values (now(), 1)", call: check, want: `("an entry of expiries belongs to a job with that time to live",1,*)`},
+		{name: "an entry of expiries at another time", given: "select enqueue('a', ttl => '1 h'); update expiries set expires_at = now()", call: check, want: `("an entry of expiries *",1,*)`},
+		{name: "progress without a job", given: "insert into progress values (1, 1, 1, 1)", call: check, want: `("progress and logs belong to jobs",1,)`},
+		{name: "a log without a job", given: "insert into logs (job_id, attempt, at, level, message) values (1, 1, now(), 'INFO', 'x')", call: check, want: `("progress and logs belong to jobs",1,)`},
+		{name: "an id ahead of the sequence", given: "select enqueue('a'); update jobs set id = 1000; update ready set job_id = 1000, seq = 1000", call: check,
+			want: `("the sequence of ids is ahead of every id and seq",1000,)`},
+		{name: "no defaults", given: "select enqueue('a'); delete from queues", call: check, want: `("the settings of queue ""*"" are there",,)`},
+	}
+	for i := range cases {
+		cases[i].broken = true
+	}
+	verbTest(t, cases)
+}
