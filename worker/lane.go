@@ -19,8 +19,8 @@ const (
 	// A queue that is woken more often than once in busyGap is looked at every busyPoll instead of sleeping,
 	// until it was empty for busyLinger: under load NOTIFY would cost the enqueuers more.
 	busyGap    = 2 * time.Millisecond
-	busyPoll   = 2 * time.Millisecond
-	busyLinger = 20 * time.Millisecond
+	busyPoll   = 5 * time.Millisecond
+	busyLinger = 25 * time.Millisecond
 	maxBatch   = 1000
 )
 

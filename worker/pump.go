@@ -17,6 +17,9 @@ type work struct {
 	wakes   []int // lane.wakes when the claim was made
 }
 
+// maxRiders is how many endings wait for a claim that is due soon, rather than being written at once.
+const maxRiders = 200
+
 // pump exchanges finished attempts for new ones until the engine is closed and all is written.
 func (e *engine) pump() {
 	timer := time.NewTimer(0)
@@ -25,7 +28,7 @@ func (e *engine) pump() {
 		now := time.Now()
 		e.mu.Lock()
 		job := e.take(now)
-		more := len(e.endings) > 0 || e.looksAt(now)
+		more := job != nil && (len(e.endings) > 0 || e.looksAt(now))
 		next, closed := e.nextLook(now), e.closed
 		e.mu.Unlock()
 		if job == nil && closed {
@@ -33,7 +36,7 @@ func (e *engine) pump() {
 			return
 		}
 		if job != nil {
-			if more && !closed {
+			if more {
 				poke(e.signal)
 			}
 			e.exchange(job)
@@ -49,6 +52,9 @@ func (e *engine) pump() {
 
 // take returns what there is to do now, nil for nothing. Needs mu.
 func (e *engine) take(now time.Time) *work {
+	if !e.stopping && len(e.endings) < maxRiders && !e.looksAt(now) && e.nextLook(now) <= busyPoll {
+		return nil // a claim is due at once, and takes them along
+	}
 	job := &work{endings: e.endings}
 	e.endings = nil
 	if !e.stopping {
