@@ -87,7 +87,7 @@ func TestTwentyProcessesClaimOneQueueAndEachJobRunsOnce(t *testing.T) {
 		t.Errorf("only %d of %d processes took part", n, processes)
 	}
 	for _, p := range all {
-		p.signal(syscall.SIGTERM)
+		p.terminate()
 	}
 	for _, p := range all {
 		p.ends()

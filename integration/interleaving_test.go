@@ -171,6 +171,8 @@ type runner struct {
 	count    int
 	blocked  int
 	broken   []string // why the last schedule is refused
+	report   func(format string, args ...any)
+	judgment string // the query that finds out
 }
 
 // session is one of the two. Its steps are made one after the other by a goroutine, because they may block.
@@ -187,14 +189,14 @@ type session struct {
 func newRunner(t *testing.T) *runner {
 	t.Helper()
 	url := pgtest.Database(t)
-	r := &runner{t: t}
+	r := &runner{t: t, report: t.Errorf}
 	open := func() *pgx.Conn {
 		conn, err := pgx.Connect(context.Background(), url)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close(context.Background()) })
-		if _, err := conn.Exec(context.Background(), "set deadlock_timeout = '20ms'"); err != nil {
+		if _, err := conn.Exec(context.Background(), "set deadlock_timeout = '20ms'; set jit = off; set plan_cache_mode = force_generic_plan"); err != nil {
 			t.Fatal(err)
 		}
 		return conn
@@ -203,6 +205,19 @@ func newRunner(t *testing.T) *runner {
 	if _, err := r.control.Exec(context.Background(), arrange); err != nil {
 		t.Fatal(err)
 	}
+	// As a function the check would be planned anew each time, which takes longer than all the rest.
+	var check string
+	if err := r.control.QueryRow(context.Background(), "select prosrc from pg_proc where oid = 'pgq.check_invariants'::regproc").Scan(&check); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.control.Exec(context.Background(), "set search_path = pgq"); err != nil {
+		t.Fatal(err)
+	}
+	r.judgment = `select
+		(select count(*) from ready where $1 >= job_id and $1 < job_id + size) + (select count(*) from scheduled where job_id = $1)
+		+ (select count(*) from running where job_id = $1) + (select count(*) from results where job_id = $1)
+		+ (select 1 - count(*) from jobs where id = $1),
+		count(*), min(c.rule) from (` + check + `) c (rule, job_id, detail)`
 	for i := range r.sessions {
 		conn := open()
 		r.sessions[i] = &session{conn: conn, pid: conn.PgConn().PID(), done: make(chan error, 1)}
@@ -216,7 +231,7 @@ func (r *runner) run(a, b verb, state string, schedule []int) {
 	defer cancel()
 	var job, worker int64
 	mortal, silent := a.name == "expire" || b.name == "expire", a.name == "rescue" || b.name == "rescue"
-	if err := r.control.QueryRow(ctx, "select * from arrange($1, $2, $3)", state, mortal, silent).Scan(&job, &worker); err != nil {
+	if err := r.control.QueryRow(ctx, "select * from public.arrange($1, $2, $3)", state, mortal, silent).Scan(&job, &worker); err != nil {
 		r.t.Errorf("arrange %s: %v", state, err)
 		return
 	}
@@ -245,7 +260,7 @@ func (r *runner) run(a, b verb, state string, schedule []int) {
 	}
 	r.judge(ctx, a, b, state, job)
 	if len(r.broken) > 0 {
-		r.t.Errorf("%s (0) and %s (1) from %q in the order %v: %s", a.name, b.name, state, schedule, strings.Join(r.broken, "; "))
+		r.report("%s (0) and %s (1) from %q in the order %v: %s", a.name, b.name, state, schedule, strings.Join(r.broken, "; "))
 	}
 }
 
@@ -271,7 +286,7 @@ func (r *runner) settle(ctx context.Context, job, worker int64) {
 
 // wait waits until a session's step is made, which it reports, or blocked.
 func (r *runner) wait(ctx context.Context, s *session) bool {
-	for pause := time.NewTimer(3 * time.Millisecond); s.pending; pause.Reset(time.Millisecond) {
+	for pause := time.NewTimer(2 * time.Millisecond); s.pending; pause.Reset(time.Millisecond) {
 		select {
 		case err := <-s.done:
 			s.pending = false
@@ -320,11 +335,7 @@ func (r *runner) judge(ctx context.Context, a, b verb, state string, job int64) 
 	}
 	var places, violations int
 	var first *string
-	err := r.control.QueryRow(ctx, `select
-		(select count(*) from pgq.ready where $1 >= job_id and $1 < job_id + size) + (select count(*) from pgq.scheduled where job_id = $1)
-		+ (select count(*) from pgq.running where job_id = $1) + (select count(*) from pgq.results where job_id = $1)
-		+ (select 1 - count(*) from pgq.jobs where id = $1),
-		count(*), min(rule) from pgq.check_invariants()`, job).Scan(&places, &violations, &first)
+	err := r.control.QueryRow(ctx, r.judgment, job).Scan(&places, &violations, &first)
 	if err != nil || violations > 0 || places != 1 {
 		r.broken = append(r.broken, fmt.Sprintf("the job is in %d places, %d broken invariants (%v), %v", places, violations, deref(first), err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,10 @@ import (
 func TestMain(m *testing.M) {
 	if url := os.Getenv(workerURL); url != "" {
 		os.Exit(workerMain(url))
+	}
+	// Sequences of verbs; -rapid.checks asks for more.
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
 	}
 	flag.Parse()
 	// Tests wait for leases, servers and locks most of the time.
@@ -170,3 +175,25 @@ const (
 	leased     = "select count(*) from pgq.running"
 	registered = "select count(*) from pgq.workers"
 )
+
+// mutate replaces a part of a function of the schema, which must be there.
+func (s *system) mutate(function, old, new string) {
+	s.t.Helper()
+	mutate(s.t, s.pool, function, old, new)
+}
+
+func mutate(t *testing.T, db pgq.DB, function, old, new string) {
+	t.Helper()
+	ctx := context.Background()
+	var source string
+	if err := db.QueryRow(ctx, "select pg_get_functiondef(('pgq.' || $1)::regproc)", function).Scan(&source); err != nil {
+		t.Fatal(err)
+	}
+	mutated := strings.Replace(source, old, new, 1)
+	if mutated == source {
+		t.Fatalf("function %s has no %q", function, old)
+	}
+	if _, err := db.Exec(ctx, mutated); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -100,11 +100,12 @@ func newWorker(pool *pgxpool.Pool, c worker.Config) *worker.Worker {
 
 // process is a worker process.
 type process struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	mu   sync.Mutex
-	log  bytes.Buffer
+	t     *testing.T
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when it has ended
+	asked sync.Once     // to end
+	mu    sync.Mutex
+	log   bytes.Buffer
 }
 
 // Write takes what the process logs.
@@ -138,7 +139,7 @@ func (s *system) worker(url string, concurrency int, lease time.Duration) *proce
 	s.t.Cleanup(func() {
 		_ = stdin.Close()
 		p.signal(syscall.SIGCONT)
-		p.signal(syscall.SIGTERM)
+		p.terminate()
 		select {
 		case <-p.done:
 		case <-time.After(deadline):
@@ -163,10 +164,13 @@ func (p *process) kill() {
 	<-p.done
 }
 
+// terminate is SIGTERM, once: a second one would not wait.
+func (p *process) terminate() { p.asked.Do(func() { p.signal(syscall.SIGTERM) }) }
+
 // ends asks the process to stop, as an operator does, and waits until it has.
 func (p *process) ends() {
 	p.t.Helper()
-	p.signal(syscall.SIGTERM)
+	p.terminate()
 	select {
 	case <-p.done:
 	case <-time.After(deadline):

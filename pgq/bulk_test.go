@@ -1,6 +1,7 @@
 package pgq_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -150,7 +151,8 @@ func TestABulkWorksWithoutRightsOnTheTables(t *testing.T) {
 	w.exec(`create role ` + role + ` login password 'secret'; grant usage on schema pgq to ` + role + `;
 		alter function pgq.enqueue_one security definer; alter function pgq.enqueue_many security definer`)
 	t.Cleanup(func() {
-		_, _ = w.pool.Exec(t.Context(), "drop owned by "+role+"; drop role "+role)
+		_, err := w.pool.Exec(context.Background(), "drop owned by "+role+"; drop role "+role)
+		must(t, err)
 	})
 	config := w.pool.Config()
 	config.ConnConfig.User, config.ConnConfig.Password = role, "secret"

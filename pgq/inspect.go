@@ -127,8 +127,12 @@ type Filter struct {
 // List returns a page of jobs, newest first, and the cursor of the next page: 0 when this is the last.
 func (c *Client) List(ctx context.Context, db DB, f Filter) (jobs []*JobInfo, next int64, err error) {
 	limit := first(f.Limit, 100)
+	var states []string // which database/sql can send
+	for _, state := range f.States {
+		states = append(states, string(state))
+	}
 	rows, err := db.Query(ctx, c.from("*", "list_jobs($1, $2, $3::text[], $4, $5, $6, $7::jsonb, $8::jsonb, $9, $10, $11)"),
-		f.Queues, f.Kinds, f.States, f.Tags, given(f.Since), given(f.Until), f.Args, f.Metadata, given(f.Error), given(f.Before), limit)
+		f.Queues, f.Kinds, states, f.Tags, given(f.Since), given(f.Until), f.Args, f.Metadata, given(f.Error), given(f.Before), limit)
 	if err != nil {
 		return nil, 0, wrap("list jobs", err)
 	}
@@ -148,7 +152,7 @@ type Count struct {
 	Queue string
 	State State
 	Jobs  int64
-	// Exact is false for an estimate: large numbers are not counted but taken from the planner's statistics.
+	// Exact is false for an estimate: large numbers are not counted but taken from a sample of the table.
 	Exact bool
 }
 

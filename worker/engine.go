@@ -148,6 +148,7 @@ func (e *engine) next(l *lane) *started {
 	if len(l.buffer) == 0 || e.stopping {
 		l.running--
 		l.parked++
+		poke(e.signal) // the lane wants a job more now
 		return nil
 	}
 	a := l.buffer[0]

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,9 +150,29 @@ func TestCtrlCInTheMiddleOfTheDemoCleansUp(t *testing.T) {
 	wantNothingLeft(t, out)
 }
 
+func TestDemoCleansUpWhenNobodyReadsItsOutputAnyMore(t *testing.T) {
+	t.Parallel()
+	url := occupied(t)
+	conn := connect(t, url)
+	before := query(t, conn, everything)
+	d := begin(t, "demo", "--url", url)
+	d.until(t, "schema pgq_demo_2")
+	if err := d.stdout.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = d.cmd.Wait() // its exit code is what we look at
+	if code := d.cmd.ProcessState.ExitCode(); code != 128+int(syscall.SIGPIPE) {
+		t.Errorf("exit code %d, want that of SIGPIPE", code)
+	}
+	if after := query(t, conn, everything); after != before {
+		t.Errorf("the database was\n%s\nand is\n%s", before, after)
+	}
+}
+
 // running is a demo that runs.
 type running struct {
 	cmd    *exec.Cmd
+	stdout io.Closer
 	lines  *bufio.Scanner
 	output bytes.Buffer
 }
@@ -164,7 +185,7 @@ func begin(t *testing.T, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.lines = bufio.NewScanner(stdout)
+	d.stdout, d.lines = stdout, bufio.NewScanner(stdout)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,6 @@ const (
 	exitUsage        = 2
 	exitFindings     = 4
 	exitNoConnection = 8
-	exitInterrupted  = 130
 )
 
 // usageError says that the command was called in a wrong way.

@@ -1,7 +1,7 @@
 // Command pgq-admin shows, installs and checks PGQ. It is thin: whatever it does, the library can do.
 //
 // Exit codes: 0 ok, 1 failed, 2 used in a wrong way (flags, settings), 4 the command found something wrong (check),
-// 8 no connection to a database, 130 interrupted (143 by SIGTERM).
+// 8 no connection to a database, 128 and the number of the signal that ended it (130 for Ctrl-C).
 package main
 
 import (
@@ -18,31 +18,30 @@ func main() {
 	os.Exit(run())
 }
 
-// run executes the command of the command line and returns the exit code. The first Ctrl-C ends the command in
-// order; the second one ends the process.
+// run executes the command of the command line and returns the exit code. The first signal ends the command in order,
+// the second one ends the process; nobody reading the output any more (SIGPIPE) counts as a signal.
 func run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	var by atomic.Pointer[os.Signal]
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	var by atomic.Int64
 	go func() {
-		s := <-signals
-		by.Store(&s)
-		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		s, _ := (<-signals).(syscall.Signal)
+		by.Store(int64(s))
+		// Not SIGPIPE: it would end the process at its next word, in the middle of cleaning up.
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		cancel(errInterrupted)
 	}()
 
 	err := newRoot(&app{out: os.Stdout, err: os.Stderr, environ: os.Environ()}).ExecuteContext(ctx)
-	if s := by.Load(); s != nil && err != nil {
-		fmt.Fprintln(os.Stderr, "pgq-admin: interrupted")
-		if *s == syscall.SIGTERM {
-			return 128 + int(syscall.SIGTERM)
-		}
-		return exitInterrupted
-	}
 	if err == nil {
 		return exitOK
+	}
+	if s := by.Load(); s != 0 && errors.Is(err, errInterrupted) {
+		_, text := explain(err)
+		fmt.Fprintln(os.Stderr, "pgq-admin: "+text)
+		return 128 + int(s)
 	}
 	code, text := explain(err)
 	if text != "" {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -75,8 +76,8 @@ func run(ctx context.Context, url string) error {
 	working, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(working) }()
-	for _, id := range ids {
-		if _, err := q.AwaitFinished(ctx, pool, id); err != nil {
+	for left, err := int64(1), error(nil); left > 0; time.Sleep(20 * time.Millisecond) {
+		if left, err = unfinished(ctx, q, pool); err != nil {
 			stop()
 			return err
 		}
@@ -92,6 +93,17 @@ func run(ctx context.Context, url string) error {
 	square, err := pgq.Result[int](ctx, q, pool, ids[99])
 	fmt.Println("the square of 99 is", square)
 	return err
+}
+
+// unfinished returns how many jobs of the queue wait or run.
+func unfinished(ctx context.Context, q *pgq.Client, pool *pgxpool.Pool) (n int64, err error) {
+	counts, err := q.Counts(ctx, pool)
+	for _, c := range counts {
+		if c.Queue == queue && !c.State.Finished() {
+			n += c.Jobs
+		}
+	}
+	return n, err
 }
 
 // show prints how many jobs of the queue are in each state.

@@ -110,8 +110,7 @@ func watch(ctx context.Context, pool *pgxpool.Pool, id string) error {
 		if _, err := q.Cancel(ctx, pool, "seen enough", job); err != nil {
 			return err
 		}
-		info, err = q.AwaitFinished(ctx, pool, job)
-		if err == nil {
+		if info, err = q.AwaitFinished(ctx, pool, job); err == nil {
 			fmt.Println("watcher: the job is", info.State)
 		}
 		return err
