@@ -74,8 +74,11 @@ func newLane(name string, c Config) *lane {
 
 // demand returns how many jobs the lane wants now.
 func (l *lane) demand() int {
-	want := l.concurrency + l.prefetchTarget() - l.running - len(l.buffer) - l.claiming
 	free := l.concurrency - l.running - len(l.buffer) - l.claiming
+	if l.calling {
+		free++ // the slot that was called counts as running, and so does the job in the buffer that it will take
+	}
+	want := free + l.prefetchTarget()
 	// Refill the buffer when it is half empty, not job by job.
 	if free <= 0 && 2*len(l.buffer)+2*l.claiming > l.prefetchTarget() {
 		return 0

@@ -51,6 +51,11 @@ func TestALaneWantsWhatItsSlotsLack(t *testing.T) {
 			t.Errorf("%s: demand is %d, want %d", name, got, c.want)
 		}
 	}
+	called := laneOf(t, 10)
+	called.running, called.buffer, called.calling = 5, attempts(1, 1), true
+	if n := called.demand(); n != 5 {
+		t.Errorf("while a slot is called for the only job of the buffer, demand is %d, want 5", n)
+	}
 	if big := laneOf(t, 50_000); big.demand() != maxBatch {
 		t.Errorf("demand of an empty lane of 50000 is %d, want a batch of %d", big.demand(), maxBatch)
 	}
