@@ -97,7 +97,7 @@ func (c *Client) Get(ctx context.Context, db DB, id int64) (*JobInfo, error) {
 
 // infos returns the jobs with these ids that exist, newest first.
 func (c *Client) infos(ctx context.Context, db DB, ids []int64) ([]*JobInfo, error) {
-	rows, err := db.Query(ctx, "select "+infoColumns+" from "+c.schema+".job_details where id = any($1) order by id desc", ids)
+	rows, err := db.Query(ctx, c.from(infoColumns, "get_jobs($1)"), ids)
 	if err != nil {
 		return nil, wrap("read jobs", err)
 	}

@@ -115,6 +115,9 @@ func (e *engine) send(ctx context.Context, v verdict, workerID int64, group []en
 	held := make(map[int64]bool, len(outcomes))
 	for _, o := range outcomes {
 		held[o.JobID] = true
+		if o.Outcome == string(pgq.Scheduled) {
+			poke(e.due) // perhaps before the chores would look again
+		}
 	}
 	return held, err
 }

@@ -41,8 +41,8 @@ type engine struct {
 	tried    time.Time     // last heartbeat
 	idle     chan struct{} // closed when stopping and no attempt is active
 
-	// signal wakes a pump, gates the listener, gone the heartbeat.
-	signal, gates, gone chan struct{}
+	// signal wakes a pump, gates the listener, gone the heartbeat, due the chores.
+	signal, gates, gone, due chan struct{}
 	// exchanges is held for reading by every exchange with the database and for writing to disown strays,
 	// which must not meet a claim under way.
 	exchanges sync.RWMutex
@@ -53,6 +53,7 @@ func newEngine(ctx context.Context, w *Worker) *engine {
 		base: context.WithoutCancel(ctx), w: w, pool: w.pool, client: w.config.Client, log: w.config.Logger, kinds: w.kinds(),
 		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, idle: make(chan struct{}),
 		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
+		due: make(chan struct{}, 1),
 	}
 	e.callTimeout = min(max(w.config.Lease, minCallTimeout), maxCallTimeout)
 	e.calls, e.cancelCalls = context.WithCancel(e.base)
@@ -106,13 +107,13 @@ func (e *engine) enrol(ctx context.Context) error {
 }
 
 // place puts claimed attempts into the buffer and calls a slot for them. Needs mu.
-func (e *engine) place(l *lane, claimed []*pgq.Attempt) {
+func (e *engine) place(l *lane, claimed []*pgq.Attempt, now time.Time) {
 	for _, a := range claimed {
 		if e.stopping || a.WorkerID != e.workerID {
 			e.endings = append(e.endings, ending{attempt: a, verdict: release})
 			continue
 		}
-		l.buffer = append(l.buffer, a)
+		l.buffer = append(l.buffer, waiting{a, now})
 	}
 	e.call(l)
 }
@@ -152,7 +153,7 @@ func (e *engine) next(l *lane) *started {
 		return nil
 	}
 	a := l.buffer[0]
-	l.buffer[0] = nil
+	l.buffer[0] = waiting{}
 	l.buffer = l.buffer[1:]
 	return e.start(a)
 }
@@ -162,7 +163,7 @@ func (e *engine) finish(l *lane, s *started, end ending) *started {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.active, s.key())
-	l.handled = average(l.handled, end.ran)
+	l.finished++
 	if end.verdict != drop {
 		e.endings = append(e.endings, end)
 	}
@@ -189,7 +190,7 @@ func (e *engine) windDown(grace time.Duration) {
 	e.stopping = true
 	for _, l := range e.lanes {
 		for _, a := range l.buffer {
-			e.endings = append(e.endings, ending{attempt: a, verdict: release})
+			e.endings = append(e.endings, ending{attempt: a.Attempt, verdict: release})
 		}
 		l.buffer = nil
 	}
@@ -252,7 +253,7 @@ func (e *engine) cancelAttempt(id pgq.AttemptID) {
 		for i, a := range l.buffer {
 			if a.ID == id.JobID && a.Number == id.Attempt {
 				l.buffer = slices.Delete(l.buffer, i, i+1)
-				e.endings = append(e.endings, ending{attempt: a, verdict: giveUp, err: pgq.ErrCancelRequested})
+				e.endings = append(e.endings, ending{attempt: a.Attempt, verdict: giveUp, err: pgq.ErrCancelRequested})
 				poke(e.signal)
 				return
 			}

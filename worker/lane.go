@@ -34,6 +34,12 @@ const (
 	gateLeave              // the listener shall give it up
 )
 
+// waiting is an attempt that waits for a slot.
+type waiting struct {
+	*pgq.Attempt
+	since time.Time
+}
+
 // lane is what a worker knows of one of its queues. Guarded by engine.mu.
 type lane struct {
 	name        string
@@ -46,10 +52,12 @@ type lane struct {
 	parked   int  // slots that wait on call
 	calling  bool // a slot was called and has not begun yet
 	call     chan struct{}
-	claiming int            // jobs asked for by claims under way
-	buffer   []*pgq.Attempt // claimed, waiting for a slot
-	handled  time.Duration  // moving average of the handlers' time; 0 unknown
-	trip     time.Duration  // moving average of a claim's time
+	claiming int           // jobs asked for by claims under way
+	buffer   []waiting     // claimed, waiting for a slot
+	finished int           // attempts that ended since counted
+	counted  time.Time     // when finished was set to 0
+	rate     float64       // moving average of attempts that end per second
+	trip     time.Duration // moving average of a claim's time
 
 	cursor     [priorities]int64 // highest seq claimed
 	hungry     bool              // there is probably more to claim
@@ -86,12 +94,20 @@ func (l *lane) demand() int {
 	return min(want, maxBatch)
 }
 
-// prefetchTarget is how many jobs all slots finish in the time of two round trips.
+// prefetchTarget is how many attempts end in the time of two round trips: with as many in the buffer no slot
+// waits for the database, and with slow handlers there are none.
 func (l *lane) prefetchTarget() int {
-	if l.handled == 0 || l.trip == 0 {
-		return 0
+	return int(min(float64(l.prefetch), l.rate*2*l.trip.Seconds()))
+}
+
+// count measures how many attempts end per second, over times that tell.
+func (l *lane) count(now time.Time) {
+	past := now.Sub(l.counted)
+	if past < time.Millisecond {
+		return
 	}
-	return int(min(float64(l.prefetch), float64(l.concurrency)*2*float64(l.trip)/float64(l.handled)))
+	l.rate += (float64(l.finished)/past.Seconds() - l.rate) / 4
+	l.finished, l.counted = 0, now
 }
 
 // due reports whether the lane shall look for jobs now.
@@ -120,6 +136,7 @@ func (l *lane) wantsSweep(now time.Time) bool {
 func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Duration, now time.Time) {
 	l.claiming -= want
 	l.trip = average(l.trip, took)
+	l.count(now)
 	if sweep {
 		l.sweeping = false
 		l.sweepAfter = now.Add(max(minSweepPause, sweepShare*took))

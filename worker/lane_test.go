@@ -26,33 +26,43 @@ func attempts(n int, from int64) []*pgq.Attempt {
 	return all
 }
 
+// buffered are attempts that wait for a slot.
+func buffered(n int) []waiting {
+	all := make([]waiting, n)
+	for i, a := range attempts(n, 1) {
+		all[i].Attempt = a
+	}
+	return all
+}
+
 func TestALaneWantsWhatItsSlotsLack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		running, claiming, buffered int
-		handled, trip               time.Duration
+		rate                        float64
+		trip                        time.Duration
 		want                        int
 	}{
 		"at first":                         {0, 0, 0, 0, 0, 10},
 		"some run":                         {4, 0, 0, 0, 0, 6},
 		"some are asked for":               {4, 5, 0, 0, 0, 1},
-		"all run, times unknown":           {10, 0, 0, 0, 0, 0},
-		"all run, handlers are slow":       {10, 0, 0, time.Minute, time.Millisecond, 0},
-		"all run, handlers are quick":      {10, 0, 0, time.Millisecond, time.Millisecond, 20},
-		"the buffer is more than half":     {10, 0, 11, time.Millisecond, time.Millisecond, 0},
-		"the buffer is half empty":         {10, 0, 10, time.Millisecond, time.Millisecond, 10},
-		"handlers are ever so quick":       {10, 0, 0, 1, time.Second, 100},
-		"what is asked for fills the rest": {10, 20, 0, time.Millisecond, time.Millisecond, 0},
+		"all run, nothing is known":        {10, 0, 0, 0, 0, 0},
+		"all run, handlers are slow":       {10, 0, 0, 0.2, time.Millisecond, 0},
+		"all run, handlers are quick":      {10, 0, 0, 10_000, time.Millisecond, 20},
+		"the buffer is more than half":     {10, 0, 11, 10_000, time.Millisecond, 0},
+		"the buffer is half empty":         {10, 0, 10, 10_000, time.Millisecond, 10},
+		"handlers are ever so quick":       {10, 0, 0, 1e9, time.Second, 100},
+		"what is asked for fills the rest": {10, 20, 0, 10_000, time.Millisecond, 0},
 	} {
 		l := laneOf(t, 10)
-		l.running, l.claiming, l.buffer = c.running, c.claiming, attempts(c.buffered, 1)
-		l.handled, l.trip = c.handled, c.trip
+		l.running, l.claiming, l.buffer = c.running, c.claiming, buffered(c.buffered)
+		l.rate, l.trip = c.rate, c.trip
 		if got := max(0, l.demand()); got != c.want {
 			t.Errorf("%s: demand is %d, want %d", name, got, c.want)
 		}
 	}
 	called := laneOf(t, 10)
-	called.running, called.buffer, called.calling = 5, attempts(1, 1), true
+	called.running, called.buffer, called.calling = 5, buffered(1), true
 	if n := called.demand(); n != 5 {
 		t.Errorf("while a slot is called for the only job of the buffer, demand is %d, want 5", n)
 	}

@@ -12,6 +12,8 @@ const (
 	// stuckAfter is how long a handler may run on after its context was cancelled before it is reported.
 	stuckAfter   = 10 * time.Second
 	unknownEvery = time.Minute
+	// choresPause is how long after something was scheduled the chores look when it is due.
+	choresPause = 20 * time.Millisecond
 )
 
 // heartbeats says that the worker lives until the context ends.
@@ -97,12 +99,19 @@ func (e *engine) reportStuck() {
 func (e *engine) chores(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	nextUnknown := time.Now()
+	at, nextUnknown := time.Now(), time.Now()
 	reported := map[pgq.UnknownKind]bool{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-e.due:
+			// Something was scheduled: look when it is due. At once would be once per failed attempt.
+			if time.Until(at) > choresPause {
+				at = time.Now().Add(choresPause)
+				timer.Reset(choresPause)
+			}
+			continue
 		case <-timer.C:
 		}
 		limit, cancel := context.WithTimeout(ctx, e.callTimeout)
@@ -116,6 +125,7 @@ func (e *engine) chores(ctx context.Context) {
 			e.log.Warn("chores failed; trying again", "error", err)
 			next = 2 * time.Second
 		}
+		at = time.Now().Add(next)
 		timer.Reset(next)
 	}
 }

@@ -107,7 +107,7 @@ func (e *engine) looksAt(now time.Time) bool {
 
 // nextLook returns after what time some lane is due. Needs mu.
 func (e *engine) nextLook(now time.Time) time.Duration {
-	next := time.Minute
+	next := time.Second // costs no query, and nothing that was overlooked waits for longer
 	for _, l := range e.lanes {
 		if l.demand() > 0 && !e.stopping {
 			next = min(next, l.retryAt.Sub(now))
@@ -198,7 +198,7 @@ func (e *engine) settle(job *work, claimed []*pgq.Attempt, took time.Duration) {
 		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], took, now)
 		// Woken meanwhile: what woke it may have been committed too late for this claim.
 		l.hungry = l.hungry || l.wakes != job.wakes[i]
-		e.place(l, got)
+		e.place(l, got, now)
 		wanted = wanted || l.gate == gateWanted || l.gate == gateLeave
 	}
 	e.mu.Unlock()

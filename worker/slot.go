@@ -13,10 +13,11 @@ import (
 // started is an attempt whose handler runs.
 type started struct {
 	*pgq.Attempt
-	engine *engine
-	ctx    context.Context //nolint:containedctx // made with the attempt, cancelled by others
-	cancel context.CancelCauseFunc
-	began  time.Time
+	engine  *engine
+	ctx     context.Context //nolint:containedctx // made with the attempt, cancelled by others
+	cancel  context.CancelCauseFunc
+	claimed time.Time
+	began   time.Time
 	// guarded by engine.mu
 	cancelledAt time.Time // when the context was found cancelled
 	reported    bool      // as stuck
@@ -45,8 +46,8 @@ func JobFrom(ctx context.Context) *pgq.Attempt {
 }
 
 // start notes an attempt as active. Needs mu.
-func (e *engine) start(a *pgq.Attempt) *started {
-	s := &started{Attempt: a, engine: e, began: time.Now()}
+func (e *engine) start(a waiting) *started {
+	s := &started{Attempt: a.Attempt, engine: e, claimed: a.since, began: time.Now()}
 	ctx, cancel := context.WithCancelCause(e.base)
 	s.ctx, s.cancel = context.WithValue(ctx, contextKey{}, s), cancel
 	e.active[s.key()] = s
@@ -169,7 +170,7 @@ func (e *engine) failed(s *started, err error, stack string) ending {
 // report logs and observes how an attempt ended.
 func (e *engine) report(s *started, end ending) {
 	o := s.observation(end.verdict.String())
-	o.Run, o.Err = end.ran, end.err
+	o.Wait, o.Run, o.Err = s.began.Sub(s.claimed), end.ran, end.err
 	switch end.verdict {
 	case confirm:
 		o.Type, o.Err = "completed", nil

@@ -24,9 +24,9 @@ func TestAHandlerThatIgnoresItsContextIsReportedOnce(t *testing.T) {
 	}
 	e := newEngine(context.Background(), &Worker{config: config})
 	defer e.cancelCalls()
-	fine := e.start(&pgq.Attempt{ID: 1})
-	cancelled := e.start(&pgq.Attempt{ID: 2})
-	overdue := e.start(&pgq.Attempt{ID: 3, Timeout: time.Minute})
+	fine := e.start(waiting{Attempt: &pgq.Attempt{ID: 1}})
+	cancelled := e.start(waiting{Attempt: &pgq.Attempt{ID: 2}})
+	overdue := e.start(waiting{Attempt: &pgq.Attempt{ID: 3, Timeout: time.Minute}})
 	e.reportStuck()
 	cancelled.cancel(pgq.ErrCancelRequested)
 	e.reportStuck() // notes the time

@@ -20,7 +20,8 @@ as $$
     from members m where not exists (select from jobs j where j.id = m.id)
     union all
     select 'a row of ready says queue, priority and kind of its jobs', j.id, format('%s/%s/%s', r.queue, r.priority, r.kind)
-    from ready r join jobs j on j.id between r.job_id and r.job_id + r.size - 1
+    from (select r.*, r.job_id + g as id from ready r, generate_series(0, r.size - 1) g) r
+    join jobs j on j.id = r.id
     where (r.queue, r.priority, r.kind) is distinct from (j.queue, j.priority, j.kind)
     union all
     select 'a row of scheduled, running or results says the queue of its job', j.id, m.queue

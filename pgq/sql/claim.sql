@@ -73,7 +73,8 @@ begin
                            coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
                     from cut c
                     cross join lateral generate_series(0, c.keep - 1) g
-                    join jobs j on j.id = c.job_id + g
+                    -- "offset 0" keeps the planner from walking all of jobs where it takes them for few.
+                    cross join lateral (select * from jobs where id = c.job_id + g offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl)
                     select id, queue, attempt, claim.worker_id, now(), result_ttl

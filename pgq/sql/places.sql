@@ -3,6 +3,7 @@
 create function places(job_ids bigint[]) returns table (job_id bigint, place text)
 language plpgsql stable
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 begin
     return query

@@ -75,15 +75,20 @@ func read(dir fs.FS) ([]object, error) {
 }
 
 // rank orders objects by what must be there before them: functions, whose bodies are not looked at when
-// they are created, come first, then views by how many other views they select from.
+// they are created, come first, then views by how many other views they select from, then functions that
+// return the rows of a view.
 func rank(o object, all []object) int {
-	if o.kind == "function" {
-		return 0
+	rank := 0
+	if o.kind == "view" {
+		rank = 1
 	}
-	rank := 1
 	for _, other := range all {
-		if other.kind == "view" && other.name != o.name && strings.Contains(o.text, other.name) {
+		switch {
+		case other.kind != "view" || other.name == o.name:
+		case o.kind == "view" && strings.Contains(o.text, other.name):
 			rank++
+		case o.kind == "function" && strings.Contains(o.text, "returns setof "+other.name):
+			rank = len(all)
 		}
 	}
 	return rank
