@@ -73,7 +73,7 @@ func (p pgqQueue) startWorkers(ctx context.Context, pool *pgxpool.Pool, w worker
 		case err := <-ended:
 			return err
 		case <-time.After(stopTimeout):
-			return errors.New("Run does not return")
+			return errors.New("worker.Run does not return")
 		}
 	}, nil
 }
