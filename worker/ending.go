@@ -59,11 +59,12 @@ func (e *engine) flush(endings []ending, retried bool) {
 				rest = append(rest, end)
 				continue
 			}
-			v := end.verdict
-			if v == confirm {
-				v = fail
-			}
-			groups[v] = append(groups[v], end)
+			groups[end.verdict] = append(groups[end.verdict], end)
+		}
+		if group := groups[confirm]; group != nil {
+			// Beside the pumps, since a transaction that a handler has left open makes this wait.
+			delete(groups, confirm)
+			e.confirms.Go(func() { e.write(fail, workerID, group, retried) })
 		}
 		for v, group := range groups {
 			e.write(v, workerID, group, retried)

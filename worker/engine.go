@@ -26,6 +26,7 @@ type engine struct {
 	// calls is the context of the pumps' calls of the database. It ends some time after the last attempt.
 	calls       context.Context //nolint:containedctx // the pumps' own
 	cancelCalls context.CancelFunc
+	confirms    sync.WaitGroup // endings of jobs that their handlers completed
 
 	// mu guards everything below it. It is never held while the database is called.
 	mu       sync.Mutex

@@ -92,18 +92,19 @@ func (h jobHandler) line(r slog.Record) pgq.AddLog {
 func addAttrs(object map[string]any, attrs []slog.Attr) {
 	for _, a := range attrs {
 		v := a.Value.Resolve()
+		key := pgq.Printable(a.Key)
 		if v.Kind() != slog.KindGroup {
-			if a.Key != "" {
-				object[a.Key] = plain(v)
+			if key != "" {
+				object[key] = plain(v)
 			}
 			continue
 		}
 		inner := object
-		if a.Key != "" {
+		if key != "" {
 			var ok bool
-			if inner, ok = object[a.Key].(map[string]any); !ok {
+			if inner, ok = object[key].(map[string]any); !ok {
 				inner = map[string]any{}
-				object[a.Key] = inner
+				object[key] = inner
 			}
 		}
 		addAttrs(inner, v.Group())

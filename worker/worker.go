@@ -98,6 +98,7 @@ func (w *Worker) work(ctx context.Context, e *engine) {
 	<-ctx.Done()
 	e.windDown(w.config.Grace)
 	pumping.Wait()
+	e.confirms.Wait()
 	e.disown()
 	e.cancelCalls()
 	stop()

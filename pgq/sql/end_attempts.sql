@@ -40,7 +40,7 @@ begin
                    e.attempt - case when e.verdict in ('snooze', 'release') then 1 else 0 end as counted,
                    now + due.delay as run_at
             from ended e
-            join jobs j on j.id = e.job_id
+            cross join lateral (select * from jobs where jobs.id = e.job_id offset 0) j
             cross join lateral settings_of(e.queue) s
             cross join lateral (
                 select case e.verdict

@@ -23,7 +23,7 @@ begin
         insert into ready (queue, priority, seq, job_id, attempt, kind)
         select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind
         from (select * from due order by run_at, job_id) d
-        join jobs j on j.id = d.job_id
+        cross join lateral (select * from jobs where jobs.id = d.job_id offset 0) j
         returning queue
     )
     select (select array_agg(distinct queue) from added), count(*), max(run_at)

@@ -7,7 +7,7 @@ begin
     insert into ready (queue, priority, seq, job_id, attempt, kind)
     select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind
     from unnest(job_ids, attempts) u(id, attempt)
-    join jobs j on j.id = u.id;
+    cross join lateral (select * from jobs where jobs.id = u.id offset 0) j;
     perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));
 end
 $$;

@@ -9,7 +9,7 @@ begin
     insert into results (job_id, queue, state, attempt, expires_at, error)
     select u.id, u.queue, new_state, u.attempt, now() + j.result_ttl, reason
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt)
-    join jobs j on j.id = u.id
+    cross join lateral (select * from jobs where jobs.id = u.id offset 0) j
     order by u.id;
     perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason)))
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt);
