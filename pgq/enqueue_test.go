@@ -208,7 +208,7 @@ func TestAClientWithoutNotifySendsNone(t *testing.T) {
 	listener := w.session()
 	_, err := listener.Exec(t.Context(), "listen "+pgx.Identifier{w.q.Channel()}.Sanitize())
 	must(t, err)
-	keys, err := w.q.SleepGate(t.Context(), w.pool, []string{"default"})
+	keys, err := w.q.SleepGate(t.Context(), w.pool, "default")
 	must(t, err)
 	_, err = listener.Exec(t.Context(), "select pg_advisory_lock_shared($1)", keys[0])
 	must(t, err)

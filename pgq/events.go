@@ -62,6 +62,8 @@ const (
 	// gapLife is for how long an id that was skipped is looked for: its transaction may still be open.
 	gapLife = 5 * time.Minute
 	maxGaps = 10_000
+	// firstGaps is how far below the newest event the first look for such ids goes.
+	firstGaps = 1000
 )
 
 // Subscribe calls receive for every event that fits, of all processes, from now on: what is committed after
@@ -139,16 +141,27 @@ func (s *subscription) listen(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 }
 
-// renew says that the subscriber lives.
+// renew says that the subscriber lives, and at first from where on to read.
 func (s *subscription) renew(ctx context.Context, db DB) error {
-	var known *int64
-	if s.id != 0 {
-		known = &s.id
+	if s.id == 0 {
+		return s.begin(ctx, db)
 	}
 	var newest int64
-	err := db.QueryRow(ctx, s.client.from("id, last_event_id", "subscribe($1, $2)"), known, subscriberLease).Scan(&s.id, &newest)
-	if err == nil && known == nil {
-		s.last = newest
+	err := db.QueryRow(ctx, s.client.from("id, last_event_id", "subscribe($1, $2)"), s.id, subscriberLease).Scan(&s.id, &newest)
+	return wrap("subscribe", err)
+}
+
+// begin registers the subscriber. Ids that are missing below the newest one may be those of transactions that are
+// still open, so they are gaps; the statement looks for them in a snapshot from before it registers.
+func (s *subscription) begin(ctx context.Context, db DB) error {
+	var missing []int64
+	err := db.QueryRow(ctx, s.client.from(`id, last_event_id, array(
+		select n from generate_series(greatest(1, last_event_id - $2), last_event_id) n
+		where not exists (select from `+s.client.schema+`.events e where e.id = n))`, "subscribe(null, $1)"), subscriberLease, firstGaps).
+		Scan(&s.id, &s.last, &missing)
+	until := time.Now().Add(gapLife)
+	for _, id := range missing {
+		s.gaps[id] = until
 	}
 	return wrap("subscribe", err)
 }

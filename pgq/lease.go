@@ -278,8 +278,8 @@ func (c *Client) UnknownKinds(ctx context.Context, db DB, queues []string) ([]Un
 }
 
 // SleepGate returns the keys of the advisory locks that a worker holds, shared, on its LISTEN connection while it
-// sleeps on queues: enqueuers send NOTIFY only while somebody holds them.
-func (c *Client) SleepGate(ctx context.Context, db DB, queues []string) (keys []int64, err error) {
-	err = db.QueryRow(ctx, c.from("*", "sleep_gate($1)"), queues).Scan(&keys)
+// sleeps on a queue: enqueuers send NOTIFY only while somebody holds them.
+func (c *Client) SleepGate(ctx context.Context, db DB, queue string) (keys []int64, err error) {
+	err = db.QueryRow(ctx, c.from("*", "sleep_gate($1)"), queue).Scan(&keys)
 	return keys, wrap("read the sleep gate", err)
 }

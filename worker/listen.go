@@ -60,13 +60,11 @@ func (e *engine) listenOnce(ctx context.Context) error {
 	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{e.client.Channel()}.Sanitize()); err != nil {
 		return err
 	}
-	names := make([]string, len(e.lanes))
+	keys := make([][]int64, len(e.lanes))
 	for i, l := range e.lanes {
-		names[i] = l.name
-	}
-	keys, err := e.client.SleepGate(ctx, conn, names)
-	if err != nil {
-		return err
+		if keys[i], err = e.client.SleepGate(ctx, conn, l.name); err != nil {
+			return err
+		}
 	}
 	for {
 		if err := e.moveGates(ctx, conn, keys); err != nil {
@@ -79,7 +77,7 @@ func (e *engine) listenOnce(ctx context.Context) error {
 }
 
 // moveGates takes and gives up locks as the lanes want it.
-func (e *engine) moveGates(ctx context.Context, conn *pgx.Conn, keys []int64) error {
+func (e *engine) moveGates(ctx context.Context, conn *pgx.Conn, keys [][]int64) error {
 	limit, cancel := context.WithTimeout(ctx, e.callTimeout)
 	defer cancel()
 	for i, l := range e.lanes {
@@ -89,9 +87,9 @@ func (e *engine) moveGates(ctx context.Context, conn *pgx.Conn, keys []int64) er
 		var err error
 		switch wish {
 		case gateWanted:
-			_, err = conn.Exec(limit, "select pg_advisory_lock_shared($1)", keys[i])
+			_, err = conn.Exec(limit, "select pg_advisory_lock_shared(k) from unnest($1::bigint[]) k", keys[i])
 		case gateLeave:
-			_, err = conn.Exec(limit, "select pg_advisory_unlock_shared($1)", keys[i])
+			_, err = conn.Exec(limit, "select pg_advisory_unlock_shared(k) from unnest($1::bigint[]) k", keys[i])
 		default:
 			continue
 		}

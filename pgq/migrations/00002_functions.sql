@@ -1361,7 +1361,7 @@ begin
     return query
         select u.id, coalesce(s.state, 'not_found')
         from (select distinct id from unnest(job_ids) id where id is not null) u
-        left join job_states s on s.id = u.id
+        left join lateral (select j.state from job_states j where j.id = u.id offset 0) s on true
         order by u.id;
 end
 $$;
@@ -1465,9 +1465,9 @@ begin
                   when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
             order by f.finished_at limit at_most) old);
     with locked as materialized (
-        select job_id from results where job_id = any(due) order by job_id for update skip locked
+        select ctid as tid from results where job_id = any(due) order by job_id for update skip locked
     ), removed as (
-        delete from results f using locked l where f.job_id = l.job_id returning f.job_id
+        delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
     )
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due);
@@ -1993,15 +1993,13 @@ comment on function settle is 'Writes how jobs ended that were waiting.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- sleep_gate(queue_names): the keys of the advisory locks that a worker that sleeps on these queues holds, shared,
--- on its LISTEN connection, in the order of the names. See wake.
-create function sleep_gate(queue_names text[]) returns bigint[]
+-- sleep_gate(queue_name): the keys of the advisory locks that a worker that sleeps on a queue holds, shared, on
+-- its LISTEN connection. Sixteen: an enqueuer tries one of them alone, for a microsecond, and would take
+-- another enqueuer that does so at the same moment for a sleeper. See wake.
+create function sleep_gate(queue_name text) returns bigint[]
 language sql stable set search_path from current
-as $$
-    select array_agg(advisory_key('sleep/' || u.name) order by u.ordinality)
-    from unnest(queue_names) with ordinality u(name, ordinality)
-$$;
-comment on function sleep_gate is 'Advisory locks of workers that sleep on queues.';
+as $$ select array(select advisory_key('sleep/' || queue_name) + shard from generate_series(0, 15) shard) $$;
+comment on function sleep_gate is 'Advisory locks of workers that sleep on a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -2092,8 +2090,8 @@ comment on function unsubscribe is 'Takes a reader of the event stream off the r
 
 -- +goose StatementBegin
 -- wake(queue_names): wakes the workers that sleep on these queues, once the transaction commits.
--- A sleeping worker holds a shared advisory lock per queue on its LISTEN connection. Nobody holds it:
--- nobody sleeps, and no NOTIFY is sent, because NOTIFY makes commits wait for each other.
+-- A sleeping worker holds the advisory locks of the queue's sleep_gate, shared, on its LISTEN connection. Nobody
+-- holds the one that is tried: nobody sleeps, and no NOTIFY is sent, since NOTIFY makes commits wait for each other.
 -- A transaction that looks before a worker falls asleep and commits afterwards is found by that
 -- worker's re-checks (worker/wake.go).
 create function wake(queue_names text[]) returns void
@@ -2105,7 +2103,7 @@ declare
     free boolean;
 begin
     foreach name in array queue_names loop
-        gate := advisory_key('sleep/' || name);
+        gate := advisory_key('sleep/' || name) + pg_backend_pid() % 16;
         free := pg_try_advisory_lock(gate);
         if free then
             free := pg_advisory_unlock(gate); -- an assignment is quicker than perform

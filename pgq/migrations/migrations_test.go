@@ -156,7 +156,7 @@ func TestSchemasSideBySideDoNotSeeEachOther(t *testing.T) {
 		if err != nil || len(counts) != 1 || counts[0].Jobs != int64(300*(i+1)) {
 			t.Error(name, counts, err)
 		}
-		keys, err := q.SleepGate(t.Context(), conn, []string{"default"})
+		keys, err := q.SleepGate(t.Context(), conn, "default")
 		if err != nil || seen[keys[0]] {
 			t.Error(name, keys, err)
 		}

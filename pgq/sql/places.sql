@@ -9,7 +9,7 @@ begin
     return query
         select u.id, coalesce(s.state, 'not_found')
         from (select distinct id from unnest(job_ids) id where id is not null) u
-        left join job_states s on s.id = u.id
+        left join lateral (select j.state from job_states j where j.id = u.id offset 0) s on true
         order by u.id;
 end
 $$;

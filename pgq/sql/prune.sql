@@ -31,9 +31,9 @@ begin
                   when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
             order by f.finished_at limit at_most) old);
     with locked as materialized (
-        select job_id from results where job_id = any(due) order by job_id for update skip locked
+        select ctid as tid from results where job_id = any(due) order by job_id for update skip locked
     ), removed as (
-        delete from results f using locked l where f.job_id = l.job_id returning f.job_id
+        delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
     )
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due);
