@@ -179,9 +179,9 @@ func TestTheVerbsDoWhatTheModelSays(t *testing.T) {
 // mutants are the product, broken on purpose: a function, what is replaced in it, and by what.
 var mutants = map[string]struct{ function, old, new string }{
 	"complete does not look at the worker":      {"complete", "and r.worker_id = complete.worker_id", ""},
-	"complete does not look at the attempt":     {"complete", "and r.attempt = i.attempt", ""},
+	"complete does not look at the attempt":     {"complete", "and r.attempt = numbers[width_bucket(r.job_id, ids)]", ""},
 	"end_attempts does not look at the worker":  {"end_attempts", "and r.worker_id = end_attempts.worker_id", ""},
-	"end_attempts does not look at the attempt": {"end_attempts", "and r.attempt = i.attempt", ""},
+	"end_attempts does not look at the attempt": {"end_attempts", "and r.attempt = numbers[width_bucket(r.job_id, ids)]", ""},
 	"attempts have no end":                      {"end_attempts", "e.attempt >= coalesce", "e.attempt > 1000 + coalesce"},
 }
 
@@ -213,8 +213,8 @@ func TestTheModelCatchesMutants(t *testing.T) {
 func TestTheInterleavingsCatchADeadlock(t *testing.T) {
 	t.Parallel()
 	r := newRunner(t)
-	mutate(t, r.control, "claim", "not pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))",
-		"(select false from (select pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))) l)")
+	mutate(t, r.control, "claim", "pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))",
+		"(select true from (select pg_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))) l)")
 	var reports []string
 	r.report = func(format string, args ...any) { reports = append(reports, fmt.Sprintf(format, args...)) }
 	named := map[string]verb{}

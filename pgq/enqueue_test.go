@@ -210,7 +210,7 @@ func TestAClientWithoutNotifySendsNone(t *testing.T) {
 	must(t, err)
 	keys, err := w.q.SleepGate(t.Context(), w.pool, "default")
 	must(t, err)
-	_, err = listener.Exec(t.Context(), "select pg_advisory_lock_shared($1)", keys[0])
+	_, err = listener.Exec(t.Context(), "select pg_advisory_lock_shared(k) from unnest($1::bigint[]) k", keys)
 	must(t, err)
 
 	for _, c := range []*pgq.Client{quiet, w.q} {

@@ -125,7 +125,7 @@ comment on function backoff_problem is 'What is wrong with a backoff policy, or 
 -- all in the caller's transaction.
 create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -383,6 +383,7 @@ as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
+    alive boolean;
     settings record;
     wanted integer;
     batch integer;
@@ -390,11 +391,12 @@ declare
     late bigint;
     late_before bigint;
 begin
-    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
-    -- It is not waited for: the caller may hold rows of running, for which rescue waits.
-    if not pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))
-        or not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null)
-    then
+    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
+    -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
+    -- in a statement of its own, whose snapshot is younger than the lock.
+    alive := pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
+    alive := alive and exists (select from workers w where w.id = claim.worker_id and w.dead_at is null);
+    if not alive then
         raise exception using
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);
@@ -494,30 +496,40 @@ create function complete(
     codecs text[] default null, payloads bytea[] default null)
 returns setof bigint
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
     now constant timestamptz := clock_timestamp();
+    ids bigint[];
+    numbers integer[];
+    places integer[]; -- where in the arguments the sorted ones are; null: nowhere is there a result
 begin
+    select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id),
+           case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
+               then array_agg(u.place::integer order by u.id) end
+    into ids, numbers, places
+    from unnest(job_ids, attempts) with ordinality u(id, attempt, place)
+    where u.id is not null;
+    -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
+    -- walk all of running, dead rows included.
     return query
-        with input as materialized (
-            select * from unnest(job_ids, attempts, outputs, codecs, payloads) u(id, attempt, output, codec, payload)
-            order by id
-        ), ended as (
+        with ended as (
             delete from running r
-            using input i
-            where r.job_id = i.id and r.attempt = i.attempt and r.worker_id = complete.worker_id
-            returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, i.output, i.codec, i.payload
+            where r.job_id = any(ids)
+              and r.worker_id = complete.worker_id
+              and r.attempt = numbers[width_bucket(r.job_id, ids)]
+            returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, places[width_bucket(r.job_id, ids)] as place
         ), told as (
             insert into events (job_id, queue, type, attempt, worker_id)
             select job_id, queue, 'completed', attempt, complete.worker_id from ended
             where loud and wants_event(queue, false)
         )
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output)
-        select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl, codec, payload, output
+        select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
+               codecs[place], payloads[place], outputs[place]
         from ended
         returning job_id;
     if loud then
@@ -594,7 +606,7 @@ comment on function counts is 'Jobs per queue and state.';
 -- Outcome per job: deleted, running (cancel it first), not_found.
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -643,7 +655,7 @@ comment on function delete is 'Deletes jobs with all that is known of them, unle
 -- The worker must not claim meanwhile.
 create function disown(worker_id bigint, held bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
     strays record;
@@ -667,7 +679,7 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 create function do_chores() returns integer
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set lock_timeout = '5s'
 as $$
 declare
@@ -721,17 +733,27 @@ as $$
 declare
     now constant timestamptz := clock_timestamp();
     woken text[];
+    ids bigint[];
+    numbers integer[];
+    places integer[]; -- where in the arguments the sorted ones are
 begin
+    select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id), array_agg(u.place::integer order by u.id)
+    into ids, numbers, places
+    from unnest(job_ids, attempts) with ordinality u(id, attempt, place)
+    where u.id is not null;
+    -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
+    -- walk all of running, dead rows included.
     return query
-        with input as materialized (
-            select * from unnest(job_ids, attempts, verdicts, delays, errors, details)
-                as u(id, attempt, verdict, delay, error, detail)
-            order by id
-        ), ended as (
+        with gone as (
             delete from running r
-            using input i
-            where r.job_id = i.id and r.attempt = i.attempt and r.worker_id = end_attempts.worker_id
-            returning r.*, i.verdict, i.delay, left(i.error, 20000) as error, i.detail
+            where r.job_id = any(ids)
+              and r.worker_id = end_attempts.worker_id
+              and r.attempt = numbers[width_bucket(r.job_id, ids)]
+            returning r.*, places[width_bucket(r.job_id, ids)] as place
+        ), ended as (
+            select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
+                   details[place] as detail
+            from gone g
         ), judged as materialized (
             select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.verdict, e.error, e.detail,
                    j.kind, j.priority,
@@ -1056,7 +1078,7 @@ create function fail(
     retryable boolean[] default null, details jsonb[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     return query
@@ -1099,7 +1121,7 @@ comment on function forget is 'Deletes what is known of jobs.';
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     return query
@@ -1631,7 +1653,7 @@ comment on function register_worker is 'Registers a worker process and returns i
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     return query
@@ -1674,7 +1696,7 @@ comment on function report_progress is 'Says how far a running job is.';
 -- Raises PQ001 when run_at is missing or infinite.
 create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -1732,7 +1754,7 @@ comment on function reschedule is 'Moves jobs that wait to another time.';
 -- running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
     silent bigint;
@@ -1815,7 +1837,7 @@ comment on function resume_queue is 'Lets jobs of a paused queue be claimed agai
 -- becomes ready again (as after a crash). Unknown workers are ignored.
 create function retire_worker(worker_id bigint) returns void
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     perform pg_advisory_xact_lock(advisory_key('worker/' || retire_worker.worker_id));
@@ -1833,7 +1855,7 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- Outcome per job: ready (also when it was already), running, not_found.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -2008,7 +2030,7 @@ comment on function sleep_gate is 'Advisory locks of workers that sleep on a que
 create function snooze(worker_id bigint, job_ids bigint[], attempts integer[], delays interval[])
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     if exists (select from unnest(job_ids, delays) u(id, delay) where delay is null or delay < interval '0') then

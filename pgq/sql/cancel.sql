@@ -5,7 +5,7 @@
 -- all in the caller's transaction.
 create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare

@@ -19,6 +19,7 @@ as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
+    alive boolean;
     settings record;
     wanted integer;
     batch integer;
@@ -26,11 +27,12 @@ declare
     late bigint;
     late_before bigint;
 begin
-    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker.
-    -- It is not waited for: the caller may hold rows of running, for which rescue waits.
-    if not pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id))
-        or not exists (select from workers w where w.id = claim.worker_id and w.dead_at is null)
-    then
+    -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
+    -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
+    -- in a statement of its own, whose snapshot is younger than the lock.
+    alive := pg_try_advisory_xact_lock_shared(advisory_key('worker/' || claim.worker_id));
+    alive := alive and exists (select from workers w where w.id = claim.worker_id and w.dead_at is null);
+    if not alive then
         raise exception using
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);

@@ -7,30 +7,40 @@ create function complete(
     codecs text[] default null, payloads bytea[] default null)
 returns setof bigint
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
     now constant timestamptz := clock_timestamp();
+    ids bigint[];
+    numbers integer[];
+    places integer[]; -- where in the arguments the sorted ones are; null: nowhere is there a result
 begin
+    select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id),
+           case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
+               then array_agg(u.place::integer order by u.id) end
+    into ids, numbers, places
+    from unnest(job_ids, attempts) with ordinality u(id, attempt, place)
+    where u.id is not null;
+    -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
+    -- walk all of running, dead rows included.
     return query
-        with input as materialized (
-            select * from unnest(job_ids, attempts, outputs, codecs, payloads) u(id, attempt, output, codec, payload)
-            order by id
-        ), ended as (
+        with ended as (
             delete from running r
-            using input i
-            where r.job_id = i.id and r.attempt = i.attempt and r.worker_id = complete.worker_id
-            returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, i.output, i.codec, i.payload
+            where r.job_id = any(ids)
+              and r.worker_id = complete.worker_id
+              and r.attempt = numbers[width_bucket(r.job_id, ids)]
+            returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, places[width_bucket(r.job_id, ids)] as place
         ), told as (
             insert into events (job_id, queue, type, attempt, worker_id)
             select job_id, queue, 'completed', attempt, complete.worker_id from ended
             where loud and wants_event(queue, false)
         )
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output)
-        select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl, codec, payload, output
+        select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
+               codecs[place], payloads[place], outputs[place]
         from ended
         returning job_id;
     if loud then

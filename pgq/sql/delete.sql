@@ -2,7 +2,7 @@
 -- Outcome per job: deleted, running (cancel it first), not_found.
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare

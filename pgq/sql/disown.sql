@@ -3,7 +3,7 @@
 -- The worker must not claim meanwhile.
 create function disown(worker_id bigint, held bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
     strays record;

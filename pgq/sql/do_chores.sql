@@ -3,7 +3,7 @@
 -- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 create function do_chores() returns integer
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set lock_timeout = '5s'
 as $$
 declare

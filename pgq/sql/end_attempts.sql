@@ -16,17 +16,27 @@ as $$
 declare
     now constant timestamptz := clock_timestamp();
     woken text[];
+    ids bigint[];
+    numbers integer[];
+    places integer[]; -- where in the arguments the sorted ones are
 begin
+    select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id), array_agg(u.place::integer order by u.id)
+    into ids, numbers, places
+    from unnest(job_ids, attempts) with ordinality u(id, attempt, place)
+    where u.id is not null;
+    -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
+    -- walk all of running, dead rows included.
     return query
-        with input as materialized (
-            select * from unnest(job_ids, attempts, verdicts, delays, errors, details)
-                as u(id, attempt, verdict, delay, error, detail)
-            order by id
-        ), ended as (
+        with gone as (
             delete from running r
-            using input i
-            where r.job_id = i.id and r.attempt = i.attempt and r.worker_id = end_attempts.worker_id
-            returning r.*, i.verdict, i.delay, left(i.error, 20000) as error, i.detail
+            where r.job_id = any(ids)
+              and r.worker_id = end_attempts.worker_id
+              and r.attempt = numbers[width_bucket(r.job_id, ids)]
+            returning r.*, places[width_bucket(r.job_id, ids)] as place
+        ), ended as (
+            select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
+                   details[place] as detail
+            from gone g
         ), judged as materialized (
             select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.verdict, e.error, e.detail,
                    j.kind, j.priority,

@@ -9,7 +9,7 @@ create function fail(
     retryable boolean[] default null, details jsonb[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     return query

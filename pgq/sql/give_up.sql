@@ -3,7 +3,7 @@
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     return query

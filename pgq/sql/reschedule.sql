@@ -3,7 +3,7 @@
 -- Raises PQ001 when run_at is missing or infinite.
 create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare

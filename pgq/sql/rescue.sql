@@ -4,7 +4,7 @@
 -- running in the order of their ids.
 create function rescue(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
     silent bigint;

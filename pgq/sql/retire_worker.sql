@@ -2,7 +2,7 @@
 -- becomes ready again (as after a crash). Unknown workers are ignored.
 create function retire_worker(worker_id bigint) returns void
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     perform pg_advisory_xact_lock(advisory_key('worker/' || retire_worker.worker_id));

@@ -3,7 +3,7 @@
 -- Outcome per job: ready (also when it was already), running, not_found.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
 declare

@@ -3,7 +3,7 @@
 create function snooze(worker_id bigint, job_ids bigint[], attempts integer[], delays interval[])
 returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
-set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
     if exists (select from unnest(job_ids, delays) u(id, delay) where delay is null or delay < interval '0') then
