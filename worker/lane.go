@@ -126,8 +126,7 @@ func (l *lane) after(sweep bool) [priorities]int64 {
 	return after
 }
 
-// wantsSweep reports whether the next look shall be at the whole queue: whenever that is allowed, unless jobs
-// keep coming from behind the cursor.
+// wantsSweep reports whether the next look shall be at the whole queue: whenever that is allowed.
 func (l *lane) wantsSweep(now time.Time) bool {
 	return !l.sweeping && !now.Before(l.sweepAfter)
 }

@@ -298,13 +298,18 @@ begin
             when 'object' then format('has an unknown field %s', to_json(bad.key))
             else 'must be a JSON object' end);
     end if;
-    select j.index, p.problem into bad
-    from jobs_from_json(jobs) j,
-         job_problem(j.kind, j.queue, j.priority, j.delay, j.run_at, j.max_attempts, j.timeout, j.backoff, j.tags,
-                     j.metadata, j.ttl, j.result_ttl, j.codec, j.payload, j.args) p(problem)
-    where p.problem is not null
-    order by j.index limit 1;
-    if found then
+    begin
+        select j.index, p.problem into bad
+        from jobs_from_json(jobs) j,
+             job_problem(j.kind, j.queue, j.priority, j.delay, j.run_at, j.max_attempts, j.timeout, j.backoff, j.tags,
+                         j.metadata, j.ttl, j.result_ttl, j.codec, j.payload, j.args) p(problem)
+        where p.problem is not null
+        order by j.index limit 1;
+    exception when data_exception then
+        perform check_json_types(jobs);
+        raise;
+    end;
+    if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
     end if;
     select j.index, s.max_args_bytes into bad
@@ -324,6 +329,48 @@ begin
 end
 $$;
 comment on function check_jobs_json is 'Refuses a JSON array with a job that breaks a rule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_json_types(jobs): raises PQ001 for the first field of a JSON array of jobs that cannot be read as what it is.
+-- Tries field by field; called only when reading all at once has failed. Internal: check_jobs_json.
+create function check_json_types(jobs jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    entry record;
+begin
+    for entry in
+        select e.ordinality - 1 as index, f.field, f.type, e.value ->> f.field as value
+        from jsonb_array_elements(jobs) with ordinality e,
+             (values ('priority', 'integer'), ('delay', 'interval'), ('run_at', 'timestamptz'), ('max_attempts', 'integer'),
+                     ('timeout', 'interval'), ('ttl', 'interval'), ('result_ttl', 'interval')) f(field, type)
+        where e.value ->> f.field is not null
+        order by 1, 2
+    loop
+        begin
+            execute format('select $1::%s', entry.type) using entry.value;
+        exception when data_exception then
+            perform invalid(format('jobs[%s].%s', entry.index, entry.field), format('cannot be read as %s', entry.type));
+        end;
+    end loop;
+    for entry in
+        select e.ordinality - 1 as index, e.value ->> 'payload' as payload, jsonb_typeof(e.value -> 'tags') as tags
+        from jsonb_array_elements(jobs) with ordinality e
+        order by 1
+    loop
+        if entry.tags not in ('array', 'null') then
+            perform invalid(format('jobs[%s].tags', entry.index), 'must be a JSON array');
+        end if;
+        begin
+            perform decode(entry.payload, 'base64');
+        exception when data_exception then
+            perform invalid(format('jobs[%s].payload', entry.index), 'cannot be read as base64');
+        end;
+    end loop;
+end
+$$;
+comment on function check_json_types is 'Refuses a JSON array of jobs with a field that cannot be read.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -435,12 +482,18 @@ begin
                     from cut
                     where keep < size
                 ), claimed as materialized (
-                    select c.seq + g as seq, c.attempt + 1 as attempt, j.*,
+                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*,
                            coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
                     from cut c
-                    cross join lateral generate_series(0, c.keep - 1) g
-                    -- "offset 0" keeps the planner from walking all of jobs where it takes them for few.
-                    cross join lateral (select * from jobs where id = c.job_id + g offset 0) j
+                    -- One walk along the index per run. "offset 0" keeps the planner from walking all of jobs
+                    -- where it takes them for few.
+                    cross join lateral (
+                        select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
+                               payload, args, expires_at, result_ttl
+                        from jobs
+                        where id >= c.job_id and id < c.job_id + c.keep
+                        order by id
+                        offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl)
                     select id, queue, attempt, claim.worker_id, now(), result_ttl
@@ -1223,7 +1276,8 @@ begin
         when delay is not null and run_at is not null then array['delay', 'must not be given together with run_at']
         when delay < interval '0' then array['delay', 'must not be negative']
         when delay > interval '100 years' then array['delay', 'must be at most 100 years']
-        when not isfinite(run_at) then array['run_at', 'must be finite']
+        when run_at < '0001-01-01 00:00+00' or run_at >= '10000-01-01 00:00+00'
+            then array['run_at', 'must be in the years 1 to 9999']
         when max_attempts < 1 then array['max_attempts', 'must be at least 1']
         when timeout <= interval '0' then array['timeout', 'must be positive']
         when timeout > interval '100 years' then array['timeout', 'must be at most 100 years']
@@ -2410,6 +2464,7 @@ drop function complete;
 drop function claim;
 drop function chore_is_due;
 drop function check_limits;
+drop function check_json_types;
 drop function check_jobs_json;
 drop function check_invariants;
 drop function check_depth;

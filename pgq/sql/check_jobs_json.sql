@@ -24,13 +24,18 @@ begin
             when 'object' then format('has an unknown field %s', to_json(bad.key))
             else 'must be a JSON object' end);
     end if;
-    select j.index, p.problem into bad
-    from jobs_from_json(jobs) j,
-         job_problem(j.kind, j.queue, j.priority, j.delay, j.run_at, j.max_attempts, j.timeout, j.backoff, j.tags,
-                     j.metadata, j.ttl, j.result_ttl, j.codec, j.payload, j.args) p(problem)
-    where p.problem is not null
-    order by j.index limit 1;
-    if found then
+    begin
+        select j.index, p.problem into bad
+        from jobs_from_json(jobs) j,
+             job_problem(j.kind, j.queue, j.priority, j.delay, j.run_at, j.max_attempts, j.timeout, j.backoff, j.tags,
+                         j.metadata, j.ttl, j.result_ttl, j.codec, j.payload, j.args) p(problem)
+        where p.problem is not null
+        order by j.index limit 1;
+    exception when data_exception then
+        perform check_json_types(jobs);
+        raise;
+    end;
+    if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
     end if;
     select j.index, s.max_args_bytes into bad

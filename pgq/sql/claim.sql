@@ -71,12 +71,18 @@ begin
                     from cut
                     where keep < size
                 ), claimed as materialized (
-                    select c.seq + g as seq, c.attempt + 1 as attempt, j.*,
+                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*,
                            coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
                     from cut c
-                    cross join lateral generate_series(0, c.keep - 1) g
-                    -- "offset 0" keeps the planner from walking all of jobs where it takes them for few.
-                    cross join lateral (select * from jobs where id = c.job_id + g offset 0) j
+                    -- One walk along the index per run. "offset 0" keeps the planner from walking all of jobs
+                    -- where it takes them for few.
+                    cross join lateral (
+                        select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
+                               payload, args, expires_at, result_ttl
+                        from jobs
+                        where id >= c.job_id and id < c.job_id + c.keep
+                        order by id
+                        offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl)
                     select id, queue, attempt, claim.worker_id, now(), result_ttl

@@ -18,7 +18,8 @@ begin
         when delay is not null and run_at is not null then array['delay', 'must not be given together with run_at']
         when delay < interval '0' then array['delay', 'must not be negative']
         when delay > interval '100 years' then array['delay', 'must be at most 100 years']
-        when not isfinite(run_at) then array['run_at', 'must be finite']
+        when run_at < '0001-01-01 00:00+00' or run_at >= '10000-01-01 00:00+00'
+            then array['run_at', 'must be in the years 1 to 9999']
         when max_attempts < 1 then array['max_attempts', 'must be at least 1']
         when timeout <= interval '0' then array['timeout', 'must be positive']
         when timeout > interval '100 years' then array['timeout', 'must be at most 100 years']
