@@ -152,32 +152,7 @@ func completeArgs(workerID int64, done []Completion) []any {
 	return []any{workerID, ids, attempts, outputs, codecs, payloads}
 }
 
-func (c *Client) claimSQL() string {
-	return c.from("job_id, queue, kind, priority, seq, attempt, max_attempts, timeout, created_at, tags, metadata, codec, payload, args",
-		"claim($1, $2, $3, $4, $5)")
-}
-
-// collect reads what claim returns.
-func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, error) {
-	defer rows.Close()
-	var claimed []*Attempt
-	for rows.Next() {
-		a := &Attempt{client: c, db: db, WorkerID: workerID}
-		var timeout *time.Duration
-		var metadata []byte
-		err := rows.Scan(&a.ID, &a.Queue, &a.Kind, &a.Priority, &a.Seq, &a.Number, &a.MaxAttempts, &timeout, &a.CreatedAt,
-			&a.Tags, &metadata, &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json))
-		if err != nil {
-			return nil, wrap("claim", err)
-		}
-		if timeout != nil {
-			a.Timeout = *timeout
-		}
-		a.Metadata = json.RawMessage(metadata)
-		claimed = append(claimed, a)
-	}
-	return claimed, wrap("claim", rows.Err())
-}
+func (c *Client) claimSQL() string { return c.from(claimColumns, "claim($1, $2, $3, $4, $5)") }
 
 // Failure says that an attempt failed.
 type Failure struct {

@@ -78,7 +78,7 @@ func (e *engine) reportStuck() {
 	var stuck []*started
 	for _, s := range e.active {
 		over := s.Timeout > 0 && time.Since(s.began) > s.Timeout+stuckAfter
-		if s.ctx.Err() != nil && s.cancelledAt.IsZero() {
+		if s.Err() != nil && s.cancelledAt.IsZero() {
 			s.cancelledAt = time.Now()
 		}
 		if !s.reported && (over || !s.cancelledAt.IsZero() && time.Since(s.cancelledAt) > stuckAfter) {
@@ -88,7 +88,7 @@ func (e *engine) reportStuck() {
 	}
 	e.mu.Unlock()
 	for _, s := range stuck {
-		e.log.Error("handler ignores its cancelled context", append(s.attrs(), "cause", context.Cause(s.ctx))...)
+		e.log.Error("handler ignores its cancelled context", append(s.attrs(), "cause", context.Cause(s))...)
 		o := s.observation("stuck")
 		o.Run = time.Since(s.began)
 		e.w.observe(o)

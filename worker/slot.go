@@ -10,11 +10,12 @@ import (
 	"github.com/pgq-go/queue/pgq"
 )
 
-// started is an attempt whose handler runs.
+// started is an attempt whose handler runs, and the context of the handler.
 type started struct {
 	*pgq.Attempt
+	context.Context //nolint:containedctx // made with the attempt, cancelled by others
+
 	engine  *engine
-	ctx     context.Context //nolint:containedctx // made with the attempt, cancelled by others
 	cancel  context.CancelCauseFunc
 	claimed time.Time
 	began   time.Time
@@ -34,6 +35,14 @@ func (s *started) observation(what string) Observation {
 	return Observation{Type: what, JobID: s.ID, Queue: s.Queue, Kind: s.Kind, Attempt: s.Number}
 }
 
+// Value returns the attempt for contextKey, and what the worker's context holds for other keys.
+func (s *started) Value(key any) any {
+	if key == (contextKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
+}
+
 // contextKey is under which a handler's context holds its *started.
 type contextKey struct{}
 
@@ -48,8 +57,7 @@ func JobFrom(ctx context.Context) *pgq.Attempt {
 // start notes an attempt as active. Needs mu.
 func (e *engine) start(a waiting) *started {
 	s := &started{Attempt: a.Attempt, engine: e, claimed: a.since, began: time.Now()}
-	ctx, cancel := context.WithCancelCause(e.base)
-	s.ctx, s.cancel = context.WithValue(ctx, contextKey{}, s), cancel
+	s.Context, s.cancel = context.WithCancelCause(e.base)
 	e.active[s.key()] = s
 	return s
 }
@@ -89,7 +97,7 @@ func (e *engine) serve(l *lane, s *started) {
 
 // run calls the handler and says how the attempt is to end.
 func (e *engine) run(s *started) ending {
-	ctx := s.ctx
+	var ctx context.Context = s
 	defer s.cancel(nil)
 	if s.Timeout > 0 {
 		var cancel context.CancelFunc
