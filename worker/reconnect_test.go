@@ -163,9 +163,13 @@ func TestPollingAloneWorksThroughATransactionPooler(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := pool.Config().ConnConfig
-	settings := strings.NewReplacer("HOST", c.Host, "PORT", strconv.Itoa(int(c.Port)), "USER", c.User, "PASSWORD", c.Password,
+	password := ""
+	if c.Password != "" {
+		password = "password=" + c.Password
+	}
+	settings := strings.NewReplacer("HOST", c.Host, "PORT", strconv.Itoa(int(c.Port)), "USER", c.User, "PASSWORD", password,
 		"DATABASE", c.Database, "DIR", dir).Replace(`[databases]
-DATABASE = host=HOST port=PORT user=USER password=PASSWORD
+DATABASE = host=HOST port=PORT user=USER PASSWORD
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = 16432
