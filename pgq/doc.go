@@ -35,6 +35,6 @@
 // # Errors
 //
 // Few and matchable: [ErrQueueFull], [ErrLeaseLost], [ErrNotFound], [ErrWorkerGone], [ErrBusy],
-// [ErrNotInstalled], [ErrSchemaVersion], and [*ArgumentError], which names the field and the rule that it
+// [ErrNotInstalled], [ErrSchemaVersion], [ErrNotCompleted], and [*ArgumentError], which names the field and the rule that it
 // breaks. The package never logs.
 package pgq
