@@ -96,19 +96,11 @@ func (c Config) withDefaults() (Config, error) {
 		return c, &pgq.ArgumentError{Field: "Heartbeat", Rule: "must be positive and at most half of Lease"}
 	case c.PollInterval < time.Millisecond:
 		return c, &pgq.ArgumentError{Field: "PollInterval", Rule: "must be at least 1ms"}
-	case slices.Contains(nilMiddleware(c.Middleware), true):
+	case slices.ContainsFunc(c.Middleware, func(m Middleware) bool { return m == nil }):
 		return c, &pgq.ArgumentError{Field: "Middleware", Rule: "must not be nil"}
 	}
 	c.Grace, c.Prefetch = max(c.Grace, 0), max(c.Prefetch, 0)
 	return c, nil
-}
-
-func nilMiddleware(all []Middleware) []bool {
-	isNil := make([]bool, len(all))
-	for i, m := range all {
-		isNil[i] = m == nil
-	}
-	return isNil
 }
 
 // setDefault sets what is not set.

@@ -749,9 +749,9 @@ begin
         more := rescue(most) >= most or more;
     end if;
     if chore_is_due('prune', interval '10 s') then
-        more := prune(most) >= most or more;
-        if more then
+        if prune(most) >= most then
             update chores set last_run_at = '-infinity' where name = 'prune';
+            more := true;
         end if;
     end if;
     if more then
