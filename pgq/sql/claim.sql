@@ -57,6 +57,8 @@ begin
                              order by c.seq
                              limit batch
                              for update skip locked) r
+                    -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
+                    where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
                     limit batch
                 ), taken as (
                     delete from ready
