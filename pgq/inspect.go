@@ -14,6 +14,7 @@ type State string
 
 // The states of a job; the last five are terminal.
 const (
+	Waiting   State = "waiting"   // waits for other jobs
 	Scheduled State = "scheduled" // waits for a time
 	Ready     State = "ready"     // may be claimed
 	Running   State = "running"   // a worker holds it

@@ -42,8 +42,9 @@ type engine struct {
 	tried    time.Time     // last heartbeat
 	idle     chan struct{} // closed when stopping and no attempt is active
 
-	// signal wakes a pump, gates the listener, gone the heartbeat, due the chores.
-	signal, gates, gone, due chan struct{}
+	// signal wakes a pump, gates the listener, gone the heartbeat, due the chores when something was scheduled, asked
+	// the chores at once.
+	signal, gates, gone, due, asked chan struct{}
 	// exchanges is held for reading by every exchange with the database and for writing to disown strays,
 	// which must not meet a claim under way.
 	exchanges sync.RWMutex
@@ -54,7 +55,7 @@ func newEngine(ctx context.Context, w *Worker) *engine {
 		base: context.WithoutCancel(ctx), w: w, pool: w.pool, client: w.config.Client, log: w.config.Logger, kinds: w.kinds(),
 		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, idle: make(chan struct{}),
 		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
-		due: make(chan struct{}, 1),
+		due: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 	}
 	e.callTimeout = min(max(w.config.Lease, minCallTimeout), maxCallTimeout)
 	e.calls, e.cancelCalls = context.WithCancel(e.base)

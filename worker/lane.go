@@ -11,9 +11,11 @@ const (
 	// slack is how far behind the cursor a claim still looks, for jobs whose transactions committed after
 	// those of their successors.
 	slack = 1000
-	// A sweep looks at the whole queue from its start. It takes at most one part in sweepShare of the time.
+	// A sweep looks at the whole queue from its start: for jobs that were committed late, and for nodes of DAGs, which
+	// keep the place that their age gives them. What it takes more than other claims, because of dead rows, is at most
+	// one part in sweepShare of the time.
 	sweepShare    = 20
-	minSweepPause = 50 * time.Millisecond
+	minSweepPause = 5 * time.Millisecond
 	// firstPause is the pause after the first look that found nothing; they double from there.
 	firstPause = 10 * time.Millisecond
 	// A queue that is woken more often than once in busyGap is looked at every busyPoll instead of sleeping,
@@ -58,6 +60,7 @@ type lane struct {
 	counted  time.Time     // when finished was set to 0
 	rate     float64       // moving average of attempts that end per second
 	trip     time.Duration // moving average of a claim's time
+	plain    time.Duration // the same of claims that are no sweeps
 
 	cursor     [priorities]int64 // highest seq claimed
 	hungry     bool              // there is probably more to claim
@@ -138,7 +141,9 @@ func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Durat
 	l.count(now)
 	if sweep {
 		l.sweeping = false
-		l.sweepAfter = now.Add(max(minSweepPause, sweepShare*took))
+		l.sweepAfter = now.Add(max(minSweepPause, sweepShare*(took-l.plain)))
+	} else {
+		l.plain = average(l.plain, took)
 	}
 	for _, a := range got {
 		l.cursor[a.Priority] = max(l.cursor[a.Priority], a.Seq)

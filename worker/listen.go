@@ -150,6 +150,10 @@ func (e *engine) notified(payload string) {
 		poke(e.signal)
 		return
 	}
+	if payload == "chores" {
+		poke(e.asked)
+		return
+	}
 	var workerID int64
 	var id pgq.AttemptID
 	if n, _ := fmt.Sscanf(payload, "cancel %d %d %d", &workerID, &id.JobID, &id.Attempt); n == 3 && workerID == e.id() {

@@ -112,6 +112,7 @@ func (e *engine) chores(ctx context.Context) {
 				timer.Reset(choresPause)
 			}
 			continue
+		case <-e.asked:
 		case <-timer.C:
 		}
 		limit, cancel := context.WithTimeout(ctx, e.callTimeout)

@@ -5,15 +5,16 @@ language sql stable set search_path from current set jit = off
 as $$
     with members as materialized (
         select r.job_id + g as id, 'ready' as place from ready r, generate_series(0, r.size - 1) g
+        union all select w.job_id, 'waiting' from waiting w
         union all select s.job_id, 'scheduled' from scheduled s
         union all select r.job_id, 'running' from running r
         union all select f.job_id, 'results' from results f
     ), crowded as (
         select id, string_agg(place, ', ' order by place) as places from members group by id having count(*) > 1
     )
-    select 'a job is in at most one of ready, scheduled, running and results', c.id, c.places from crowded c
+    select 'a job is in at most one of waiting, ready, scheduled, running and results', c.id, c.places from crowded c
     union all
-    select 'a job is in at least one of ready, scheduled, running and results', j.id, null
+    select 'a job is in at least one of waiting, ready, scheduled, running and results', j.id, null
     from jobs j where not exists (select from members m where m.id = j.id)
     union all
     select 'a job that is somewhere is in jobs', m.id, m.place
@@ -24,14 +25,15 @@ as $$
     join jobs j on j.id = r.id
     where (r.queue, r.priority, r.kind) is distinct from (j.queue, j.priority, j.kind)
     union all
-    select 'a row of scheduled, running or results says the queue of its job', j.id, m.queue
-    from (select s.job_id, s.queue from scheduled s union all select r.job_id, r.queue from running r
+    select 'a row of waiting, scheduled, running or results says the queue of its job', j.id, m.queue
+    from (select s.job_id, s.queue from scheduled s union all select w.job_id, w.queue from waiting w union all select r.job_id, r.queue from running r
           union all select f.job_id, f.queue from results f) m
     join jobs j on j.id = m.job_id
     where m.queue <> j.queue
     union all
     select 'a failed job had no attempts left or was failed for good', f.job_id, null
-    from results f where f.state = 'failed' and f.attempt < 1
+    from results f join jobs j on j.id = f.job_id
+    where f.state = 'failed' and f.attempt < 1 and j.role is null
     union all
     select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
@@ -48,6 +50,52 @@ as $$
     select 'the sequence of ids is ahead of every id and seq', max(m.n), null
     from (select max(id) as n from jobs union all select max(seq + size - 1) from ready) m
     having max(m.n) > (select coalesce(pg_sequence_last_value('jobs_id_seq'), 0))
+    union all
+    select 'a completed job that a handler runs had an attempt', f.job_id, null
+    from results f join jobs j on j.id = f.job_id
+    where f.state = 'completed' and f.attempt < 1 and j.role is null and j.dag_id is null
+    union all
+    select 'a waiting job has as many pending parents as the edges say', w.job_id,
+           format('%s pending, but %s', w.pending, coalesce(n.pending, 0))
+    from waiting w
+    left join maps m on m.job_id = w.job_id
+    left join lateral (
+        select count(*) filter (
+                   where f.job_id is null
+                      or exists (select from frontier u where u.parent_id = e.parent_id
+                                 and e.child_id between u.first_child and u.last_child)) as pending
+        from edges e left join results f on f.job_id = e.parent_id
+        where e.child_id = w.job_id) n on true
+    where w.pending <> case
+        when w.role = 'signal' then 1
+        when w.role = 'items' then n.pending + m.total - m.expanded
+        when exists (select from jobs j where j.id = w.job_id and j.spec ? 'map') then least(w.pending, 1)
+        else n.pending end
+    union all
+    select 'a waiting job that can be decided is decided', w.job_id, null
+    from waiting w
+    where node_verdict(w.pending, w.ok, w.failed, w.skipped, w.need_ok, w.need_failed, w.max_failed, w.max_skipped,
+                       w.eager, w.held and coalesce(w.role, '') not in ('dag', 'items')) is not null
+    union all
+    select 'nothing of a DAG that has ended is alive', m.id, s.place
+    from results f
+    join jobs d on d.id = f.job_id and d.role = 'dag'
+    join jobs m on m.dag_id = d.id
+    join members s on s.id = m.id and s.place <> 'results'
+    union all
+    select 'the results of nodes and leases on them name their DAG', j.id, null
+    from (select f.job_id, f.dag_id from results f union all select r.job_id, r.dag_id from running r) f
+    join jobs j on j.id = f.job_id
+    where f.dag_id is distinct from j.dag_id
+    union all
+    select 'an edge joins two jobs', e.child_id, e.parent_id::text
+    from edges e
+    where not exists (select from jobs j where j.id = e.parent_id) or not exists (select from jobs j where j.id = e.child_id)
+    union all
+    select 'the frontier holds finished jobs and maps', u.parent_id, null
+    from frontier u
+    where not exists (select from results f where f.job_id = u.parent_id)
+      and not exists (select from maps m where m.job_id = u.parent_id)
     union all
     select 'the settings of queue "*" are there', null, null
     where not exists (select from queues q where q.name = '*')

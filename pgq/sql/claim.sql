@@ -80,21 +80,25 @@ begin
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, expires_at, result_ttl
+                               payload, args, expires_at, result_ttl, dag_id
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep
                         order by id
                         offset 0) j
                 ), leased as (
-                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl)
-                    select id, queue, attempt, claim.worker_id, now(), result_ttl
+                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
+                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id
                     from claimed
                     where not too_late
                 ), expired as (
-                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error)
-                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live'
+                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
+                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
                     from claimed
                     where too_late
+                ), untold as (
+                    insert into frontier (parent_id, first_child, last_child)
+                    select id, 0, 9223372036854775807 from claimed
+                    where too_late and exists (select from edges e where e.parent_id = claimed.id)
                 ), told as (
                     insert into events (job_id, queue, type, attempt, worker_id)
                     select id, queue, case when too_late then 'expired' else 'claimed' end,
@@ -112,7 +116,9 @@ begin
                 -- Nothing is left, unless all that was picked has just expired: then look further.
                 late_before := late;
                 late := (select count(*) from results f where f.queue = queue_names[i]
-                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now());
+                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is null)
+                      + (select count(*) from results f where f.queue = queue_names[i]
+                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is not null);
                 exit when late = late_before;
                 batch := 2 * batch;
                 continue;

@@ -1,7 +1,8 @@
 -- complete(worker_id, job_ids, attempts, outputs, codecs, payloads): completes attempts that the worker holds;
 -- outputs (JSON) or codecs and payloads (bytes) are their results. Returns the ids that were completed.
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
--- Locks: rows of running in the order of their ids.
+-- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
+-- Locks: rows of running in the order of their ids; then what propagate locks.
 create function complete(
     worker_id bigint, job_ids bigint[], attempts integer[], outputs jsonb[] default null,
     codecs text[] default null, payloads bytea[] default null)
@@ -17,6 +18,7 @@ declare
     ids bigint[];
     numbers integer[];
     places integer[]; -- where in the arguments the sorted ones are; null: nowhere is there a result
+    done bigint[];
 begin
     select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id),
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
@@ -26,26 +28,32 @@ begin
     where u.id is not null;
     -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
     -- walk all of running, dead rows included.
-    return query
-        with ended as (
-            delete from running r
-            where r.job_id = any(ids)
-              and r.worker_id = complete.worker_id
-              and r.attempt = numbers[width_bucket(r.job_id, ids)]
-            returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, places[width_bucket(r.job_id, ids)] as place
-        ), told as (
-            insert into events (job_id, queue, type, attempt, worker_id)
-            select job_id, queue, 'completed', attempt, complete.worker_id from ended
-            where loud and wants_event(queue, false)
-        )
-        insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output)
+    with ended as (
+        delete from running r
+        where r.job_id = any(ids)
+          and r.worker_id = complete.worker_id
+          and r.attempt = numbers[width_bucket(r.job_id, ids)]
+        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id,
+                  places[width_bucket(r.job_id, ids)] as place
+    ), told as (
+        insert into events (job_id, queue, type, attempt, worker_id)
+        select job_id, queue, 'completed', attempt, complete.worker_id from ended
+        where loud and wants_event(queue, false)
+    ), added as (
+        insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
         select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
-               codecs[place], payloads[place], outputs[place]
+               codecs[place], payloads[place], outputs[place], dag_id
         from ended
-        returning job_id;
+        returning job_id
+    )
+    select coalesce(array_agg(job_id), '{}') into done from added;
+    if exists (select from edges e where e.parent_id = any(done)) then
+        perform propagate(done);
+    end if;
     if loud then
         perform notify_subscribers();
     end if;
+    return query select unnest(done);
 end
 $$;
 comment on function complete is 'Completes attempts that a worker holds.';

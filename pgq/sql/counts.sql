@@ -12,6 +12,7 @@ declare
     pages constant double precision := 200;
     ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
     scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
+    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
@@ -22,6 +23,9 @@ begin
             union all
             select s.queue, 'scheduled', count(*) * scheduled_scale, scheduled_scale = 1
             from scheduled s tablesample system (100 / scheduled_scale) group by 1
+            union all
+            select w.queue, 'waiting', count(*) * waiting_scale, waiting_scale = 1
+            from waiting w tablesample system (100 / waiting_scale) group by 1
             union all
             select f.queue, f.state, count(*) * results_scale, results_scale = 1
             from results f tablesample system (100 / results_scale) group by 1, 2
@@ -43,7 +47,10 @@ begin
                  unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
                  lateral (select count(*) as jobs
                           from (select from results f
-                                where f.queue = n.queue and f.state = t.state and f.state <> 'completed'
+                                where f.queue = n.queue and f.state = t.state and f.state <> 'completed' and f.dag_id is null
+                                union all
+                                select from results f
+                                where f.queue = n.queue and f.state = t.state and f.state <> 'completed' and f.dag_id is not null
                                 limit at_most + 1) f) c
             where results_scale > 1
         )

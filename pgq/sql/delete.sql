@@ -1,5 +1,7 @@
--- delete(job_ids): deletes jobs with all that is known of them, unless they run.
--- Outcome per job: deleted, running (cancel it first), not_found.
+-- delete(job_ids): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
+-- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
+-- that had not ended take its deletion as a failure.
+-- Locks: the DAGs; what withdraw locks, or rows of results by job.
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -11,26 +13,43 @@ declare
     gone bigint[];
     moved bigint[];
 begin
+    perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place loop
-            if found_at.place in ('running', 'not_found') then
-                return query select id, found_at.place from unnest(found_at.ids) id;
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+            if exists (select from jobs j where j.id = any(found_at.ids) and j.dag_id is not null) then
+                return query select j.id, 'node' from jobs j where j.id = any(found_at.ids) and j.dag_id is not null;
+                found_at.ids := array(select j.id from jobs j where j.id = any(found_at.ids) and j.dag_id is null order by j.id);
+            end if;
+            if found_at.place in ('running', 'waiting', 'not_found') then
+                return query
+                    select id, case found_at.place when 'waiting' then 'running' else found_at.place end
+                    from unnest(found_at.ids) id;
                 continue;
             elsif found_at.place = 'lost' then
                 moved := moved || found_at.ids;
                 continue;
             elsif found_at.place in ('ready', 'scheduled') then
+                if exists (select from edges e where e.parent_id = any(found_at.ids)) then
+                    perform settle(array_agg(w.job_id), array_agg(w.queue), array_agg(w.attempt), 'cancelled', 'deleted')
+                    from withdraw(found_at.ids) w
+                    having count(*) > 0;
+                    moved := moved || found_at.ids; -- deleted from results, once all children know
+                    continue;
+                end if;
                 gone := array(select w.job_id from withdraw(found_at.ids) w);
             else
                 with locked as materialized (
-                    select f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update
+                    select f.job_id from results f
+                    where f.job_id = any(found_at.ids)
+                      and not exists (select from frontier u where u.parent_id = f.job_id)
+                    order by f.job_id for update
                 ), removed as (
                     delete from results f using locked l where f.job_id = l.job_id returning f.job_id
                 )
                 select coalesce(array_agg(r.job_id), '{}') into gone from removed r;
             end if;
-            perform forget(gone);
+            perform forget(gone || forget_members(gone));
             return query select id, 'deleted' from unnest(gone) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone));
         end loop;

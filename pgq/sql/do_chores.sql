@@ -1,4 +1,5 @@
--- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune.
+-- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, and telling
+-- children of what their parents came to where the verb that finished these left it (propagate_frontier).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 create function do_chores() returns integer
@@ -14,6 +15,10 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 1000;
     end if;
+    -- In transactions of its own; twice a second the others have their turn.
+    if exists (select from frontier) and not chore_is_due('round', interval '500 ms') then
+        return case when propagate_frontier() > 0 then 0 else 20 end;
+    end if;
     more := promote_due(most) >= most;
     more := expire(most) >= most or more;
     if chore_is_due('rescue', interval '2 s') then
@@ -25,7 +30,7 @@ begin
             more := true;
         end if;
     end if;
-    if more then
+    if more or exists (select from frontier) then
         return 0;
     end if;
     select min(t.at) into next_due from (

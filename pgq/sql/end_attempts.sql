@@ -5,7 +5,7 @@
 -- A job whose cancellation was asked for is cancelled whatever the verdict.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
--- Locks: rows of running in the order of their ids.
+-- Locks: rows of running in the order of their ids; then what propagate locks.
 create function end_attempts(
     worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
     errors text[], details jsonb[])
@@ -19,6 +19,7 @@ declare
     ids bigint[];
     numbers integer[];
     places integer[]; -- where in the arguments the sorted ones are
+    done record;
 begin
     select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id), array_agg(u.place::integer order by u.id)
     into ids, numbers, places
@@ -26,68 +27,75 @@ begin
     where u.id is not null;
     -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
     -- walk all of running, dead rows included.
-    return query
-        with gone as (
-            delete from running r
-            where r.job_id = any(ids)
-              and r.worker_id = end_attempts.worker_id
-              and r.attempt = numbers[width_bucket(r.job_id, ids)]
-            returning r.*, places[width_bucket(r.job_id, ids)] as place
-        ), ended as (
-            select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
-                   details[place] as detail
-            from gone g
-        ), judged as materialized (
-            select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.verdict, e.error, e.detail,
-                   j.kind, j.priority,
-                   case
-                       when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
-                       when e.verdict = 'fail' then 'failed'
-                       when e.verdict = 'retry' and e.attempt >= coalesce(j.max_attempts, s.max_attempts) then 'failed'
-                       when due.delay > interval '0' then 'scheduled'
-                       else 'ready'
-                   end as outcome,
-                   e.attempt - case when e.verdict in ('snooze', 'release') then 1 else 0 end as counted,
-                   now + due.delay as run_at
-            from ended e
-            cross join lateral (select * from jobs where jobs.id = e.job_id offset 0) j
-            cross join lateral settings_of(e.queue) s
-            cross join lateral (
-                select case e.verdict
-                    when 'release' then interval '0'
-                    when 'snooze' then e.delay
-                    else coalesce(e.delay, backoff_delay(coalesce(j.backoff, s.backoff), e.attempt))
-                end as delay) due
-        ), again as (
-            insert into ready (queue, priority, seq, job_id, attempt, kind)
-            select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
-            from judged
-            where outcome = 'ready'
-        ), later as (
-            insert into scheduled (job_id, queue, run_at, attempt)
-            select job_id, queue, run_at, counted
-            from judged
-            where outcome = 'scheduled'
-        ), finished as (
-            insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, error)
-            select job_id, queue, outcome, attempt, end_attempts.worker_id, claimed_at, now, now + result_ttl, error
-            from judged
-            where outcome in ('failed', 'cancelled')
-        ), told as (
-            insert into events (job_id, queue, type, attempt, worker_id, data)
-            select job_id, queue,
-                   case
-                       when outcome in ('failed', 'cancelled') then outcome
-                       when verdict = 'retry' then 'retried'
-                       else verdict || 'd'
-                   end,
-                   attempt, end_attempts.worker_id,
-                   nullif(jsonb_strip_nulls(coalesce(detail, '{}') || jsonb_build_object(
-                       'error', error, 'run_at', case when outcome = 'scheduled' then run_at end)), '{}')
-            from judged
-            where wants_event(queue, verdict <> 'release')
-        )
-        select job_id, outcome from judged;
+    with gone as (
+        delete from running r
+        where r.job_id = any(ids)
+          and r.worker_id = end_attempts.worker_id
+          and r.attempt = numbers[width_bucket(r.job_id, ids)]
+        returning r.*, places[width_bucket(r.job_id, ids)] as place
+    ), ended as (
+        select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
+               details[place] as detail
+        from gone g
+    ), judged as materialized (
+        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail,
+               j.kind, j.priority,
+               case
+                   when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
+                   when e.verdict = 'fail' then 'failed'
+                   when e.verdict = 'retry' and e.attempt >= coalesce(j.max_attempts, s.max_attempts) then 'failed'
+                   when due.delay > interval '0' then 'scheduled'
+                   else 'ready'
+               end as outcome,
+               e.attempt - case when e.verdict in ('snooze', 'release') then 1 else 0 end as counted,
+               now + due.delay as run_at
+        from ended e
+        cross join lateral (select * from jobs where jobs.id = e.job_id offset 0) j
+        cross join lateral settings_of(e.queue) s
+        cross join lateral (
+            select case e.verdict
+                when 'release' then interval '0'
+                when 'snooze' then e.delay
+                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, s.backoff), e.attempt))
+            end as delay) due
+    ), again as (
+        insert into ready (queue, priority, seq, job_id, attempt, kind)
+        select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
+        from judged
+        where outcome = 'ready'
+    ), later as (
+        insert into scheduled (job_id, queue, run_at, attempt)
+        select job_id, queue, run_at, counted
+        from judged
+        where outcome = 'scheduled'
+    ), finished as (
+        insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, error, dag_id)
+        select job_id, queue, outcome, attempt, end_attempts.worker_id, claimed_at, now, now + result_ttl, error, dag_id
+        from judged
+        where outcome in ('failed', 'cancelled')
+    ), told as (
+        insert into events (job_id, queue, type, attempt, worker_id, data)
+        select job_id, queue,
+               case
+                   when outcome in ('failed', 'cancelled') then outcome
+                   when verdict = 'retry' then 'retried'
+                   else verdict || 'd'
+               end,
+               attempt, end_attempts.worker_id,
+               nullif(jsonb_strip_nulls(coalesce(detail, '{}') || jsonb_build_object(
+                   'error', error, 'run_at', case when outcome = 'scheduled' then run_at end)), '{}')
+        from judged
+        where wants_event(queue, verdict <> 'release')
+    )
+    select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
+           array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished
+    into done
+    from judged;
+    if exists (select from edges e where e.parent_id = any(done.finished)) then
+        perform doom_dags(done.finished);
+        perform propagate(done.finished);
+    end if;
+    return query select id, o from unnest(done.ids, done.outcomes) u(id, o);
     woken := array(
         select distinct j.queue
         from ready r

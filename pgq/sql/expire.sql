@@ -1,6 +1,8 @@
--- expire(at_most): finishes up to at_most jobs as expired whose time to live has passed before they were
--- started. Jobs that were started are left alone. Returns how many entries were looked at.
--- Locks: rows of expiries, skipping those that others have locked; then what withdraw locks.
+-- expire(at_most): does what is due for up to at_most entries of expiries: finishes jobs as expired whose time to live has
+-- passed before they were started (others are left alone), ends DAGs whose deadline has passed or that fail fast and
+-- have failed, completes nodes that slept long enough, and ends external nodes that nobody answered in time.
+-- Returns how many entries were looked at.
+-- Locks: rows of expiries, skipping those that others have locked; DAGs; what withdraw_waiting and withdraw lock.
 create function expire(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -21,18 +23,23 @@ begin
         returning job_id
     )
     select coalesce(array_agg(job_id order by job_id), '{}') into due from overdue;
-    pending := array(select j.id from jobs j where j.id = any(due) and j.expires_at <= now());
+    perform lock_dags(due);
+    perform expire_dags(due);
+    pending := array(select j.id from jobs j where j.id = any(due) and j.role is null and j.expires_at <= now());
     -- A job whose run somebody splits at the same moment is missed once: look again at what still waits.
     for round in 1 .. 100 loop
         exit when pending = '{}';
+        perform keep_waited(array(select w.job_id from waiting w where w.job_id = any(pending) and w.attempt = 0));
         select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                array_agg(w.queue order by w.job_id) as queues,
                array_agg(w.attempt order by w.job_id) as attempts
-        into gone from withdraw(pending, true) w;
+        into gone
+        from (select job_id, queue, attempt from withdraw_waiting(pending, true)
+              union all select job_id, queue, attempt from withdraw(pending, true)) w;
         perform settle(gone.ids, gone.queues, gone.attempts, 'expired', 'not started within its time to live');
         pending := array(
             select s.id from job_states s
-            where s.id = any(pending) and s.state in ('ready', 'scheduled') and s.attempt = 0);
+            where s.id = any(pending) and s.state in ('waiting', 'ready', 'scheduled') and s.attempt = 0);
     end loop;
     if pending <> '{}' then
         perform too_busy(pending);

@@ -12,6 +12,11 @@ begin
         cross join lateral (
             select x.ctid as tid from expiries x where x.expires_at = j.expires_at and x.job_id = j.id offset 0) e
         where j.id = any(job_ids)));
+    delete from edges where parent_id = any(job_ids);
+    delete from edges where child_id = any(job_ids);
+    delete from signals where job_id = any(job_ids);
+    delete from maps where job_id = any(job_ids);
+    delete from dag_keys where dag_id = any(job_ids);
     delete from jobs where id = any(job_ids);
     delete from progress where job_id = any(job_ids);
     delete from logs where job_id = any(job_ids);

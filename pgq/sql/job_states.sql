@@ -1,4 +1,4 @@
--- job_states: one row per job with its state: scheduled, ready, running, or how it ended (completed, failed,
+-- job_states: one row per job with its state: waiting, scheduled, ready, running, or how it ended (completed, failed,
 -- cancelled, skipped, expired). A stable contract for SELECT; by id it costs a handful of index look-ups.
 -- attempt counts the attempts so far, the running one included. Locks nothing.
 create view job_states as
@@ -11,9 +11,10 @@ select j.id,
            when r.job_id is not null then 'running'
            when s.job_id is not null then 'scheduled'
            when a.job_id is not null or n.job_id is not null then 'ready'
+           when w.job_id is not null then 'waiting'
            else 'lost'
        end as state,
-       coalesce(f.attempt, r.attempt, s.attempt, a.attempt, 0) as attempt,
+       coalesce(f.attempt, r.attempt, s.attempt, a.attempt, w.attempt, 0) as attempt,
        j.max_attempts,
        j.created_at,
        s.run_at,
@@ -25,12 +26,15 @@ select j.id,
        j.timeout,
        j.tags,
        j.metadata,
-       f.error
+       f.error,
+       j.dag_id,
+       j.name
 from jobs j
 left join results f on f.job_id = j.id
 left join running r on r.job_id = j.id
 left join scheduled s on s.job_id = j.id
 left join ready a on a.job_id = j.id and a.seq <> a.job_id
+left join waiting w on w.job_id = j.id
 left join lateral (
     select run.job_id, run.size
     from ready run

@@ -15,14 +15,14 @@ declare
     source constant text := case
         when cardinality(states) is distinct from 1 then 'jobs'
         when states[1] = 'ready' and (select count(*) from (select from ready limit 100001) r) > 100000 then 'jobs'
-        when states[1] in ('scheduled', 'running', 'ready') then states[1]
+        when states[1] in ('waiting', 'scheduled', 'running', 'ready') then states[1]
         when states[1] in ('completed', 'failed', 'cancelled', 'skipped', 'expired') then 'results'
         else 'jobs'
     end;
 begin
-    if exists (select from unnest(states) s where s is null or s not in ('scheduled', 'ready', 'running', 'completed',
+    if exists (select from unnest(states) s where s is null or s not in ('waiting', 'scheduled', 'ready', 'running', 'completed',
                                                                        'failed', 'cancelled', 'skipped', 'expired')) then
-        perform invalid('states', 'must be scheduled, ready, running, completed, failed, cancelled, skipped or expired');
+        perform invalid('states', 'must be waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired');
     elsif at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
     end if;

@@ -1,5 +1,5 @@
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
--- says (keep_completed …) or as their result_ttl says, and events and subscribers that are past.
+-- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
 -- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 create function prune(at_most integer default 1000) returns integer
 language plpgsql set search_path from current
@@ -13,30 +13,32 @@ begin
         select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
     due := due || array(
         with recursive groups as (
-            (select queue, state from results where state <> 'completed' order by queue, state limit 1)
+            (select queue, state from results where state <> 'completed' and dag_id is null order by queue, state limit 1)
             union all
             select next.queue, next.state
             from groups g
             cross join lateral (
                 select f.queue, f.state from results f
-                where f.state <> 'completed' and (f.queue, f.state) > (g.queue, g.state)
+                where f.state <> 'completed' and f.dag_id is null and (f.queue, f.state) > (g.queue, g.state)
                 order by f.queue, f.state limit 1) next)
         select old.job_id
         from groups g
         cross join lateral settings_of(g.queue) s
         cross join lateral (
             select f.job_id from results f
-            where f.queue = g.queue and f.state = g.state and f.state <> 'completed' and f.expires_at is null
+            where f.queue = g.queue and f.state = g.state and f.state <> 'completed' and f.expires_at is null and f.dag_id is null
               and f.finished_at < now() - case g.state
                   when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
             order by f.finished_at limit at_most) old);
     with locked as materialized (
-        select ctid as tid from results where job_id = any(due) order by job_id for update skip locked
+        select ctid as tid from results
+        where job_id = any(due) and not exists (select from frontier u where u.parent_id = job_id)
+        order by job_id for update skip locked
     ), removed as (
         delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
     )
     select coalesce(array_agg(job_id), '{}') into due from removed;
-    perform forget(due);
+    perform forget(due || forget_members(due));
 
     select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
     delete from events where id in (select id from events where at < now() - longest order by id limit at_most);

@@ -1,5 +1,5 @@
 -- reschedule(job_ids, run_at): moves jobs that wait (ready or scheduled) to another time; a time that is past
--- makes them ready. Outcome per job: scheduled, ready, running, finished (use retry), not_found.
+-- makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
 -- Raises PQ001 when run_at is missing or infinite.
 create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
@@ -15,9 +15,10 @@ begin
     if reschedule.run_at is null or not isfinite(reschedule.run_at) then
         perform invalid('run_at', 'must be finite');
     end if;
+    perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
             if found_at.place in ('ready', 'scheduled') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
@@ -39,7 +40,7 @@ begin
                 moved := moved || found_at.ids;
             else
                 return query
-                    select id, case when found_at.place in ('running', 'not_found') then found_at.place else 'finished' end
+                    select id, case when found_at.place in ('running', 'waiting', 'not_found') then found_at.place else 'finished' end
                     from unnest(found_at.ids) id;
             end if;
         end loop;

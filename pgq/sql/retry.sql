@@ -1,6 +1,8 @@
 -- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
--- Outcome per job: ready (also when it was already), running, not_found.
+-- Outcome per job: ready (also when it was already), waiting (for other jobs), running, not_found. A node of a DAG that has
+-- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
+-- Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -11,11 +13,23 @@ declare
     found_at record;
     gone record;
     moved bigint[];
+    linked bigint[];
 begin
+    linked := array(
+        select j.id from jobs j
+        where j.id = any(job_ids)
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id)));
+    if linked <> '{}' then
+        perform pg_advisory_xact_lock(advisory_key('chores'));
+        perform lock_dags(linked);
+        perform dag_reset(linked || array(
+            select m.id from jobs m join results f on f.job_id = m.id
+            where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')));
+    end if;
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place loop
-            if found_at.place in ('ready', 'running', 'not_found') then
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+            if found_at.place in ('ready', 'running', 'waiting', 'not_found') then
                 return query select id, found_at.place from unnest(found_at.ids) id;
                 continue;
             elsif found_at.place = 'lost' then

@@ -28,7 +28,7 @@ begin
                    f.finished_at < now() - shortest as is_old,
                    f.finished_at < now() - s.keep_completed as is_due
             from (select * from results
-                  where job_id > start and state = 'completed' and expires_at is null
+                  where job_id > start and state = 'completed' and expires_at is null and dag_id is null
                   order by job_id limit at_most) f,
                  settings_of(f.queue) s) w;
         due := due || batch.due;

@@ -1,0 +1,37 @@
+package dagsql
+
+// Sub is a sub-DAG that is being built: a node that is completed when the nodes added to it are. It fails when a
+// failure among them is not made up for. Its nodes are named "sub/node" and wait for what it waits for; the nodes that
+// wait for it wait for them all.
+type Sub struct {
+	*Node
+	Scope
+}
+
+func (s *Sub) edge() Edge {
+	if s == nil {
+		return Edge{}
+	}
+	return s.Node.edge()
+}
+
+// After is that of [Node], as are the following.
+func (s *Sub) After(parents ...Parent) *Sub { s.Node.After(parents...); return s }
+
+// AfterAny is After with the rule Any.
+func (s *Sub) AfterAny(parents ...Parent) *Sub { s.Node.AfterAny(parents...); return s }
+
+// AfterDone is After with the rule Done.
+func (s *Sub) AfterDone(parents ...Parent) *Sub { s.Node.AfterDone(parents...); return s }
+
+// AfterFailure is After with the rule OneFailed.
+func (s *Sub) AfterFailure(parents ...Parent) *Sub { s.Node.AfterFailure(parents...); return s }
+
+// Rule says which outcomes of its parents let the sub-DAG run.
+func (s *Sub) Rule(r Rule) *Sub { s.Node.Rule(r); return s }
+
+// AtLeast makes the sub-DAG run as soon as k of its parents have succeeded.
+func (s *Sub) AtLeast(k int) *Sub { s.Node.AtLeast(k); return s }
+
+// Before makes nodes wait for the sub-DAG.
+func (s *Sub) Before(children ...*Node) *Sub { s.Node.Before(children...); return s }

@@ -1,0 +1,20 @@
+-- dag_blockers: what waiting nodes wait for: one row per node and parent that is not finished. A stable contract for
+-- SELECT; ask for one DAG (dag_id) or node. Locks nothing. Nothing for a node: it does not wait for parents; see
+-- dag_explain. Parents may be hidden gates ("etl/(start)"), which have rows of their own; one that is not of this DAG has
+-- no name. since is when the parent was claimed, or else when it was added.
+create view dag_blockers as
+select c.dag_id,
+       c.name as node,
+       w.job_id,
+       e.parent_id,
+       case when p.dag_id = c.dag_id then p.name end as parent,
+       p.state as parent_state,
+       coalesce(p.claimed_at, p.created_at) as since
+from waiting w
+join jobs c on c.id = w.job_id
+join edges e on e.child_id = w.job_id
+join job_states p on p.id = e.parent_id
+where c.dag_id is not null
+  and w.pending > 0
+  and p.finished_at is null;
+comment on view dag_blockers is 'What waiting nodes wait for.';

@@ -1,0 +1,54 @@
+-- dag_extend(dag_id, spec): adds nodes to a DAG under way, {"nodes": […]}, in the caller's transaction: a handler does it before
+-- it completes. New nodes may come after existing ones, and ("before") before existing ones that still wait.
+-- The DAG ends when they have ended, too. Returns the ids of the nodes in their order.
+-- Raises PQ001 with all that is wrong (dag_problems), for a DAG that has ended or is being cancelled, for a node of "before"
+-- that waits no more, and for a cycle; PQ004 for an unknown DAG. Nothing is written then.
+-- Locks: the DAG; what pin locks; rows of waiting by job.
+create function dag_extend(dag_id bigint, spec jsonb) returns setof bigint
+language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    root record;
+    followers bigint[];
+    sinks bigint[];
+    added bigint[];
+begin
+    perform lock_dag(dag_id);
+    perform dag_refuse(spec, dag_id);
+    select w.* into root from waiting w where w.job_id = dag_extend.dag_id;
+    if not found or root.ending is not null then
+        perform invalid('dag_id', 'must be a DAG under way');
+    end if;
+    followers := array(
+        select distinct j.id
+        from jsonb_array_elements(spec -> 'nodes') n, jsonb_array_elements_text(coalesce(n -> 'before', '[]')) b
+        join jobs j on j.dag_id = dag_extend.dag_id and j.name = b);
+    -- A sub-DAG that nodes are added to must not end meanwhile, nor what they come before start.
+    sinks := array(
+        select j.id from jobs j
+        where j.dag_id = dag_extend.dag_id and j.role = 'dag'
+          and exists (select from jsonb_array_elements(spec -> 'nodes') n where starts_with(n ->> 'name', j.name || '/'))
+        union select dag_extend.dag_id);
+    perform w.job_id from waiting w where w.job_id = any(followers || sinks) order by w.job_id for update;
+    perform dag_check_open(followers || sinks);
+    added := dag_add(dag_id, spec -> 'nodes');
+    insert into edges (parent_id, child_id)
+    select added[n.ordinality], j.id
+    from jsonb_array_elements(spec -> 'nodes') with ordinality n,
+         jsonb_array_elements_text(coalesce(n.value -> 'before', '[]')) b
+    join jobs j on j.dag_id = dag_extend.dag_id and j.name = b;
+    perform dag_check_cycle(dag_id, followers, added);
+    update waiting w
+    set pending = w.pending + n.more, need_failed = w.need_failed + case when j.rule = 'all_failed' then n.more else 0 end
+    from (select e.child_id, count(*)::integer as more
+          from edges e where e.parent_id = any(added) and e.child_id <> all(added) group by e.child_id) n
+    join jobs j on j.id = n.child_id
+    where w.job_id = n.child_id;
+    perform judge(array(select w.job_id from waiting w where w.job_id = any(added) and (w.pending = 0 or w.eager)));
+    perform record_event('extended', root.job_id, root.queue, 0, null, jsonb_build_object('nodes', cardinality(added)));
+    return query select unnest(added[1 : jsonb_array_length(spec -> 'nodes')]);
+end
+$$;
+comment on function dag_extend is 'Adds nodes to a DAG under way.';

@@ -1,0 +1,40 @@
+-- dag_hold(dag_id, reason): lets no node of a DAG start from now on; nodes that run go on, with their retries. Nodes that wait
+-- for a worker or a time wait for dag_resume. Returns how many nodes are held. Zero: it has ended, or is held already.
+-- Raises PQ004 for an unknown DAG. Locks: the DAG; rows of waiting by job, then what withdraw locks.
+create function dag_hold(dag_id bigint, reason text default null) returns bigint
+language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    members bigint[];
+    held bigint;
+    gone record;
+begin
+    perform lock_dag(dag_id);
+    members := array(select m.id from jobs m where m.dag_id = dag_hold.dag_id order by m.id);
+    perform w.job_id from waiting w where w.job_id = any(members) or w.job_id = dag_hold.dag_id order by w.job_id for no key update;
+    update waiting w set held = true
+    where (w.job_id = any(members) or w.job_id = dag_hold.dag_id) and not w.held;
+    get diagnostics held = row_count;
+    if held = 0 then
+        return 0;
+    end if;
+    -- Items of a map are added only by who holds its row.
+    members := array(select m.id from jobs m where m.dag_id = dag_hold.dag_id order by m.id);
+    for round in 1 .. 100 loop
+        select array_agg(w.job_id) as ids, array_agg(w.attempt) as attempts into gone from withdraw(members) w;
+        if gone.ids is not null then
+            perform pin(array(select distinct e.parent_id from edges e where e.child_id = any(gone.ids)));
+            perform rewait(gone.ids, gone.attempts);
+            held := held + cardinality(gone.ids);
+        end if;
+        exit when not exists (
+            select from job_states s where s.dag_id = dag_hold.dag_id and s.state in ('ready', 'scheduled'));
+    end loop;
+    perform record_event('held', j.id, j.queue, 0, null, jsonb_strip_nulls(jsonb_build_object('reason', dag_hold.reason)))
+    from jobs j where j.id = dag_hold.dag_id;
+    return held - 1;
+end
+$$;
+comment on function dag_hold is 'Lets no node of a DAG start.';

@@ -1,0 +1,51 @@
+-- explain_ready(id): why nobody claims a job that is ready. Internal: explain. Counts up to 10,000 rows ahead of it.
+create function explain_ready(id bigint) returns table (reason text, detail text, job_id bigint)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    job record;
+    live record;
+    ahead record;
+    busy bigint;
+    now constant timestamptz := statement_timestamp();
+begin
+    select j.id, j.queue, j.kind, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
+    from jobs j
+    left join ready a on a.job_id = j.id and a.seq <> a.job_id
+    where j.id = explain_ready.id;
+    return query select e.reason, e.detail, job.id from explain_queue(job.queue) e;
+    select count(*) as serve, count(*) filter (where job.kind = any(w.kinds)) as know into live
+    from workers w
+    where w.dead_at is null
+      and w.heartbeat_at > now - w.lease
+      and job.queue = any(w.queues);
+    if live.serve = 0 then
+        return query select 'no worker', format('no live worker serves queue %s', job.queue), job.id;
+    elsif live.know = 0 then
+        return query select 'unknown kind',
+            format('of the %s live workers of queue %s none knows kind %s', live.serve, job.queue, job.kind), job.id;
+    end if;
+    select count(*) as rows, coalesce(sum(least(r.size, case when r.priority = job.priority then job.seq - r.seq else r.size end)), 0) as jobs
+    into ahead
+    from (
+        select priority, seq, size from ready
+        where queue = job.queue and (priority, seq) < (job.priority, job.seq)
+        order by priority, seq
+        limit 10000) r;
+    if ahead.jobs > 0 then
+        return query select 'queued',
+            format('%s%s jobs are ahead of it in queue %s', case when ahead.rows = 10000 then 'at least ' else '' end,
+                   ahead.jobs, job.queue), job.id;
+    else
+        busy := (select count(*) from (select from running r where r.queue = job.queue limit 10000) b);
+        return query select 'workers busy',
+            format('it is next in queue %s, of which %s jobs run on %s live workers', job.queue, busy, live.serve), job.id
+            where live.know > 0 and busy > 0
+            union all
+            select 'next', format('it is next in queue %s and will be claimed at once', job.queue), job.id
+            where live.know > 0 and busy = 0 and not exists (select from explain_queue(job.queue));
+    end if;
+end
+$$;
+comment on function explain_ready is 'Why nobody claims a job that is ready.';

@@ -1,0 +1,54 @@
+-- pin(job_ids): keeps jobs where they are until the transaction ends: those that are finished stay so, and the others do
+-- not finish. Whoever makes a job a parent does it first: else the job might finish unseen in between, and
+-- the child would wait for ever. Returns the jobs that do not exist. Internal.
+-- Locks, shared: rows of waiting, ready, running, scheduled and results, each by job; what moved meanwhile is looked
+-- for again.
+create function pin(job_ids bigint[]) returns setof bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    pinned bigint[] := '{}';
+    loose bigint[] := array(select distinct id from unnest(job_ids) id where id is not null);
+    gone bigint[];
+begin
+    for round in 1 .. 100 loop
+        pinned := array(select w.job_id from waiting w where w.job_id = any(loose) order by w.job_id for share);
+        pinned := pinned || array(
+            with hit as materialized (
+                select j.id, x.queue, x.priority, x.seq
+                from jobs j
+                cross join lateral (
+                    select * from ready x
+                    where x.queue = j.queue and x.priority = j.priority and x.seq <= j.id
+                    order by x.seq desc limit 1) x
+                where j.id = any(loose) and x.seq = x.job_id and j.id < x.job_id + x.size
+                union
+                select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(loose) and x.seq <> x.job_id
+            ), locked as materialized (
+                select r.queue, r.priority, r.seq
+                from (select distinct queue, priority, seq from hit order by queue, priority, seq) h
+                cross join lateral (
+                    select * from ready x
+                    where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq
+                    offset 0
+                    for share) r
+            )
+            select h.id from hit h join locked l on (l.queue, l.priority, l.seq) = (h.queue, h.priority, h.seq));
+        pinned := pinned || array(select r.job_id from running r where r.job_id = any(loose) order by r.job_id for share);
+        pinned := pinned || array(select s.job_id from scheduled s where s.job_id = any(loose) order by s.job_id for share);
+        pinned := pinned || array(select f.job_id from results f where f.job_id = any(loose) order by f.job_id for share);
+        loose := array(select id from unnest(loose) id except select id from unnest(pinned) id);
+        if loose = '{}' then
+            return;
+        end if;
+        gone := array(select id from unnest(loose) id where id not in (select j.id from jobs j where j.id = any(loose)));
+        if cardinality(gone) = cardinality(loose) then
+            return query select id from unnest(gone) id;
+            return;
+        end if;
+    end loop;
+    perform too_busy(loose);
+end
+$$;
+comment on function pin is 'Keeps jobs where they are until the transaction ends.';

@@ -1,0 +1,30 @@
+-- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far, for jobs that have just been
+-- put there. Internal: the caller keeps the parents where they are (pin).
+create function recount(job_ids bigint[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    update waiting w
+    set pending = n.pending, ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
+    from (
+        select u.id,
+               count(*) filter (where o.outcome is null and e.child_id is not null)::integer as pending,
+               count(*) filter (where o.outcome = 'ok')::integer as ok,
+               count(*) filter (where o.outcome = 'failed')::integer as failed,
+               count(*) filter (where o.outcome = 'skipped')::integer as skipped,
+               min(coalesce(f.cause_id, f.job_id)) filter (where o.outcome = 'failed') as cause_id
+        from unnest(job_ids) u(id)
+        left join lateral (select * from edges where edges.child_id = u.id offset 0) e on true
+        left join lateral (
+            select * from results r
+            where r.job_id = e.parent_id
+              and not exists (select from frontier x where x.parent_id = e.parent_id and u.id between x.first_child and x.last_child)
+            offset 0) f on true
+        left join lateral (
+            select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true
+        group by u.id) n
+    where w.job_id = n.id;
+end
+$$;
+comment on function recount is 'Writes into waiting what parents came to so far.';

@@ -1,0 +1,44 @@
+-- start_nodes(job_ids): takes jobs out of waiting that a handler is to run, and makes them ready, or scheduled where
+-- they have a delay. Internal: the caller has locked their rows of waiting and judged that they run.
+--
+-- A job that never started keeps its place by age: its seq is its id, so the nodes of an old DAG come before jobs
+-- that were enqueued later; jobs with consecutive ids that are alike share rows (runs).
+create function start_nodes(job_ids bigint[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    queues text[];
+begin
+    with gone as (
+        delete from waiting where job_id = any(job_ids) returning job_id, attempt
+    ), nodes as materialized (
+        select j.id, j.queue, j.priority, j.kind, g.attempt,
+               case when g.attempt = 0 then now() + (j.spec ->> 'delay')::interval end as run_at
+        from gone g
+        cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = g.job_id offset 0) j
+    ), later as (
+        insert into scheduled (job_id, queue, run_at, attempt)
+        select id, queue, run_at, attempt from nodes where run_at > now()
+    ), again as (
+        insert into ready (queue, priority, seq, job_id, attempt, kind)
+        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where attempt > 0
+    ), islands as (
+        select *, id - row_number() over (partition by queue, priority, kind order by id) as island
+        from nodes
+        where attempt = 0 and (run_at is null or run_at <= now())
+    ), pieces as (
+        select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
+        from islands
+    ), runs as (
+        insert into ready (queue, priority, seq, job_id, size, kind)
+        select queue, priority, min(id), min(id), count(*), kind
+        from pieces group by queue, priority, kind, island, piece
+    )
+    select array_agg(distinct queue) into queues from nodes where run_at is null or run_at <= now();
+    if queues is not null then
+        perform wake(queues);
+    end if;
+end
+$$;
+comment on function start_nodes is 'Makes nodes ready that waited for others.';
