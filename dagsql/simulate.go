@@ -88,11 +88,15 @@ func (s *simulator) check() {
 		s.problem("", "name", "must be given: extensions cannot be simulated")
 	}
 	s.nodes = make(map[string]*Node, len(s.graph.nodes))
+	times := make(map[string]int, len(s.graph.nodes))
 	for _, n := range s.graph.nodes {
-		if s.nodes[n.name] != nil {
-			s.problem(n.name, "name", "must be unique")
-		}
 		s.nodes[n.name] = n
+		times[n.name]++
+	}
+	for name, n := range times {
+		if n > 1 {
+			s.problem(name, "name", fmt.Sprintf("is given to %d nodes", n))
+		}
 	}
 	s.members, s.children = map[*Node][]*Node{}, map[*Node][]child{}
 	known := map[string]bool{}
@@ -325,7 +329,7 @@ func (s *simulator) cycle(nodes []*Node) {
 		names = append(names, nodes[i].name)
 	}
 	names = append(names, names[0])
-	s.problem(names[0], "after", "must not lead back to the node: "+strings.Join(names, " → "))
+	s.problem(names[0], "after", "is in a cycle: "+strings.Join(names, " -> "))
 }
 
 func (s *simulator) problem(node, field, rule string) {

@@ -244,22 +244,23 @@ func TestMapsExternalNodesAndJobsEndAsGiven(t *testing.T) {
 func TestSimulateRefusesWhatCannotBe(t *testing.T) {
 	t.Parallel()
 	b := dagsql.New("wrong", dagsql.Options{})
-	sub := b.Sub("sub")
+	b.Sub("sub")
+	b.Sub("empty")
 	b.Add("sub", step{})
 	b.Add("none/x", step{})
 	_, err := dagsql.Simulate(b, outcomes{"unknown": fails, "none/x": {State: pgq.Running}})
-	mistakes(t, err, `node "none/x": name must begin with the name of a sub-DAG`,
+	mistakes(t, err, `node "empty": type dag needs nodes inside`, `node "none/x": name must begin with the name of a sub-DAG`,
 		`node "none/x": outcome must be completed, failed, cancelled or expired`,
-		`node "sub": name must be unique`, `node "unknown": outcome must be that of a node`)
+		`node "sub": name is given to 2 nodes`, `node "sub": type dag needs nodes inside`, `node "unknown": outcome must be that of a node`)
 
 	b = dagsql.New("wrong", dagsql.Options{})
-	sub = b.Sub("sub")
+	sub := b.Sub("sub")
 	x := sub.Add("x", step{})
 	_, err = dagsql.Simulate(b, outcomes{"sub": fails})
 	mistakes(t, err, `node "sub": outcome must not be given: that of a sub-DAG is that of its nodes`)
 	sub.After(b.Add("y", step{}).After(x))
 	_, err = dagsql.Simulate(b, nil)
-	mistakes(t, err, `node "y": after must not lead back to the node: y → sub/x → y`)
+	mistakes(t, err, `node "y": after is in a cycle: y -> sub/x -> y`)
 
 	_, err = dagsql.Simulate(dagsql.NewExtension(), nil)
 	mistakes(t, err, "name must be given: extensions cannot be simulated")
@@ -271,7 +272,7 @@ func TestCyclesAreFoundWithTheirPath(t *testing.T) {
 	a := b.Add("a", step{})
 	a.After(b.Add("c", step{}).After(b.Add("b", step{}).After(a)))
 	_, err := dagsql.Simulate(b, nil)
-	mistakes(t, err, `node "b": after must not lead back to the node: b → c → a → b`)
+	mistakes(t, err, `node "b": after is in a cycle: b -> c -> a -> b`)
 }
 
 func TestALongChainIsSimulatedQuickly(t *testing.T) {

@@ -248,12 +248,9 @@ func (r *runner) run(a, b verb, state string, schedule []int) {
 		r.settle(ctx, job, worker)
 		waited = waited || s.pending
 	}
-	for r.sessions[0].pending || r.sessions[1].pending {
-		r.settle(ctx, job, worker)
-		if ctx.Err() != nil {
-			r.t.Errorf("%s and %s from %s: steps block for ever", a.name, b.name, state)
-			return
-		}
+	if !r.finish(ctx, job, worker) {
+		r.t.Errorf("%s and %s from %s: steps block for ever", a.name, b.name, state)
+		return
 	}
 	if waited {
 		r.blocked++
@@ -264,8 +261,19 @@ func (r *runner) run(a, b verb, state string, schedule []int) {
 	}
 }
 
+// finish waits until all steps are made, and reports whether they were.
+func (r *runner) finish(ctx context.Context, args ...any) bool {
+	for r.sessions[0].pending || r.sessions[1].pending {
+		r.settle(ctx, args...)
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // settle makes what steps can be made, until each session has none left or is blocked.
-func (r *runner) settle(ctx context.Context, job, worker int64) {
+func (r *runner) settle(ctx context.Context, args ...any) {
 	for again := true; again; {
 		again = false
 		for _, s := range r.sessions {
@@ -273,7 +281,7 @@ func (r *runner) settle(ctx context.Context, job, worker int64) {
 				step := s.queue[0]
 				s.queue = s.queue[1:]
 				s.pending = true
-				go func() { s.done <- s.step(ctx, step, job, worker) }()
+				go func() { s.done <- s.step(ctx, step, args...) }()
 				r.wait(ctx, s)
 				again = true
 			}
@@ -308,13 +316,13 @@ func (r *runner) wait(ctx context.Context, s *session) bool {
 	return false
 }
 
-func (s *session) step(ctx context.Context, step string, job, worker int64) error {
+func (s *session) step(ctx context.Context, step string, args ...any) error {
 	if step == "begin" || step == "commit" {
 		_, err := s.conn.Exec(ctx, step)
 		return err
 	}
 	var n int64
-	err := s.conn.QueryRow(ctx, step, job, worker).Scan(&n)
+	err := s.conn.QueryRow(ctx, step, args...).Scan(&n)
 	if s.did < 0 { // of several statements the first one counts
 		s.did = n
 	}

@@ -2193,6 +2193,8 @@ comment on function dag_named is 'Nodes of a DAG by names or patterns.';
 -- No rows: dag_submit takes it. With the id of a DAG: a document that extends that one (dag_extend); its nodes may then
 -- come after nodes that are there already, and before such as still wait.
 -- The document's fields are listed in docs/dags.md and in dag_problems_fields. Locks nothing.
+--
+-- The nodes are read once, into arrays and into lists of those that need a closer look.
 create function dag_problems(spec jsonb, dag_id bigint default null) returns table (node text, field text, rule text)
 language plpgsql stable set search_path from current
 set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
@@ -2201,45 +2203,67 @@ as $$
 #variable_conflict use_column
 declare
     is_extension constant boolean := dag_id is not null;
+    document constant jsonb := case when jsonb_typeof(spec) = 'object' then spec - 'nodes' else spec end;
     nodes constant jsonb := case when jsonb_typeof(spec) = 'object' then spec -> 'nodes' end;
-    links constant text[] := case when is_extension then '{name,after,before}' else '{name,after}' end;
-    dag_queue constant text := case
-        when is_extension then (select queue from jobs where id = dag_problems.dag_id)
-        when jsonb_typeof(spec -> 'queue') = 'string' then spec ->> 'queue' end;
-    dag_output constant text := case when jsonb_typeof(spec -> 'output') = 'string' and not is_extension then spec ->> 'output' end;
-    names text[];
-    options jsonb[];
-    afters jsonb[];
-    befores jsonb[];
+    other_fields constant text[] := array['name', 'after', 'args', 'metadata', 'payload', case when is_extension then 'before' end];
+    smallest_max constant bigint := (select min(max_args_bytes) from queues);
+    read record;
 begin
-    return query select null, p.field, p.rule from dag_problems_document(spec, is_extension) p;
-    if jsonb_typeof(nodes) is distinct from 'array' or jsonb_array_length(nodes) not between 1 and 1000000 then
+    return query select null, p.field, p.rule from dag_problems_document(document, is_extension) p;
+    if jsonb_typeof(spec) is distinct from 'object' then
+        return;
+    elsif jsonb_typeof(nodes) is distinct from 'array' then
+        return query select null, 'nodes', 'must be a JSON array';
+        return;
+    elsif jsonb_array_length(nodes) not between 1 and 1000000 then
+        return query select null, 'nodes', 'must be 1 to 1000000';
         return;
     end if;
-    select array_agg(case jsonb_typeof(e -> 'name') when 'string' then e ->> 'name' end),
-           array_agg(case jsonb_typeof(e) when 'object' then dag_problems_options(e, links) end),
-           array_agg(e -> 'after'),
-           case when is_extension then array_agg(e -> 'before') end
-    into names, options, afters, befores
-    from jsonb_array_elements(nodes) e;
+    select array_agg(n.name) as names, array_agg(n.options) as options, array_agg(n.after) as afters,
+           case when is_extension then array_agg(n.node -> 'before') end as befores,
+           coalesce(array_agg(n.index) filter (where n.options ->> 'type' = 'dag'), '{}') as subs,
+           coalesce(array_agg(n.index) filter (where n.options ->> 'type' = 'map'), '{}') as maps,
+           coalesce(array_agg(n.index) filter (where n.options ? 'rule'), '{}') as ruled,
+           coalesce(array_agg(n.index) filter (where n.options is null or jsonb_typeof(n.after) <> 'array'), '{}') as odd,
+           coalesce(array_agg(n.index) filter (where n.node ? 'payload' or pg_column_size(n.node) > smallest_max), '{}') as large,
+           coalesce(array_agg(n.index) filter (
+               where n.name is null or length(n.name) > 200
+                  or n.name collate "C" !~ '^[^][()/{\u0001-\u001F\u007F-\u009F]+$'), '{}') as oddly_named
+    into read
+    from (select index, value as node, value -> 'after' as after,
+                 case when jsonb_typeof(value -> 'name') = 'string' then value ->> 'name' end as name,
+                 case when jsonb_typeof(value) = 'object' then dag_problems_options(value, other_fields) end as options
+          from jsonb_array_elements(nodes) with ordinality e(value, index) offset 0) n;
     return query
         select case
                    when p.index is null then null
-                   when length(names[p.index]) between 1 and 200 and names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]'
-                       then names[p.index]
+                   when length(read.names[p.index]) between 1 and 200
+                        and read.names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]' then read.names[p.index]
                    else format('nodes[%s]', p.index - 1) end,
                p.field, p.rule
-        from (select * from dag_problems_names(names, options, dag_output, dag_problems.dag_id)
+        from (select o.index, case when read.options[o.index] is null then 'node' else 'after' end as field,
+                     case when read.options[o.index] is null then 'must be a JSON object' else 'must be a JSON array' end as rule
+              from unnest(read.odd) o(index)
               union all
-              select * from dag_problems_values(options, false)
+              select * from dag_problems_names(read.names, read.options, read.oddly_named, dag_problems.dag_id)
               union all
-              select * from dag_problems_bodies(nodes, dag_queue)
+              select * from dag_problems_subs(
+                  read.names, read.options, read.oddly_named, read.subs, dag_problems.dag_id,
+                  case when jsonb_typeof(document -> 'output') = 'string' and not is_extension then document ->> 'output' end)
               union all
-              select * from dag_problems_rules(options, afters)
+              select * from dag_problems_values(read.options, false)
               union all
-              select * from dag_problems_links(names, options, afters, dag_problems.dag_id)
+              select * from dag_problems_bodies(
+                  nodes, read.large, case
+                      when is_extension then (select j.queue from jobs j where j.id = dag_problems.dag_id)
+                      when jsonb_typeof(document -> 'queue') = 'string' then document ->> 'queue' end)
               union all
-              select * from dag_problems_befores(names, befores, dag_problems.dag_id)) p
+              select * from dag_problems_rules(read.options, read.afters, read.ruled)
+              union all
+              select * from dag_problems_links(
+                  read.names, read.options, read.afters, read.oddly_named, read.subs, read.maps, dag_problems.dag_id)
+              union all
+              select * from dag_problems_befores(read.names, read.befores, dag_problems.dag_id)) p
         order by p.index nulls first;
 end
 $$;
@@ -2259,7 +2283,7 @@ as $$
     union all
     select e.index, 'before', case
         when jsonb_typeof(e.entry) <> 'string' then format('must have names; %s is none', left(e.entry::text, 100))
-        when starts_with(names[e.index], e.entry #>> '{}' || '/') then format('must not name %s, which contains the node', dag_problems_label(e.entry))
+        when starts_with(names[e.index], e.entry #>> '{}' || '/') then format('must not name %s, which it is in', dag_problems_label(e.entry))
         when count(*) > 1 then format('must not name %s twice', dag_problems_label(e.entry))
         else format('must name nodes that the DAG has already; %s is none', dag_problems_label(e.entry)) end
     from (select b.index, jsonb_array_elements(b.before) as entry
@@ -2275,36 +2299,33 @@ comment on function dag_problems_befores is 'What is wrong with what new nodes c
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_bodies(nodes, dag_queue): nodes whose args are too large for their queue, or whose payload cannot be read.
--- Internal: dag_problems. Nodes that are small as a whole are not looked into.
-create function dag_problems_bodies(nodes jsonb, dag_queue text) returns table (index bigint, field text, rule text)
+-- dag_problems_bodies(nodes, large, dag_queue): which of the given nodes (large) have args that are too large for their queue,
+-- or a payload that cannot be read. Internal: dag_problems.
+create function dag_problems_bodies(nodes jsonb, large bigint[], dag_queue text) returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
-    smallest constant bigint := (select min(max_args_bytes) from queues);
     node record;
     bytes bigint;
-    max_bytes bigint;
 begin
     for node in
-        select e.index, e.value -> 'args' as args, e.value ->> 'payload' as payload,
-               coalesce(case when jsonb_typeof(e.value -> 'queue') = 'string' then e.value ->> 'queue' end, dag_queue, 'default') as queue
-        from jsonb_array_elements(nodes) with ordinality e(value, index)
-        where jsonb_typeof(e.value) = 'object'
-          and (pg_column_size(e.value) > smallest and e.value ? 'args' or jsonb_typeof(e.value -> 'payload') = 'string')
+        select l.index, n.value -> 'args' as args, case jsonb_typeof(n.value -> 'payload') when 'string' then n.value ->> 'payload' end as payload,
+               s.max_args_bytes
+        from unnest(large) l(index)
+        cross join lateral (select nodes -> (l.index - 1)::integer as value offset 0) n
+        cross join lateral settings_of(
+            coalesce(case jsonb_typeof(n.value -> 'queue') when 'string' then n.value ->> 'queue' end, dag_queue, 'default')) s
     loop
         begin
             bytes := coalesce(octet_length(decode(node.payload, 'base64')), pg_column_size(node.args));
-            if bytes > smallest then
-                select s.max_args_bytes into max_bytes from settings_of(node.queue) s;
-                if bytes > max_bytes then
-                    return query select node.index, 'args', format('must be at most %s bytes', max_bytes);
-                end if;
-            end if;
         exception when data_exception then
             return query select node.index, 'payload', 'cannot be read as base64';
+            continue;
         end;
+        if bytes > node.max_args_bytes then
+            return query select node.index, 'args', format('must be at most %s bytes', node.max_args_bytes);
+        end if;
     end loop;
 end
 $$;
@@ -2359,7 +2380,7 @@ comment on function dag_problems_broken is 'First rule that each set of options 
 -- dag_problems_cycle(names, cycle): a cycle for humans: a -> b -> a, begun with the node that is first in the document, whose
 -- index it is; long ones are cut. One row always. Internal: dag_problems_order, which has two numbers for a sub-DAG.
 create function dag_problems_cycle(names text[], cycle integer[], out index bigint, out path text)
-language sql immutable
+language sql stable
 as $$
     with steps as (
         select (vertex - 1) % cardinality(names) + 1 as node, place from unnest(cycle) with ordinality u(vertex, place)
@@ -2382,46 +2403,43 @@ comment on function dag_problems_cycle is 'A cycle for humans.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_document(spec, extending): what is wrong with a DAG document, its nodes aside. Internal: dag_problems.
+-- dag_problems_document(document, is_extension): what is wrong with a DAG document without its nodes. Internal: dag_problems.
 -- A document that extends a DAG has nodes only.
-create function dag_problems_document(spec jsonb, extending boolean) returns table (field text, rule text)
+create function dag_problems_document(document jsonb, is_extension boolean) returns table (field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
-    document_fields constant text[] := '{name,key,queue,priority,deadline,on_failure,output,metadata,tags,result_ttl}';
-    renamed constant jsonb := jsonb_build_object('kind', spec -> 'name', 'ttl', spec -> 'deadline');
+    known constant text[] := '{name,key,queue,priority,deadline,on_failure,output,metadata,tags,result_ttl}';
+    unknown text[];
 begin
-    if jsonb_typeof(spec) is distinct from 'object' then
+    if jsonb_typeof(document) is distinct from 'object' then
         return query select 'spec', 'must be a JSON object';
         return;
     end if;
+    unknown := array(select key from jsonb_object_keys(document) key where key <> all(known));
     return query
-        select left(key, 128), case when key = any(document_fields) then 'must not be given to extend a DAG' else 'is not a field of a DAG' end
-        from jsonb_object_keys(spec) key
-        where key <> 'nodes' and (extending or key <> all(document_fields));
-    if not extending then
+        select left(key, 128), case when key = any(known) then 'must not be given to extend a DAG' else 'is not a field of a DAG' end
+        from jsonb_object_keys(document) key
+        where is_extension or key = any(unknown);
+    if not is_extension then
         return query
             select case field when 'kind' then 'name' when 'ttl' then 'deadline' else field end, rule
             from dag_problems_values(array[
-                spec - (array(select key from jsonb_object_keys(spec) key where key <> all(document_fields)) || '{name,deadline}') || renamed], true);
-    end if;
-    if jsonb_typeof(spec -> 'nodes') is distinct from 'array' then
-        return query select 'nodes', 'must be a JSON array';
-    elsif jsonb_array_length(spec -> 'nodes') = 0 then
-        return query select 'nodes', 'must not be empty';
-    elsif jsonb_array_length(spec -> 'nodes') > 1000000 then
-        return query select 'nodes', 'must be at most 1000000';
+                document - unknown - '{name,deadline}'::text[]
+                || jsonb_build_object('kind', document -> 'name', 'ttl', document -> 'deadline')], true);
     end if;
 end
 $$;
-comment on function dag_problems_document is 'What is wrong with a DAG document, its nodes aside.';
+comment on function dag_problems_document is 'What is wrong with a DAG document without its nodes.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_entries(entries): the entries of "after" that cannot be read: place is that in the array. Internal:
--- dag_problems_links. An entry is a name, or an object with a node or a job, and with soft and when if it likes.
-create function dag_problems_entries(entries jsonb[]) returns table (place bigint, field text, rule text)
+-- dag_problems_entries(entries, parents, ids): the entries of "after" that cannot be read, or that name nothing that is there
+-- (they have neither parent nor id); place is that in the array. Internal: dag_problems_links.
+-- An entry is a name, or an object with a node or a job, and with soft and when if it likes.
+create function dag_problems_entries(entries jsonb[], parents bigint[], ids bigint[])
+returns table (place bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -2432,29 +2450,36 @@ declare
     path_problems constant text[] := array(select dag_problems_path(p, true) from unnest(paths) with ordinality u(p, i) order by i);
 begin
     return query
-        select e.place, 'after', format('must have names and objects; %s is neither', left(e.entry::text, 100))
-        from unnest(entries) with ordinality e(entry, place)
-        where jsonb_typeof(e.entry) not in ('string', 'object');
+        select e.place, 'after', case
+            when dag_problems_job_of(e.entry) is not null then dag_problems_label(e.entry) || ' does not exist'
+            when jsonb_typeof(e.entry) in ('string', 'object')
+                then format('must name nodes of the DAG; %s is none', dag_problems_label(e.entry))
+            else format('must have names and objects; %s is neither', dag_problems_label(e.entry)) end
+        from unnest(entries, parents, ids) with ordinality e(entry, parent, id, place)
+        where e.parent is null and e.id is null
+          and (jsonb_typeof(e.entry) <> 'object'
+               or (e.entry ? 'node') <> (e.entry ? 'job')
+                  and (dag_problems_node_of(e.entry) is not null or dag_problems_job_of(e.entry) is not null));
     return query
-        select e.place, p.field, p.rule
+        select e.place, p.field, format('%s, in %s', p.rule, dag_problems_label(e.entry))
         from unnest(entries) with ordinality e(entry, place)
         cross join lateral (values
-            (e.entry - '{node,job,soft,when}'::text[] <> '{}', 'after', 'has an unknown field in %s'),
-            ((e.entry ? 'node') = (e.entry ? 'job'), 'after', 'must name either a node or a job in %s'),
-            (jsonb_typeof(e.entry -> 'node') <> 'string', 'after', 'must name a node by a string in %s'),
-            (e.entry ? 'job' and dag_problems_job_of(e.entry) is null, 'after', 'must name a job by a positive integer in %s'),
-            (jsonb_typeof(e.entry -> 'soft') not in ('boolean', 'null'), 'soft', 'must be true or false, of %s'),
-            (jsonb_typeof(e.entry -> 'when') not in ('string', 'null'), 'when', 'must be a string, of %s')
+            (e.entry - '{node,job,soft,when}'::text[] <> '{}', 'after', 'must not have other fields than node, job, soft and when'),
+            ((e.entry ? 'node') = (e.entry ? 'job'), 'after', 'must name either a node or a job'),
+            (jsonb_typeof(e.entry -> 'node') <> 'string', 'after', 'must name a node by a string'),
+            (e.entry ? 'job' and dag_problems_job_of(e.entry) is null, 'after', 'must name a job by a positive integer'),
+            (jsonb_typeof(e.entry -> 'soft') not in ('boolean', 'null'), 'soft', 'must be true or false'),
+            (jsonb_typeof(e.entry -> 'when') not in ('string', 'null'), 'when', 'must be a string')
         ) p(is_broken, field, rule)
         where jsonb_typeof(e.entry) = 'object' and p.is_broken;
     return query
-        select e.place, 'when', p.problem || ', of ' || dag_problems_label(e.entry)
+        select e.place, 'when', format('%s, in %s', p.problem, dag_problems_label(e.entry))
         from unnest(entries) with ordinality e(entry, place)
         join unnest(paths, path_problems) p(path, problem) on p.path = e.entry ->> 'when'
         where jsonb_typeof(e.entry) = 'object' and jsonb_typeof(e.entry -> 'when') = 'string' and p.problem is not null;
 end
 $$;
-comment on function dag_problems_entries is 'Entries of "after" that cannot be read.';
+comment on function dag_problems_entries is 'Entries of "after" that cannot be read or name nothing.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -2513,7 +2538,7 @@ comment on function dag_problems_job_of is 'Job that an entry of "after" names.'
 -- +goose StatementBegin
 -- dag_problems_label(entry): an entry of "after" as problems quote it: "a", job 123, or what it is. Internal, inlined.
 create function dag_problems_label(entry jsonb) returns text
-language sql immutable
+language sql stable
 as $$
     select coalesce(to_json(left(dag_problems_node_of(entry), 200))::text, 'job ' || dag_problems_job_of(entry), left(entry::text, 100))
 $$;
@@ -2521,45 +2546,44 @@ comment on function dag_problems_label is 'An entry of "after" as problems quote
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_links(names, options, afters, dag_id): what is wrong with what nodes come after, and map over; index is that
--- of the node. Internal: dag_problems. To extend a DAG, nodes that it has already may be named, too.
-create function dag_problems_links(names text[], options jsonb[], afters jsonb[], dag_id bigint)
+-- dag_problems_links(names, options, afters, oddly_named, subs, maps, dag_id): what is wrong with what nodes come after, and with
+-- what maps map over; index is that of the node. Internal: dag_problems. To extend a DAG, its nodes may be named, too.
+--
+-- Mostly all entries of "after" are names of nodes of the document: first they are all read as such. If that is not so, they
+-- are looked at one by one. (No name begins with a brace then: an entry's text cannot be taken for another's name.)
+create function dag_problems_links(
+    names text[], options jsonb[], afters jsonb[], oddly_named bigint[], subs bigint[], maps bigint[], dag_id bigint)
 returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
-    children integer[]; -- one element per entry of "after", then one per "over"
+    children bigint[]; -- one element per entry of "after", then one per "over"
+    parents bigint[]; -- the node of the document that the entry names; null when it names none
     entries jsonb[];
-    parents integer[]; -- the node that the entry names; null when it names none
-    ids bigint[]; -- the job that it names instead, as a job or a node that exists already
+    ids bigint[]; -- the job that it names instead: by its id, or a node that the DAG has already
     last_after integer;
-    all_are_names boolean;
+    seen bigint[] := array_fill(0::bigint, array[cardinality(names)]);
 begin
-    return query
-        select a.index, 'after', 'must be a JSON array'
-        from unnest(afters) with ordinality a(after, index) where jsonb_typeof(a.after) <> 'array';
-    select array_agg(e.child), array_agg(e.entry), array_agg(n.index), bool_and(jsonb_typeof(e.entry) = 'string')
-    into children, entries, parents, all_are_names
-    from (select a.index as child, jsonb_array_elements(a.after) as entry
+    select array_agg(e.child), array_agg(n.index) into children, parents
+    from (select a.index as child, jsonb_array_elements_text(a.after) as name
           from unnest(afters) with ordinality a(after, index)
           where jsonb_typeof(a.after) = 'array' offset 0) e
-    left join unnest(names) with ordinality n(name, index) on n.name = dag_problems_node_of(e.entry);
-    last_after := coalesce(cardinality(children), 0);
-    select children || array_agg(o.child), entries || array_agg(o.entry), parents || array_agg(o.parent)
-    into children, entries, parents
-    from (select m.index::integer as child, m.options -> 'over' as entry, n.index::integer as parent
-          from unnest(options) with ordinality m(options, index)
-          left join unnest(names) with ordinality n(name, index) on n.name = m.options ->> 'over'
-          where m.options ->> 'type' = 'map' and jsonb_typeof(m.options -> 'over') = 'string') o;
-    if children is null then
-        return;
-    end if;
-    if not all_are_names then
-        return query
-            select children[p.place]::bigint, p.field, p.rule from dag_problems_entries(entries) p;
-    end if;
-    if array_position(parents, null) is not null then
+    left join unnest(names) with ordinality n(name, index) on n.name = e.name;
+    if maps <> '{}' or array_position(parents, null) is not null
+       or exists (select from unnest(oddly_named) o where starts_with(names[o], '{')) then
+        select array_agg(e.child order by e.is_over, e.child, e.place), array_agg(n.index order by e.is_over, e.child, e.place),
+               array_agg(e.entry order by e.is_over, e.child, e.place), count(*) filter (where not e.is_over)
+        into children, parents, entries, last_after
+        from (select a.index as child, e.entry, dag_problems_node_of(e.entry) as name, e.place, false as is_over
+              from unnest(afters) with ordinality a(after, index)
+              cross join lateral jsonb_array_elements(a.after) with ordinality e(entry, place)
+              where jsonb_typeof(a.after) = 'array'
+              union all
+              select m.index, options[m.index] -> 'over', options[m.index] ->> 'over', 1, true
+              from unnest(maps) m(index)
+              where jsonb_typeof(options[m.index] -> 'over') = 'string') e
+        left join (select name, min(index) as index from unnest(names) with ordinality u(name, index) group by name) n on n.name = e.name;
         ids := array(
             select case when l.parent is null then coalesce(
                 (select j.id from jobs j where j.id = dag_problems_job_of(l.entry) offset 0),
@@ -2568,55 +2592,55 @@ begin
                    and j.role is distinct from 'gate' offset 0)) end
             from unnest(entries, parents) with ordinality l(entry, parent, place) order by l.place);
         return query
-            select l.child::bigint, case when l.place > last_after then 'over' else 'after' end, case
-                when dag_problems_job_of(l.entry) is not null then format('job %s does not exist', dag_problems_job_of(l.entry))
-                else format('must name nodes of the DAG; %s is none', to_json(left(dag_problems_node_of(l.entry), 200))) end
-            from unnest(children, entries, parents, ids) with ordinality l(child, entry, parent, id, place)
-            where l.parent is null and l.id is null
-              and coalesce(dag_problems_node_of(l.entry), dag_problems_job_of(l.entry)::text) is not null;
+            select children[p.place], case when p.place > last_after then 'over' else p.field end, p.rule
+            from dag_problems_entries(entries, parents, ids) p;
+        return query
+            select l.child, 'after', format('must not name %s twice', dag_problems_label(entries[min(l.place)]))
+            from unnest(children, ids) with ordinality l(child, id, place)
+            where l.place <= last_after and l.id is not null
+            group by l.child, l.id
+            having count(*) > 1;
     end if;
+    for i in 1 .. coalesce(last_after, cardinality(children), 0) loop
+        if seen[parents[i]] = children[i] then
+            return query select children[i], 'after', format('must not name %s twice', to_json(left(names[parents[i]], 200)));
+        elsif parents[i] is not null then
+            seen[parents[i]] := children[i];
+        end if;
+    end loop;
     return query
-        select l.child::bigint, 'after', format('must not name %s twice', dag_problems_label(entries[min(l.place)]))
-        from unnest(children, parents, ids) with ordinality l(child, parent, id, place)
-        where l.place <= last_after and (l.parent is not null or l.id is not null)
-        group by l.child, l.parent, l.id
-        having count(*) > 1;
-    return query
-        select p.child::bigint, case when p.place > last_after then 'over' else 'after' end, p.rule
-        from dag_problems_scopes(names, children, parents, ids, dag_id) p;
-    return query select p.* from dag_problems_order(names, options, children, parents) p;
+        select p.child, case when p.place > last_after then 'over' else 'after' end, p.rule
+        from dag_problems_scopes(names, oddly_named, children, parents, ids, dag_id) p
+        union all
+        select p.* from dag_problems_order(names, options, subs, children, parents) p;
 end
 $$;
 comment on function dag_problems_links is 'What is wrong with what nodes come after.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_names(names, options, dag_output, dag_id): what is wrong with the names of nodes, and with the sub-DAGs that
--- they are in; index is that of the node, null for the DAG. Internal: dag_problems.
--- Elements that are no objects have no options; names that are no strings are null.
-create function dag_problems_names(names text[], options jsonb[], dag_output text, dag_id bigint)
+-- dag_problems_names(names, options, oddly_named, dag_id): what is wrong with the names of nodes; index is that of the node.
+-- Internal: dag_problems. Names that are no strings are null. Only those that are oddly named can be wrong in themselves.
+create function dag_problems_names(names text[], options jsonb[], oddly_named bigint[], dag_id bigint)
 returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
-declare
-    is_nested constant boolean := exists (select from unnest(names) name where strpos(name, '/') > 0);
 begin
     return query
-        select n.index, case when n.options is null then 'node' else 'name' end, case
-            when n.options is null then 'must be a JSON object'
-            when n.name is null or length(n.name) not between 1 and 200 then 'must be a string of 1 to 200 characters'
-            when n.name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then 'must not have control characters'
-            when n.name ~ '[][()]' then 'must not have brackets or parentheses'
-            else 'must not have an empty part before or after a slash' end
-        from unnest(names, options) with ordinality n(name, options, index)
-        where n.name is null or length(n.name) > 200
-           or n.name collate "C" !~ '^[^][()/\u0001-\u001F\u007F-\u009F]+(/[^][()/\u0001-\u001F\u007F-\u009F]+)*$';
+        select p.index, 'name', p.rule
+        from unnest(oddly_named) n(index)
+        cross join lateral (select n.index, case
+            when names[n.index] is null or length(names[n.index]) not between 1 and 200 then 'must be a string of 1 to 200 characters'
+            when names[n.index] collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then 'must not have control characters'
+            when names[n.index] ~ '[][()]' then 'must not have brackets or parentheses'
+            when names[n.index] ~ '^/|//|/$' then 'must not have an empty part before or after a slash' end as rule) p
+        where options[n.index] is not null and p.rule is not null;
     return query
         select min(n.index), 'name', format('is given to %s nodes', count(*))
         from unnest(names) with ordinality n(name, index)
         where n.name is not null
-        group by n.name collate "C"
+        group by n.name
         having count(*) > 1;
     if dag_id is not null then
         return query
@@ -2624,31 +2648,6 @@ begin
             from unnest(names) with ordinality n(name, index)
             where exists (select from jobs j where j.dag_id = dag_problems_names.dag_id and j.name = n.name offset 0);
     end if;
-    if is_nested then
-        return query
-            select n.index, 'name', format('needs a node %s of type dag', to_json(left(n.scope, 200)))
-            from (select index, left(name, -strpos(reverse(name), '/')) as scope
-                  from unnest(names) with ordinality n(name, index) where strpos(name, '/') > 1) n
-            left join (select distinct name from unnest(names, options) s(name, options) where options ->> 'type' = 'dag') s on s.name = n.scope
-            where s.name is null
-              and not exists (select from jobs j where j.dag_id = dag_problems_names.dag_id and j.name = n.scope and j.role = 'dag' offset 0);
-    end if;
-    return query
-        select s.index, 'type', format('dag needs nodes inside, with names like %s', to_json(left(s.name, 200) || '/a'))
-        from unnest(names, options) with ordinality s(name, options, index)
-        where s.options ->> 'type' = 'dag' and s.name is not null
-          and s.name not in (select left(name, -strpos(reverse(name), '/')) from unnest(names) name where strpos(name, '/') > 0);
-    return query
-        select o.index, 'output', case
-            when o.index is null then format('must name a node of the DAG; %s is none', to_json(left(o.output, 200)))
-            else format('must name a node inside; %s is none', to_json(left(o.output, 200))) end
-        from (select null::bigint as index, '' as name, dag_output as output where dag_output is not null
-              union all
-              select s.index, s.name || '/', s.options ->> 'output'
-              from unnest(names, options) with ordinality s(name, options, index)
-              where s.options ->> 'type' = 'dag' and jsonb_typeof(s.options -> 'output') = 'string') o
-        where not starts_with(o.output, o.name)
-           or o.output not in (select name from unnest(names) name where name is not null);
 end
 $$;
 comment on function dag_problems_names is 'What is wrong with the names of nodes.';
@@ -2656,40 +2655,39 @@ comment on function dag_problems_names is 'What is wrong with the names of nodes
 
 -- +goose StatementBegin
 -- dag_problems_node_of(entry): the node that an entry of "after" names: "a" or {"node": "a"}; null when it names none.
--- Internal, inlined.
+-- A number is as good as a string. Internal, inlined.
 create function dag_problems_node_of(entry jsonb) returns text
 language sql immutable
 as $$
     select case jsonb_typeof(entry)
-        when 'string' then entry #>> '{}'
         when 'object' then case when jsonb_typeof(entry -> 'node') = 'string' then entry ->> 'node' end
+        when 'array' then null
+        else entry #>> '{}'
     end
 $$;
 comment on function dag_problems_node_of is 'Node that an entry of "after" names.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_options(node, other_fields): what nodes have in common with many others: all fields but the given ones, with
--- stand-ins for args, payload and metadata, of which only the types matter. Internal, inlined: dag_problems.
+-- dag_problems_options(node, other_fields): what nodes have in common with many others: all fields but the given ones; args,
+-- payload and metadata, of which only the types matter, have stand-ins or are left out, too. Internal, inlined: dag_problems.
 -- A large DAG has few such sets of options, and each is looked at once (dag_problems_values).
 create function dag_problems_options(node jsonb, other_fields text[]) returns jsonb
-language sql immutable
+language sql stable
 as $$
     select case
-        when not node ?| '{args,metadata,payload}' then node - other_fields
-        when node ?| '{metadata,payload}' or node ->> 'type' <> 'job'
-            then node - other_fields - '{args,metadata,payload}'::text[] || jsonb_strip_nulls(jsonb_build_object(
-                'args', case jsonb_typeof(node -> 'args') when 'object' then '{}' when 'null' then null else '0'::jsonb end,
-                'metadata', case jsonb_typeof(node -> 'metadata') when 'object' then '{}' else node -> 'metadata' end,
-                'payload', case jsonb_typeof(node -> 'payload') when 'string' then '""' else node -> 'payload' end))
-        else node - other_fields - 'args'
+        when node ?| '{metadata,payload}' or node ->> 'type' <> 'job' then node - other_fields || jsonb_strip_nulls(jsonb_build_object(
+            'args', case jsonb_typeof(node -> 'args') when 'object' then '{}' when 'null' then null else nullif(node ? 'args', false)::text::jsonb end,
+            'metadata', case jsonb_typeof(node -> 'metadata') when 'object' then '{}' else node -> 'metadata' end,
+            'payload', case jsonb_typeof(node -> 'payload') when 'string' then '""' else node -> 'payload' end))
+        else node - other_fields
     end
 $$;
 comment on function dag_problems_options is 'What a node has in common with many others.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_order(names, options, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
+-- dag_problems_order(names, options, subs, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
 -- first node; with its path, parent before child. Internal: dag_problems_links. Children come after parents (null: no node of
 -- the document); dependencies that are wrong in themselves (dag_problems_scopes) do not count.
 --
@@ -2697,23 +2695,20 @@ comment on function dag_problems_options is 'What a node has in common with many
 -- has two vertices: its own number, for its end, and that plus the number of nodes, for its beginning.
 -- When all dependencies are on earlier elements there is no cycle, and nothing more is done. A sub-DAG then counts as
 -- beginning with the first and ending with the last of the nodes inside.
-create function dag_problems_order(names text[], options jsonb[], children integer[], parents integer[])
+create function dag_problems_order(names text[], options jsonb[], subs bigint[], children bigint[], parents bigint[])
 returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
     size constant integer := cardinality(names);
-    subs constant integer[] := array(
-        select index from unnest(names, options) with ordinality s(name, options, index)
-        where options ->> 'type' = 'dag' and name is not null order by length(name) desc, index);
-    scopes integer[]; -- the innermost sub-DAG of each node
-    firsts integer[];
-    lasts integer[];
+    scopes bigint[]; -- the innermost sub-DAG of each node
+    firsts bigint[];
+    lasts bigint[];
     froms integer[];
     tos integer[];
     span record;
-    sub integer;
+    sub bigint;
 begin
     if subs = '{}' then
         perform from unnest(children, parents) l(child, parent) where l.parent >= l.child limit 1;
@@ -2721,8 +2716,8 @@ begin
         select array_agg(s.index order by n.index) into scopes
         from (select index, case when strpos(name, '/') > 0 then left(name, -strpos(reverse(name), '/')) end as scope
               from unnest(names) with ordinality n(name, index)) n
-        left join (select names[i] as name, min(i) as index from unnest(subs) i group by 1) s on s.name = n.scope;
-        firsts := array(select generate_series(1, size));
+        left join (select names[i] as name, min(i) as index from unnest(subs) i where names[i] is not null group by 1) s on s.name = n.scope;
+        firsts := array(select generate_series(1::bigint, size));
         lasts := firsts;
         foreach sub in array subs loop
             firsts[sub] := size + 1;
@@ -2737,7 +2732,7 @@ begin
             firsts[span.scope] := span.first;
             lasts[span.scope] := span.last;
         end loop;
-        foreach sub in array subs loop -- inner ones first: their names are longer
+        for sub in select i from unnest(subs) i order by length(names[i]) desc loop -- inner ones first
             if scopes[sub] is not null then
                 firsts[scopes[sub]] := least(firsts[scopes[sub]], firsts[sub]);
                 lasts[scopes[sub]] := greatest(lasts[scopes[sub]], lasts[sub]);
@@ -2806,35 +2801,36 @@ comment on function dag_problems_path is 'What is wrong with a jsonpath, or null
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_rules(options, afters): nodes whose rule asks for more parents than they have. Internal: dag_problems.
--- A map comes after the node that it maps over, whether "after" names that or not.
-create function dag_problems_rules(options jsonb[], afters jsonb[]) returns table (index bigint, field text, rule text)
-language sql immutable
+-- dag_problems_rules(options, afters, ruled): which of the nodes with a rule (ruled) have a rule that asks for more parents than
+-- they have. Internal: dag_problems. A map comes after the node that it maps over, whether "after" names that or not.
+create function dag_problems_rules(options jsonb[], afters jsonb[], ruled bigint[])
+returns table (index bigint, field text, rule text)
+language sql stable
 as $$
-    select n.index, case when p.parents = 0 then 'rule' else 'at_least' end, case
-        when p.parents = 0 then format('%s needs nodes in after', n.options ->> 'rule')
-        else format('must be at most %s, the number of nodes in after', p.parents) end
-    from unnest(options, afters) with ordinality n(options, after, index)
-    cross join lateral (
-        select case when jsonb_typeof(n.after) = 'array' then jsonb_array_length(n.after) else 0 end
-               + case when n.options ->> 'type' = 'map' and jsonb_typeof(n.options -> 'over') = 'string'
-                           and (n.after is null
-                                or not n.after @> jsonb_build_array(n.options -> 'over')
-                                   and not n.after @> jsonb_build_array(jsonb_build_object('node', n.options -> 'over')))
-                      then 1 else 0 end as parents offset 0) p
-    where n.options ? 'rule'
-      and (p.parents = 0 and n.options ->> 'rule' in ('any', 'at_least', 'join', 'one_failed', 'all_failed')
-           or p.parents > 0 and n.options ->> 'rule' = 'at_least' and n.options ->> 'at_least' ~ '^[0-9]{1,10}$'
-              and (n.options ->> 'at_least')::bigint > p.parents)
+    select n.index, case when n.parents = 0 then 'rule' else 'at_least' end, case
+        when n.parents = 0 then format('%s needs nodes in after', n.options ->> 'rule')
+        else format('must be at most %s, the number of nodes in after', n.parents) end
+    from (select r.index, options[r.index] as options,
+                 case when jsonb_typeof(afters[r.index]) = 'array' then jsonb_array_length(afters[r.index]) else 0 end
+                 + case when options[r.index] ->> 'type' = 'map' and jsonb_typeof(options[r.index] -> 'over') = 'string'
+                             and not coalesce(afters[r.index] @> jsonb_build_array(options[r.index] -> 'over'), false)
+                             and not coalesce(afters[r.index] @> jsonb_build_array(jsonb_build_object('node', options[r.index] -> 'over')), false)
+                        then 1 else 0 end as parents
+          from unnest(ruled) r(index) offset 0) n
+    where n.parents = 0 and n.options ->> 'rule' in ('any', 'at_least', 'join', 'one_failed', 'all_failed')
+       or n.parents > 0 and n.options ->> 'rule' = 'at_least'
+          and case when n.options ->> 'at_least' ~ '^[0-9]{1,10}$' then (n.options ->> 'at_least')::bigint > n.parents end
 $$;
 comment on function dag_problems_rules is 'Nodes whose rule asks for more parents than they have.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_scopes(names, children, parents, ids, dag_id): the dependencies of nodes on themselves, on the sub-DAG that they
--- are in, on nodes inside themselves, and on the DAG itself; place is that of the dependency. Internal: dag_problems_links.
-create function dag_problems_scopes(names text[], children integer[], parents integer[], ids bigint[], dag_id bigint)
-returns table (child integer, place bigint, rule text)
+-- dag_problems_scopes(names, oddly_named, children, parents, ids, dag_id): the dependencies of nodes on themselves, on the
+-- sub-DAG that they are in, on nodes inside themselves, and on the DAG itself; place is that of the dependency.
+-- Internal: dag_problems_links. Names with a slash are among the odd ones.
+create function dag_problems_scopes(
+    names text[], oddly_named bigint[], children bigint[], parents bigint[], ids bigint[], dag_id bigint)
+returns table (child bigint, place bigint, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -2843,11 +2839,10 @@ begin
         select l.child, l.place, 'must not name itself'
         from unnest(children, parents) with ordinality l(child, parent, place)
         where l.child = l.parent;
-    if exists (select from unnest(names) name where strpos(name, '/') > 0) then
+    if oddly_named <> '{}' then
         return query
-            select l.child, l.place, case
-                when starts_with(names[l.child], l.parent || '/') then format('must not name %s, which contains the node', to_json(left(l.parent, 200)))
-                else format('must not name %s, which is inside the node', to_json(left(l.parent, 200))) end
+            select l.child, l.place, format('must not name %s, which %s', to_json(left(l.parent, 200)),
+                                            case when starts_with(names[l.child], l.parent || '/') then 'it is in' else 'is in it' end)
             from (select child, names[parent] as parent, place
                   from unnest(children, parents) with ordinality l(child, parent, place)
                   union all
@@ -2874,7 +2869,7 @@ comment on function dag_problems_scopes is 'Dependencies of nodes on themselves 
 -- of the JSON type that they should be; index is that of the set. Internal: dag_problems_values.
 -- JSON null stands for "not given".
 create function dag_problems_shapes(sets jsonb[], types text[]) returns table (index bigint, field text, rule text)
-language sql immutable
+language sql stable
 as $$
     select s.index, left(v.key, 128), case
         when f.field is null then 'is not a field of a node'
@@ -2895,10 +2890,52 @@ comment on function dag_problems_shapes is 'Fields of sets of options that are u
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- dag_problems_subs(names, options, oddly_named, subs, dag_id, dag_output): nodes that are in a sub-DAG that is none, sub-DAGs
+-- (subs) without nodes, and outputs that are no nodes; index is that of the node, null for the DAG. Internal: dag_problems.
+-- Names with a slash are among the odd ones.
+create function dag_problems_subs(names text[], options jsonb[], oddly_named bigint[], subs bigint[], dag_id bigint, dag_output text)
+returns table (index bigint, field text, rule text)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+begin
+    if oddly_named <> '{}' then
+        return query
+            select n.index, 'name', format('needs a node %s of type dag', to_json(left(n.scope, 200)))
+            from (select index, left(names[index], -strpos(reverse(names[index]), '/')) as scope
+                  from unnest(oddly_named) o(index) where strpos(names[index], '/') > 1) n
+            where n.scope not in (select names[index] from unnest(subs) s(index) where names[index] is not null)
+              and not exists (
+                  select from jobs j
+                  where j.dag_id = dag_problems_subs.dag_id and j.name = n.scope and j.role = 'dag' offset 0);
+    end if;
+    if subs <> '{}' then
+        return query
+            select s.index, 'type', format('dag needs nodes inside, with names like %s', to_json(left(names[s.index], 200) || '/a'))
+            from unnest(subs) s(index)
+            where names[s.index] not in (
+                select left(names[index], -strpos(reverse(names[index]), '/'))
+                from unnest(oddly_named) o(index) where strpos(names[index], '/') > 0);
+    end if;
+    return query
+        select o.index, 'output', format('must name a node%s; %s is none',
+                                         case when o.index is null then ' of the DAG' else ' inside' end, to_json(left(o.output, 200)))
+        from (select null::bigint as index, '' as path, dag_output as output where dag_output is not null
+              union all
+              select s.index, names[s.index] || '/', options[s.index] ->> 'output'
+              from unnest(subs) s(index) where jsonb_typeof(options[s.index] -> 'output') = 'string') o
+        where not starts_with(o.output, o.path)
+           or o.output not in (select name from unnest(names) name where name is not null);
+end
+$$;
+comment on function dag_problems_subs is 'What is wrong with sub-DAGs and outputs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- dag_problems_unreadable(sets): the fields of sets of options that cannot be read as what they are. Internal:
 -- dag_problems_values. Tries field by field; called only when reading all at once has failed.
 create function dag_problems_unreadable(sets jsonb[]) returns table (index bigint, field text, rule text)
-language plpgsql immutable
+language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
@@ -2985,7 +3022,7 @@ comment on function dag_problems_values is 'Options of nodes that are unknown, u
 -- dag_problems_without(sets, types, indexes, fields): sets of options without the fields that are wrong; some have
 -- stand-ins, so that they are not reported again as missing. Internal: dag_problems_values.
 create function dag_problems_without(sets jsonb[], types text[], indexes bigint[], fields text[]) returns jsonb[]
-language sql immutable
+language sql stable
 as $$
     select array_agg(case when w.index is null then s.options else s.options - w.fields || w.stand_ins end order by s.index)
     from unnest(sets) with ordinality s(options, index)
@@ -3193,6 +3230,11 @@ begin
     perform pin(array(
         select distinct e.parent_id from edges e where e.child_id = any(targets) and e.parent_id <> all(targets)));
     perform f.job_id from results f where f.job_id = any(targets) order by f.job_id for update;
+    -- A cancellation that is under way is withdrawn.
+    update waiting w set ending = null, reason = null
+    where w.ending is not null
+      and w.job_id in (select e.child_id from edges e where e.parent_id = any(targets)
+                       union select j.dag_id from jobs j where j.id = any(targets));
     delete from frontier where parent_id = any(targets);
     with reopened as (
         delete from results f where f.job_id = any(targets) returning f.job_id, f.attempt, f.queue
@@ -3647,7 +3689,7 @@ begin
                 with locked as materialized (
                     select f.job_id from results f
                     where f.job_id = any(found_at.ids)
-                      and not exists (select from frontier u where u.parent_id = f.job_id)
+                      and f.job_id <> all(untold_jobs())
                     order by f.job_id for update
                 ), removed as (
                     delete from results f using locked l where f.job_id = l.job_id returning f.job_id
@@ -4316,7 +4358,7 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 declare
     due bigint[];
-    pending bigint[];
+    late bigint[];
     gone record;
 begin
     with overdue as (
@@ -4330,26 +4372,29 @@ begin
         returning job_id
     )
     select coalesce(array_agg(job_id order by job_id), '{}') into due from overdue;
+    if due = '{}' then
+        return 0;
+    end if;
     perform lock_dags(due);
     perform expire_dags(due);
-    pending := array(select j.id from jobs j where j.id = any(due) and j.role is null and j.expires_at <= now());
+    late := array(select j.id from jobs j where j.id = any(due) and j.role is null and j.expires_at <= now());
     -- A job whose run somebody splits at the same moment is missed once: look again at what still waits.
     for round in 1 .. 100 loop
-        exit when pending = '{}';
-        perform keep_waited(array(select w.job_id from waiting w where w.job_id = any(pending) and w.attempt = 0));
+        exit when late = '{}';
+        perform keep_waited(array(select w.job_id from waiting w where w.job_id = any(late) and w.attempt = 0));
         select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                array_agg(w.queue order by w.job_id) as queues,
                array_agg(w.attempt order by w.job_id) as attempts
         into gone
-        from (select job_id, queue, attempt from withdraw_waiting(pending, true)
-              union all select job_id, queue, attempt from withdraw(pending, true)) w;
+        from (select job_id, queue, attempt from withdraw_waiting(late, true)
+              union all select job_id, queue, attempt from withdraw(late, true)) w;
         perform settle(gone.ids, gone.queues, gone.attempts, 'expired', 'not started within its time to live');
-        pending := array(
+        late := array(
             select s.id from job_states s
-            where s.id = any(pending) and s.state in ('waiting', 'ready', 'scheduled') and s.attempt = 0);
+            where s.id = any(late) and s.state in ('waiting', 'ready', 'scheduled') and s.attempt = 0);
     end loop;
-    if pending <> '{}' then
-        perform too_busy(pending);
+    if late <> '{}' then
+        perform too_busy(late);
     end if;
     return cardinality(due);
 end
@@ -4409,7 +4454,7 @@ comment on function explain_age is 'An interval in plain words.';
 
 -- +goose StatementBegin
 -- explain_deepest(id): the job for which a waiting job waits in the end: from parent to parent, the first that does not
--- wait for another, or the job itself. Prefers parents that do not wait. Internal: explain. Goes at most 100 steps.
+-- wait for another, or the job itself. Prefers parents that do not wait. Internal: explain. Goes at most 1,000 steps.
 create function explain_deepest(id bigint) returns bigint
 language plpgsql stable
 as $$
@@ -4418,7 +4463,7 @@ declare
     deepest bigint := explain_deepest.id;
     next bigint;
 begin
-    for i in 1 .. 100 loop
+    for i in 1 .. 1000 loop
         exit when not exists (
             select from waiting w
             where w.job_id = deepest and w.pending > 0 and not w.held and w.ending is null
@@ -4429,7 +4474,7 @@ begin
             left join lateral (select job_id from results where job_id = e.parent_id offset 0) f on true
             left join waiting w on w.job_id = e.parent_id
             where f.job_id is null
-            order by w.pending > 0 and not w.held is true, e.parent_id
+            order by (w.pending > 0 and not w.held) is true, e.parent_id
             limit 1);
         exit when next is null;
         deepest := next;
@@ -4799,7 +4844,7 @@ begin
                 when parent.state = 'scheduled' then format(' until %s', explain_time(parent.run_at))
                 else format(', added %s ago', explain_age(now - parent.created_at)) end),
             parent.id;
-        if cardinality(blocked) < 3 and parent.state <> 'running' and not (node.role = 'items' and parent.state = 'waiting') then
+        if cardinality(blocked) < 3 and parent.state <> 'running' and not (coalesce(node.role, '') = 'items' and parent.state = 'waiting') then
             blocked := blocked || parent.id;
         end if;
     end loop;
@@ -4885,6 +4930,10 @@ create function forget(job_ids bigint[]) returns void
 language plpgsql
 as $$
 begin
+    -- For no ids at all the planner would walk whole indexes.
+    if job_ids = '{}' then
+        return;
+    end if;
     -- "offset 0" keeps the planner from walking all of expiries where it takes them for few.
     delete from expiries
     where ctid = any(array(
@@ -4913,8 +4962,12 @@ create function forget_members(dag_ids bigint[]) returns bigint[]
 language plpgsql
 as $$
 declare
-    members constant bigint[] := array(select m.id from jobs m where m.dag_id = any(dag_ids) order by m.id);
+    members constant bigint[] := case when dag_ids = '{}' then '{}'
+        else array(select m.id from jobs m where m.dag_id = any(dag_ids) order by m.id) end;
 begin
+    if members = '{}' then
+        return '{}';
+    end if;
     delete from frontier where parent_id = any(members);
     delete from results where job_id = any(members);
     return members;
@@ -5593,6 +5646,7 @@ begin
     for map_id in select p from unnest(taken.parents, taken.firsts) u(p, c) where p = c loop
         perform expand_map(map_id);
     end loop;
+    perform doom_dags(taken.parents);
     finished := deliver(taken.parents, taken.firsts, taken.lasts, true);
     if finished <> '{}' then
         perform doom_dags(finished);
@@ -5641,7 +5695,7 @@ begin
             order by f.finished_at limit at_most) old);
     with locked as materialized (
         select ctid as tid from results
-        where job_id = any(due) and not exists (select from frontier u where u.parent_id = job_id)
+        where job_id = any(due) and job_id <> all(untold_jobs())
         order by job_id for update skip locked
     ), removed as (
         delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
@@ -6536,6 +6590,25 @@ comment on function unsubscribe is 'Takes a reader of the event stream off the r
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- untold_jobs(): jobs and DAGs that must not be deleted yet, because children of theirs, or of their nodes, have not heard how
+-- they ended. Mostly none. Internal: delete and prune.
+create function untold_jobs() returns bigint[]
+language plpgsql stable
+as $$
+begin
+    return array(
+        select u.parent_id from frontier u
+        union
+        select j.dag_id
+        from frontier u
+        cross join lateral (select dag_id from jobs where jobs.id = u.parent_id offset 0) j
+        where j.dag_id is not null);
+end
+$$;
+comment on function untold_jobs is 'Jobs that must not be deleted yet.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- virtual_output(job_id, role, ok, failed): the result of a job that no handler runs and that has just completed: of a
 -- map how many items it had, of a DAG that of its output node. Internal.
 create function virtual_output(job_id bigint, role text, ok integer, failed integer) returns jsonb
@@ -6889,10 +6962,11 @@ select c.dag_id,
 from waiting w
 join jobs c on c.id = w.job_id
 join edges e on e.child_id = w.job_id
-join job_states p on p.id = e.parent_id
+-- "offset 0": the planner takes jobs that have not finished for few and would look for them among all jobs.
+cross join lateral (select * from job_states where id = e.parent_id offset 0) p
 where c.dag_id is not null
   and w.pending > 0
-  and p.finished_at is null;
+  and not exists (select from results f where f.job_id = e.parent_id);
 comment on view dag_blockers is 'What waiting nodes wait for.';
 -- +goose StatementEnd
 
@@ -6981,6 +7055,7 @@ drop function walk_completed;
 drop function wake_chores;
 drop function wake;
 drop function virtual_output;
+drop function untold_jobs;
 drop function unsubscribe;
 drop function unknown_kinds;
 drop function too_busy;
@@ -7087,6 +7162,7 @@ drop function dag_progress;
 drop function dag_problems_without;
 drop function dag_problems_values;
 drop function dag_problems_unreadable;
+drop function dag_problems_subs;
 drop function dag_problems_shapes;
 drop function dag_problems_scopes;
 drop function dag_problems_rules;

@@ -13,8 +13,9 @@ select c.dag_id,
 from waiting w
 join jobs c on c.id = w.job_id
 join edges e on e.child_id = w.job_id
-join job_states p on p.id = e.parent_id
+-- "offset 0": the planner takes jobs that have not finished for few and would look for them among all jobs.
+cross join lateral (select * from job_states where id = e.parent_id offset 0) p
 where c.dag_id is not null
   and w.pending > 0
-  and p.finished_at is null;
+  and not exists (select from results f where f.job_id = e.parent_id);
 comment on view dag_blockers is 'What waiting nodes wait for.';

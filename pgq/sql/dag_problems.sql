@@ -3,6 +3,8 @@
 -- No rows: dag_submit takes it. With the id of a DAG: a document that extends that one (dag_extend); its nodes may then
 -- come after nodes that are there already, and before such as still wait.
 -- The document's fields are listed in docs/dags.md and in dag_problems_fields. Locks nothing.
+--
+-- The nodes are read once, into arrays and into lists of those that need a closer look.
 create function dag_problems(spec jsonb, dag_id bigint default null) returns table (node text, field text, rule text)
 language plpgsql stable set search_path from current
 set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
@@ -11,45 +13,69 @@ as $$
 #variable_conflict use_column
 declare
     is_extension constant boolean := dag_id is not null;
+    document constant jsonb := case when jsonb_typeof(spec) = 'object' then spec - 'nodes' else spec end;
     nodes constant jsonb := case when jsonb_typeof(spec) = 'object' then spec -> 'nodes' end;
-    links constant text[] := case when is_extension then '{name,after,before}' else '{name,after}' end;
-    dag_queue constant text := case
-        when is_extension then (select queue from jobs where id = dag_problems.dag_id)
-        when jsonb_typeof(spec -> 'queue') = 'string' then spec ->> 'queue' end;
-    dag_output constant text := case when jsonb_typeof(spec -> 'output') = 'string' and not is_extension then spec ->> 'output' end;
-    names text[];
-    options jsonb[];
-    afters jsonb[];
-    befores jsonb[];
+    other_fields constant text[] := array['name', 'after', 'args', 'metadata', 'payload', case when is_extension then 'before' end];
+    smallest_max constant bigint := (select min(max_args_bytes) from queues);
+    read record;
+    subs bigint[];
+    maps bigint[];
 begin
-    return query select null, p.field, p.rule from dag_problems_document(spec, is_extension) p;
-    if jsonb_typeof(nodes) is distinct from 'array' or jsonb_array_length(nodes) not between 1 and 1000000 then
+    return query select null, p.field, p.rule from dag_problems_document(document, is_extension) p;
+    if jsonb_typeof(spec) is distinct from 'object' then
+        return;
+    elsif jsonb_typeof(nodes) is distinct from 'array' then
+        return query select null, 'nodes', 'must be a JSON array';
+        return;
+    elsif jsonb_array_length(nodes) not between 1 and 1000000 then
+        return query select null, 'nodes', 'must be 1 to 1000000';
         return;
     end if;
-    select array_agg(case jsonb_typeof(e -> 'name') when 'string' then e ->> 'name' end),
-           array_agg(case jsonb_typeof(e) when 'object' then dag_problems_options(e, links) end),
-           array_agg(e -> 'after'),
-           case when is_extension then array_agg(e -> 'before') end
-    into names, options, afters, befores
-    from jsonb_array_elements(nodes) e;
+    select array_agg(n.name) as names, array_agg(n.options) as options, array_agg(n.after) as afters,
+           case when is_extension then array_agg(n.node -> 'before') end as befores,
+           coalesce(array_agg(n.index) filter (where n.options ?| '{type,rule}'), '{}') as special,
+           coalesce(array_agg(n.index) filter (where n.options is null or jsonb_typeof(n.after) <> 'array'), '{}') as odd,
+           coalesce(array_agg(n.index) filter (where n.node ? 'payload' or pg_column_size(n.node) > smallest_max), '{}') as large,
+           coalesce(array_agg(n.index) filter (
+               where n.name is null or length(n.name) > 200
+                  or n.name collate "C" !~ '^[^][()/{\u0001-\u001F\u007F-\u009F]+$'), '{}') as oddly_named
+    into read
+    from (select index, value as node, value -> 'after' as after,
+                 case when jsonb_typeof(value -> 'name') = 'string' then value ->> 'name' end as name,
+                 case when jsonb_typeof(value) = 'object' then dag_problems_options(value, other_fields) end as options
+          from jsonb_array_elements(nodes) with ordinality e(value, index) offset 0) n;
+    subs := array(select i from unnest(read.special) i where read.options[i] ->> 'type' = 'dag');
+    maps := array(select i from unnest(read.special) i where read.options[i] ->> 'type' = 'map');
     return query
         select case
                    when p.index is null then null
-                   when length(names[p.index]) between 1 and 200 and names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]'
-                       then names[p.index]
+                   when length(read.names[p.index]) between 1 and 200
+                        and read.names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]' then read.names[p.index]
                    else format('nodes[%s]', p.index - 1) end,
                p.field, p.rule
-        from (select * from dag_problems_names(names, options, dag_output, dag_problems.dag_id)
+        from (select o.index, case when read.options[o.index] is null then 'node' else 'after' end as field,
+                     case when read.options[o.index] is null then 'must be a JSON object' else 'must be a JSON array' end as rule
+              from unnest(read.odd) o(index)
               union all
-              select * from dag_problems_values(options, false)
+              select * from dag_problems_names(read.names, read.options, read.oddly_named, dag_problems.dag_id)
               union all
-              select * from dag_problems_bodies(nodes, dag_queue)
+              select * from dag_problems_subs(
+                  read.names, read.options, read.oddly_named, subs, dag_problems.dag_id,
+                  case when jsonb_typeof(document -> 'output') = 'string' and not is_extension then document ->> 'output' end)
               union all
-              select * from dag_problems_rules(options, afters)
+              select * from dag_problems_values(read.options, false)
               union all
-              select * from dag_problems_links(names, options, afters, dag_problems.dag_id)
+              select * from dag_problems_bodies(
+                  nodes, read.large, case
+                      when is_extension then (select j.queue from jobs j where j.id = dag_problems.dag_id)
+                      when jsonb_typeof(document -> 'queue') = 'string' then document ->> 'queue' end)
               union all
-              select * from dag_problems_befores(names, befores, dag_problems.dag_id)) p
+              select * from dag_problems_rules(read.options, read.afters, read.special)
+              union all
+              select * from dag_problems_links(
+                  read.names, read.options, read.afters, read.oddly_named, subs, maps, dag_problems.dag_id)
+              union all
+              select * from dag_problems_befores(read.names, read.befores, dag_problems.dag_id)) p
         order by p.index nulls first;
 end
 $$;

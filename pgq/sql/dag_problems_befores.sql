@@ -10,7 +10,7 @@ as $$
     union all
     select e.index, 'before', case
         when jsonb_typeof(e.entry) <> 'string' then format('must have names; %s is none', left(e.entry::text, 100))
-        when starts_with(names[e.index], e.entry #>> '{}' || '/') then format('must not name %s, which contains the node', dag_problems_label(e.entry))
+        when starts_with(names[e.index], e.entry #>> '{}' || '/') then format('must not name %s, which it is in', dag_problems_label(e.entry))
         when count(*) > 1 then format('must not name %s twice', dag_problems_label(e.entry))
         else format('must name nodes that the DAG has already; %s is none', dag_problems_label(e.entry)) end
     from (select b.index, jsonb_array_elements(b.before) as entry

@@ -1,4 +1,4 @@
--- dag_problems_order(names, options, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
+-- dag_problems_order(names, options, subs, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
 -- first node; with its path, parent before child. Internal: dag_problems_links. Children come after parents (null: no node of
 -- the document); dependencies that are wrong in themselves (dag_problems_scopes) do not count.
 --
@@ -6,23 +6,20 @@
 -- has two vertices: its own number, for its end, and that plus the number of nodes, for its beginning.
 -- When all dependencies are on earlier elements there is no cycle, and nothing more is done. A sub-DAG then counts as
 -- beginning with the first and ending with the last of the nodes inside.
-create function dag_problems_order(names text[], options jsonb[], children integer[], parents integer[])
+create function dag_problems_order(names text[], options jsonb[], subs bigint[], children bigint[], parents bigint[])
 returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
     size constant integer := cardinality(names);
-    subs constant integer[] := array(
-        select index from unnest(names, options) with ordinality s(name, options, index)
-        where options ->> 'type' = 'dag' and name is not null order by length(name) desc, index);
-    scopes integer[]; -- the innermost sub-DAG of each node
-    firsts integer[];
-    lasts integer[];
+    scopes bigint[]; -- the innermost sub-DAG of each node
+    firsts bigint[];
+    lasts bigint[];
     froms integer[];
     tos integer[];
     span record;
-    sub integer;
+    sub bigint;
 begin
     if subs = '{}' then
         perform from unnest(children, parents) l(child, parent) where l.parent >= l.child limit 1;
@@ -30,8 +27,8 @@ begin
         select array_agg(s.index order by n.index) into scopes
         from (select index, case when strpos(name, '/') > 0 then left(name, -strpos(reverse(name), '/')) end as scope
               from unnest(names) with ordinality n(name, index)) n
-        left join (select names[i] as name, min(i) as index from unnest(subs) i group by 1) s on s.name = n.scope;
-        firsts := array(select generate_series(1, size));
+        left join (select names[i] as name, min(i) as index from unnest(subs) i where names[i] is not null group by 1) s on s.name = n.scope;
+        firsts := array(select generate_series(1::bigint, size));
         lasts := firsts;
         foreach sub in array subs loop
             firsts[sub] := size + 1;
@@ -46,7 +43,7 @@ begin
             firsts[span.scope] := span.first;
             lasts[span.scope] := span.last;
         end loop;
-        foreach sub in array subs loop -- inner ones first: their names are longer
+        for sub in select i from unnest(subs) i order by length(names[i]) desc loop -- inner ones first
             if scopes[sub] is not null then
                 firsts[scopes[sub]] := least(firsts[scopes[sub]], firsts[sub]);
                 lasts[scopes[sub]] := greatest(lasts[scopes[sub]], lasts[sub]);

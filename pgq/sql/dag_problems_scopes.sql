@@ -1,7 +1,9 @@
--- dag_problems_scopes(names, children, parents, ids, dag_id): the dependencies of nodes on themselves, on the sub-DAG that they
--- are in, on nodes inside themselves, and on the DAG itself; place is that of the dependency. Internal: dag_problems_links.
-create function dag_problems_scopes(names text[], children integer[], parents integer[], ids bigint[], dag_id bigint)
-returns table (child integer, place bigint, rule text)
+-- dag_problems_scopes(names, oddly_named, children, parents, ids, dag_id): the dependencies of nodes on themselves, on the
+-- sub-DAG that they are in, on nodes inside themselves, and on the DAG itself; place is that of the dependency.
+-- Internal: dag_problems_links. Names with a slash are among the odd ones.
+create function dag_problems_scopes(
+    names text[], oddly_named bigint[], children bigint[], parents bigint[], ids bigint[], dag_id bigint)
+returns table (child bigint, place bigint, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
@@ -10,11 +12,10 @@ begin
         select l.child, l.place, 'must not name itself'
         from unnest(children, parents) with ordinality l(child, parent, place)
         where l.child = l.parent;
-    if exists (select from unnest(names) name where strpos(name, '/') > 0) then
+    if oddly_named <> '{}' then
         return query
-            select l.child, l.place, case
-                when starts_with(names[l.child], l.parent || '/') then format('must not name %s, which contains the node', to_json(left(l.parent, 200)))
-                else format('must not name %s, which is inside the node', to_json(left(l.parent, 200))) end
+            select l.child, l.place, format('must not name %s, which %s', to_json(left(l.parent, 200)),
+                                            case when starts_with(names[l.child], l.parent || '/') then 'it is in' else 'is in it' end)
             from (select child, names[parent] as parent, place
                   from unnest(children, parents) with ordinality l(child, parent, place)
                   union all

@@ -51,6 +51,11 @@ begin
     perform pin(array(
         select distinct e.parent_id from edges e where e.child_id = any(targets) and e.parent_id <> all(targets)));
     perform f.job_id from results f where f.job_id = any(targets) order by f.job_id for update;
+    -- A cancellation that is under way is withdrawn.
+    update waiting w set ending = null, reason = null
+    where w.ending is not null
+      and w.job_id in (select e.child_id from edges e where e.parent_id = any(targets)
+                       union select j.dag_id from jobs j where j.id = any(targets));
     delete from frontier where parent_id = any(targets);
     with reopened as (
         delete from results f where f.job_id = any(targets) returning f.job_id, f.attempt, f.queue

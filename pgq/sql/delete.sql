@@ -42,7 +42,7 @@ begin
                 with locked as materialized (
                     select f.job_id from results f
                     where f.job_id = any(found_at.ids)
-                      and not exists (select from frontier u where u.parent_id = f.job_id)
+                      and f.job_id <> all(untold_jobs())
                     order by f.job_id for update
                 ), removed as (
                     delete from results f using locked l where f.job_id = l.job_id returning f.job_id

@@ -9,7 +9,7 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 declare
     due bigint[];
-    pending bigint[];
+    late bigint[];
     gone record;
 begin
     with overdue as (
@@ -23,26 +23,29 @@ begin
         returning job_id
     )
     select coalesce(array_agg(job_id order by job_id), '{}') into due from overdue;
+    if due = '{}' then
+        return 0;
+    end if;
     perform lock_dags(due);
     perform expire_dags(due);
-    pending := array(select j.id from jobs j where j.id = any(due) and j.role is null and j.expires_at <= now());
+    late := array(select j.id from jobs j where j.id = any(due) and j.role is null and j.expires_at <= now());
     -- A job whose run somebody splits at the same moment is missed once: look again at what still waits.
     for round in 1 .. 100 loop
-        exit when pending = '{}';
-        perform keep_waited(array(select w.job_id from waiting w where w.job_id = any(pending) and w.attempt = 0));
+        exit when late = '{}';
+        perform keep_waited(array(select w.job_id from waiting w where w.job_id = any(late) and w.attempt = 0));
         select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                array_agg(w.queue order by w.job_id) as queues,
                array_agg(w.attempt order by w.job_id) as attempts
         into gone
-        from (select job_id, queue, attempt from withdraw_waiting(pending, true)
-              union all select job_id, queue, attempt from withdraw(pending, true)) w;
+        from (select job_id, queue, attempt from withdraw_waiting(late, true)
+              union all select job_id, queue, attempt from withdraw(late, true)) w;
         perform settle(gone.ids, gone.queues, gone.attempts, 'expired', 'not started within its time to live');
-        pending := array(
+        late := array(
             select s.id from job_states s
-            where s.id = any(pending) and s.state in ('waiting', 'ready', 'scheduled') and s.attempt = 0);
+            where s.id = any(late) and s.state in ('waiting', 'ready', 'scheduled') and s.attempt = 0);
     end loop;
-    if pending <> '{}' then
-        perform too_busy(pending);
+    if late <> '{}' then
+        perform too_busy(late);
     end if;
     return cardinality(due);
 end

@@ -1,5 +1,5 @@
 -- explain_deepest(id): the job for which a waiting job waits in the end: from parent to parent, the first that does not
--- wait for another, or the job itself. Prefers parents that do not wait. Internal: explain. Goes at most 100 steps.
+-- wait for another, or the job itself. Prefers parents that do not wait. Internal: explain. Goes at most 1,000 steps.
 create function explain_deepest(id bigint) returns bigint
 language plpgsql stable
 as $$
@@ -8,7 +8,7 @@ declare
     deepest bigint := explain_deepest.id;
     next bigint;
 begin
-    for i in 1 .. 100 loop
+    for i in 1 .. 1000 loop
         exit when not exists (
             select from waiting w
             where w.job_id = deepest and w.pending > 0 and not w.held and w.ending is null
@@ -19,7 +19,7 @@ begin
             left join lateral (select job_id from results where job_id = e.parent_id offset 0) f on true
             left join waiting w on w.job_id = e.parent_id
             where f.job_id is null
-            order by w.pending > 0 and not w.held is true, e.parent_id
+            order by (w.pending > 0 and not w.held) is true, e.parent_id
             limit 1);
         exit when next is null;
         deepest := next;

@@ -87,7 +87,7 @@ begin
                 when parent.state = 'scheduled' then format(' until %s', explain_time(parent.run_at))
                 else format(', added %s ago', explain_age(now - parent.created_at)) end),
             parent.id;
-        if cardinality(blocked) < 3 and parent.state <> 'running' and not (node.role = 'items' and parent.state = 'waiting') then
+        if cardinality(blocked) < 3 and parent.state <> 'running' and not (coalesce(node.role, '') = 'items' and parent.state = 'waiting') then
             blocked := blocked || parent.id;
         end if;
     end loop;

@@ -4,6 +4,10 @@ create function forget(job_ids bigint[]) returns void
 language plpgsql
 as $$
 begin
+    -- For no ids at all the planner would walk whole indexes.
+    if job_ids = '{}' then
+        return;
+    end if;
     -- "offset 0" keeps the planner from walking all of expiries where it takes them for few.
     delete from expiries
     where ctid = any(array(

@@ -34,6 +34,7 @@ begin
     for map_id in select p from unnest(taken.parents, taken.firsts) u(p, c) where p = c loop
         perform expand_map(map_id);
     end loop;
+    perform doom_dags(taken.parents);
     finished := deliver(taken.parents, taken.firsts, taken.lasts, true);
     if finished <> '{}' then
         perform doom_dags(finished);

@@ -32,7 +32,7 @@ begin
             order by f.finished_at limit at_most) old);
     with locked as materialized (
         select ctid as tid from results
-        where job_id = any(due) and not exists (select from frontier u where u.parent_id = job_id)
+        where job_id = any(due) and job_id <> all(untold_jobs())
         order by job_id for update skip locked
     ), removed as (
         delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
