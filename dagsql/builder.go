@@ -19,7 +19,7 @@ type Options struct {
 	Deadline time.Duration
 	// FailFast cancels the rest as soon as a failure is not made up for. Otherwise all is run that still can.
 	FailFast bool
-	// Output is the name of the node whose result is the DAG's.
+	// Output is the full name of the node whose result is the DAG's, if it is in JSON.
 	Output string
 	// Tags and Metadata are for whoever looks at DAGs; at most 64 tags.
 	Tags     []string
@@ -118,6 +118,9 @@ type ExternalOptions struct {
 	Timeout time.Duration
 	// Default is the result when time is out. Without one the node fails then.
 	Default any
+	// Tags and Metadata are for whoever looks for nodes that wait; at most 64 tags.
+	Tags     []string
+	Metadata map[string]any
 }
 
 // External adds a node that no worker runs: it waits until somebody answers with [Client.Complete] or [Client.Fail],

@@ -40,17 +40,30 @@ func (c *Client) Submit(ctx context.Context, db pgq.DB, b *Builder) (Submitted, 
 	}
 	document, problems := b.graph.document()
 	if problems != nil {
-		return Submitted{}, c.problems(ctx, db, document, problems)
+		return Submitted{}, c.problems(ctx, db, nil, document, problems)
 	}
-	var submitted Submitted
-	err := db.QueryRow(ctx, c.q.From("dag_id, created", "dag_submit($1::jsonb, $2)"), json.RawMessage(document), c.q.Notifies()).
-		Scan(&submitted.ID, &submitted.Created)
+	return c.submit(ctx, db, document)
+}
+
+// SubmitJSON submits a DAG that is given in its JSON form, which [Builder.JSON] returns and docs/dags.md describes; as
+// Submit does, errors included. *pgq.ArgumentError: it is no JSON that jsonb can hold.
+func (c *Client) SubmitJSON(ctx context.Context, db pgq.DB, document json.RawMessage) (Submitted, error) {
+	data, err := pgq.EncodeJSON("dag", document)
+	if err != nil {
+		return Submitted{}, err
+	}
+	return c.submit(ctx, db, data)
+}
+
+func (c *Client) submit(ctx context.Context, db pgq.DB, document json.RawMessage) (submitted Submitted, err error) {
+	err = db.QueryRow(ctx, c.q.From("dag_id, created", "dag_submit($1::jsonb)"), document).Scan(&submitted.ID, &submitted.Created)
 	return submitted, wrap("submit the DAG", err)
 }
 
 // problems returns the builder's mistakes and those that the database finds besides.
-func (c *Client) problems(ctx context.Context, db pgq.DB, document []byte, mistakes []Problem) error {
-	rows, err := db.Query(ctx, c.q.From("coalesce(node, ''), coalesce(field, ''), rule", "dag_problems($1::jsonb)"), json.RawMessage(document))
+func (c *Client) problems(ctx context.Context, db pgq.DB, extends *int64, document []byte, mistakes []Problem) error {
+	rows, err := db.Query(ctx, c.q.From("coalesce(node, ''), coalesce(field, ''), rule", "dag_problems($1::jsonb, $2)"),
+		json.RawMessage(document), extends)
 	if err != nil {
 		return wrap("check the DAG", err)
 	}
@@ -76,12 +89,12 @@ func Extend(ctx context.Context, db pgq.DB, job *pgq.Attempt, b *Builder) ([]int
 // nodes may wait for any node of the DAG, and those that still wait may be made to wait for them ([Node.Before]).
 // Errors: *InvalidError, pgq.ErrNotFound, pgq.ErrBusy.
 func (c *Client) Extend(ctx context.Context, db pgq.DB, id int64, b *Builder) ([]int64, error) {
-	document, problems := b.graph.document()
 	if !b.graph.extension {
-		problems = append(problems, Problem{Field: "name", Rule: "must not be given: build it with NewExtension"})
+		return nil, invalid([]Problem{{Field: "name", Rule: "must not be given: build it with NewExtension"}}, nil)
 	}
-	if err := invalid(problems, nil); err != nil {
-		return nil, err
+	document, problems := b.graph.document()
+	if problems != nil {
+		return nil, c.problems(ctx, db, &id, document, problems)
 	}
 	return c.ids(ctx, db, "extend the DAG", "dag_extend($1, $2::jsonb)", id, json.RawMessage(document))
 }

@@ -61,12 +61,7 @@ func (d *document) dag(g *graph) {
 		d.text("on_failure", "cancel")
 	}
 	d.optionalText("output", o.Output)
-	if o.Tags != nil {
-		d.tags(o.Tags)
-	}
-	if o.Metadata != nil {
-		d.value("metadata", o.Metadata)
-	}
+	d.labels(o.Tags, o.Metadata)
 	d.interval("result_ttl", o.ResultTTL)
 }
 
@@ -88,6 +83,9 @@ func (d *document) node(n *Node) {
 		if o.Default != nil {
 			d.value("default", o.Default)
 		}
+		d.labels(o.Tags, o.Metadata)
+	case roleDAG:
+		d.optionalText("output", n.output)
 	}
 	if m, ok := n.special.(*mapping); ok {
 		d.mapping(n, m)
@@ -227,13 +225,17 @@ func (d *document) validText(name, value string) {
 	}
 }
 
-func (d *document) tags(tags []string) {
+// labels writes tags and metadata.
+func (d *document) labels(tags []string, metadata map[string]any) {
 	if slices.ContainsFunc(tags, func(tag string) bool { return !isText(tag) }) {
 		d.problem("tags", notText)
-		return
+	} else if tags != nil {
+		d.name("tags")
+		d.data = pgq.AppendTexts(d.data, tags)
 	}
-	d.name("tags")
-	d.data = pgq.AppendTexts(d.data, tags)
+	if metadata != nil {
+		d.value("metadata", metadata)
+	}
 }
 
 func (d *document) number(name string, value int64) {

@@ -76,9 +76,12 @@ func (c *Client) run(ctx context.Context, db pgq.DB, what, rest string, args ...
 
 // Filter chooses DAGs or nodes: those that fit all that is given.
 type Filter struct {
-	// Names of DAGs, or of nodes.
+	// IDs and Names of DAGs, or of nodes.
+	IDs    []int64
 	Names  []string
 	States []pgq.State
+	// Top leaves out nodes of sub-DAGs and items of maps.
+	Top bool
 	// From is the cursor, which List and Nodes return.
 	From int64
 	// Limit is the size of the page: 100 by default.
@@ -105,7 +108,7 @@ func (f Filter) states() []string {
 func (c *Client) List(ctx context.Context, db pgq.DB, f Filter) (runs []Run, next int64, err error) {
 	runs, err = collect(ctx, c, db, "list DAGs", scanRun, runColumns,
 		`dags where ($1::text[] is null or name = any($1)) and ($2::text[] is null or state = any($2)) and ($3 = 0 or id < $3)
-		 order by id desc limit $4`, f.Names, f.states(), f.From, f.limit())
+		 and ($5::bigint[] is null or id = any($5)) order by id desc limit $4`, f.Names, f.states(), f.From, f.limit(), f.IDs)
 	if len(runs) == f.limit() {
 		next = runs[len(runs)-1].ID
 	}
@@ -151,8 +154,9 @@ func (c *Client) Nodes(ctx context.Context, db pgq.DB, id int64, f Filter) (node
 		`job_id, name, coalesce(scope, ''), coalesce(role, ''), kind, queue, state, attempt, max_attempts, created_at, run_at, claimed_at,
 		 finished_at, worker_id, coalesce(rule, ''), pending, ok, failed, skipped, held, error, cause_id, cause`,
 		`dag_nodes where dag_id = $1 and role is distinct from 'gate' and ($2::text[] is null or name = any($2))
-		 and ($3::text[] is null or state = any($3)) and job_id > $4 order by job_id limit $5`,
-		id, f.Names, f.states(), f.From, f.limit())
+		 and ($3::text[] is null or state = any($3)) and job_id > $4 and ($6::bigint[] is null or job_id = any($6))
+		 and (not $7 or name !~ '[][/]') order by job_id limit $5`,
+		id, f.Names, f.states(), f.From, f.limit(), f.IDs, f.Top)
 	if len(nodes) == f.limit() {
 		next = nodes[len(nodes)-1].ID
 	}
@@ -223,6 +227,52 @@ type Level struct {
 // Levels returns the levels of the nodes, by level. pgq.ErrNotFound: there is no such DAG.
 func (c *Client) Levels(ctx context.Context, db pgq.DB, id int64) ([]Level, error) {
 	return collect(ctx, c, db, "find the levels", pgx.RowToStructByPos[Level], "name, level", "dag_levels($1)", id)
+}
+
+// Graph is what a picture of a DAG shows: its nodes, each sub-DAG followed by what is in it, and the edges between them.
+// Items of maps are not shown.
+type Graph struct {
+	Nodes []GraphNode `json:"nodes"`
+	Edges []GraphEdge `json:"edges"`
+	More  int         `json:"more"` // nodes that are not shown
+}
+
+// GraphNode is a node of a [Graph], or a job outside of the DAG that nodes wait for.
+type GraphNode struct {
+	ID      string    `json:"id"` // n0, n1 …; stays the same when nodes are added; j17 for job 17 outside of the DAG
+	JobID   int64     `json:"job_id"`
+	Name    string    `json:"name,omitempty"` // empty for a job outside of the DAG
+	Label   string    `json:"label"`
+	Role    string    `json:"role,omitempty"` // what it is, if no handler runs it: dag, map, external, sleep
+	Kind    string    `json:"kind,omitempty"`
+	Rule    Rule      `json:"rule,omitempty"` // empty for All
+	AtLeast int       `json:"at_least,omitempty"`
+	State   pgq.State `json:"state"`
+	Done    *int      `json:"done,omitempty"` // items of a map, once it is known how many there are
+	Total   *int      `json:"total,omitempty"`
+	Depth   int       `json:"depth"` // 0 at the top
+	Empty   bool      `json:"empty,omitempty"`
+	First   string    `json:"first,omitempty"` // of a sub-DAG: ids of nodes inside
+	Last    string    `json:"last,omitempty"`
+}
+
+// GraphEdge is an edge of a [Graph], between ids of its nodes.
+type GraphEdge struct {
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Soft      bool   `json:"soft,omitempty"`
+	Condition string `json:"condition,omitempty"`
+}
+
+// Graph returns what a picture of a DAG shows, with the first so many nodes. pgq.ErrNotFound: there is no such DAG.
+func (c *Client) Graph(ctx context.Context, db pgq.DB, id int64, maxNodes int) (Graph, error) {
+	var data []byte
+	var g Graph
+	err := db.QueryRow(ctx, c.q.From("*", "dag_graph_json($1, $2)"), id, maxNodes).Scan(&data)
+	if err == nil {
+		err = json.Unmarshal(data, &g)
+	}
+	return g, wrap("read the graph", err)
 }
 
 // Reason is one of the reasons why something does not run.

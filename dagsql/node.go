@@ -32,7 +32,8 @@ type Node struct {
 	args    pgq.Args      // of a job, and of the items of a map
 	options []pgq.Options // of the same
 	parents []Edge
-	special any     // *mapping, *ExternalOptions or time.Duration, as the role says
+	special any     // *mapping or *ExternalOptions, as the role says
+	output  string  // of a sub-DAG: the node in it whose result is its own
 	before  []*Node // existing nodes that wait for this one
 }
 

@@ -114,8 +114,6 @@ func (g *generator) node(scope dagsql.Scope, i int) {
 // parents makes a node wait for some of those before it, unless that is a cycle.
 func (g *generator) parents(n *dagsql.Node) {
 	given := 0
-	scope := n.Name()[:strings.LastIndexByte(n.Name(), '/')+1]
-	inside := scope == ""
 	for _, at := range g.r.Perm(len(g.names))[:g.r.IntN(min(len(g.names), 4)+1)] {
 		parent := g.names[at]
 		if isWithin(n.Name(), parent.Name()) {
@@ -133,12 +131,10 @@ func (g *generator) parents(n *dagsql.Node) {
 			n.After(parent)
 		}
 		given++
-		inside = inside || strings.HasPrefix(parent.Name(), scope)
 	}
-	if !inside { // then the sub-DAG's start is a parent, too, of rule all
-		return
-	}
-	if given > 0 && g.r.IntN(2) == 0 {
+	if given == 0 && g.r.IntN(4) == 0 { // of those that need no parents
+		n.Rule([]dagsql.Rule{dagsql.NoneFailed, dagsql.Done, dagsql.NoneSkipped}[g.r.IntN(3)])
+	} else if given > 0 && g.r.IntN(2) == 0 {
 		n.Rule(rules[g.r.IntN(len(rules))])
 	} else if given > 1 && g.r.IntN(3) == 0 {
 		n.AtLeast(1 + g.r.IntN(given))

@@ -8,8 +8,8 @@ type Rule string
 // skip it when all are finished and they could not.
 //
 // A failure of the parents of an All, NoneFailed or Join node shows in the node, which is skipped then; that of
-// the parents of an Any, AtLeast or NoneSkipped node is made up for. A failure that is neither shown nor made
-// up for by any node fails the DAG: OneFailed, AllFailed and Done nodes tidy up after it and change nothing about it.
+// the parents of an Any or AtLeast node is made up for. A failure that is neither shown nor made up for by any node
+// fails the DAG: Done, OneFailed, AllFailed and NoneSkipped nodes tidy up after it and change nothing about it.
 const (
 	All         Rule = "all"          // all succeeded; the rule of nodes that are given none
 	Any         Rule = "any"          // one succeeded; eager
@@ -22,3 +22,8 @@ const (
 
 	atLeast Rule = "at_least" // so many succeeded; eager; Node.AtLeast
 )
+
+// absorbs reports whether a failure of a parent shows in a node with this rule, or is made up for by it.
+func (r Rule) absorbs() bool {
+	return r != Done && r != OneFailed && r != AllFailed && r != NoneSkipped
+}

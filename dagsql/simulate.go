@@ -187,22 +187,25 @@ func (s *simulator) start(n *Node) ending {
 		inside = inside || s.isInside(e.parent, s.scope(n))
 	}
 	rule := n.rule
-	if s.waitsForGate(n, len(edges), inside) {
+	if sub := s.scope(n); s.isGated(sub) {
+		gate := s.gate(sub) // also of nodes that do not wait for it: they must not come before it either
+		if waitsForGate(n, len(edges), inside) {
+			c.add(gate)
+		}
 		if len(edges) == 0 {
 			rule = All // of the gate, that is
 		}
-		c.add(s.gate(s.scope(n)))
 	}
 	if c.meet(rule, n.atLeast) {
 		return ending{state: pgq.Completed}
 	}
-	return ending{state: pgq.Skipped, caused: c.failed > 0 && rule != OneFailed && rule != AllFailed}
+	return ending{state: pgq.Skipped, caused: c.failed > 0 && rule.absorbs()}
 }
 
 // waitsForGate reports whether a node waits itself for what the sub-DAG that it is in waits for, since no other node
 // of the sub-DAG does so before it.
-func (s *simulator) waitsForGate(n *Node, parents int, inside bool) bool {
-	return s.isGated(s.scope(n)) && !inside && (parents == 0 || n.rule == "" || n.rule == All)
+func waitsForGate(n *Node, parents int, inside bool) bool {
+	return !inside && (parents == 0 || n.rule == "" || n.rule == All)
 }
 
 // isGated reports whether a sub-DAG, or one around it, waits for anything.
@@ -219,13 +222,16 @@ func (s *simulator) isInside(n, sub *Node) bool {
 func (s *simulator) gate(sub *Node) ending {
 	end, ok := s.gates[sub]
 	if !ok {
+		s.path = append(s.path, sub)
 		end = s.start(sub)
+		s.path = s.path[:len(s.path)-1]
 		s.gates[sub] = end
 	}
 	return end
 }
 
-// together returns how a sub-DAG ends, or the DAG: it fails if a failure in it was neither shown nor made up for.
+// together returns how a sub-DAG ends, or the DAG: it is skipped if what it waits for says so, whatever nodes in it did that
+// do not wait for that, and fails if a failure in it was neither shown nor made up for.
 func (s *simulator) together(sub *Node) ending {
 	var c counts
 	for _, n := range s.members[sub] {
@@ -235,8 +241,13 @@ func (s *simulator) together(sub *Node) ending {
 		}
 	}
 	state := pgq.Completed
+	started := ending{state: pgq.Completed}
+	if s.isGated(sub) {
+		started = s.gate(sub)
+		c.add(started)
+	}
 	switch {
-	case s.isGated(sub) && s.gate(sub).state == pgq.Skipped:
+	case started.state == pgq.Skipped:
 		state = pgq.Skipped
 	case c.failed > 0:
 		state = pgq.Failed
@@ -248,7 +259,7 @@ func (s *simulator) together(sub *Node) ending {
 func (s *simulator) isAbsorbed(n, scope *Node) bool {
 	return slices.ContainsFunc(s.children[n], func(c child) bool {
 		here := scope == nil || s.isInside(c.node, scope)
-		return here && (c.soft || c.node.rule != Done && c.node.rule != OneFailed && c.node.rule != AllFailed)
+		return here && (c.soft || c.node.rule.absorbs())
 	})
 }
 
@@ -328,7 +339,7 @@ func (s *simulator) cycle(nodes []*Node) {
 	for i := len(nodes) - 1; i >= 0; i-- {
 		names = append(names, nodes[i].name)
 	}
-	names = append(names, names[0])
+	names = slices.Compact(append(names, names[0]))
 	s.problem(names[0], "after", "is in a cycle: "+strings.Join(names, " -> "))
 }
 

@@ -8,6 +8,13 @@ type Sub struct {
 	Scope
 }
 
+// Output makes the result of a node in the sub-DAG that of the sub-DAG. The name is the one that the node was added by:
+// "load" for "etl/load". Only results in JSON are taken over.
+func (s *Sub) Output(node string) *Sub {
+	s.output = node
+	return s
+}
+
 func (s *Sub) edge() Edge {
 	if s == nil {
 		return Edge{}

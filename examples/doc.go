@@ -7,4 +7,14 @@
 //	go run ./examples/progress        # progress, log lines, cancelling from another process
 //	go run ./examples/batch           # 10,000 jobs at once, counts per state
 //	examples/sql/run.sh               # enqueue from psql and from a trigger
+//
+// DAGs, in the order in which to read them; docs/dags.md is their guide:
+//
+//	go run ./examples/etl             # jobs that wait for each other, results by name, one that may fail
+//	go run ./examples/approval        # a node that waits for a human, conditions, a default when time is out
+//	go run ./examples/saga            # what was done is undone in reverse order
+//	go run ./examples/map             # a job per item of a result, three at a time, some may fail
+//	go run ./examples/subdag          # nodes made of nodes
+//	go run ./examples/search          # the first good result cancels the rest
+//	examples/sql-dag/run.sh           # a DAG from a trigger, answered and watched in SQL
 package examples

@@ -29,6 +29,16 @@ type duel struct {
 	small bool
 }
 
+// schedules returns the orders in which the steps of a duel are made: all that differ. Both transactions begin before anything
+// else, since to begin takes neither a lock nor a snapshot.
+func (d duel) schedules() [][]int {
+	all := schedules(1+len(d.a), 1+len(d.b))
+	for i, rest := range all {
+		all[i] = append([]int{0, 1}, rest...)
+	}
+	return all
+}
+
 // stage is what duels are made of, in SQL: how a worker claims and ends what it holds by the nodes' names, and how all that is left
 // is brought to its end.
 const stage = `
@@ -57,6 +67,9 @@ create function fails(worker bigint, names text[]) returns bigint language sql a
 $$;
 create function node(dag bigint, name text) returns bigint language sql as $$
 	select j.id from pgq.jobs j where j.dag_id = dag and j.name = node.name
+$$;
+create function plain() returns bigint language sql stable as $$
+	select coalesce((select j.id from pgq.jobs j where j.kind = 'plain'), 1)
 $$;
 create function overdue(job bigint) returns void language sql as $$
 	delete from pgq.expiries e where e.job_id = job;
@@ -124,8 +137,8 @@ func (d *dueller) fight(duel duel, schedule []int) {
 	}
 	d.count++
 	steps := [2][]string{
-		slices.Concat([]string{"begin"}, duel.a, []string{"commit"}),
-		slices.Concat([]string{"begin"}, duel.b, []string{"commit"}),
+		slices.Concat([]string{"begin"}, withArgs(duel.a), []string{"commit"}),
+		slices.Concat([]string{"begin"}, withArgs(duel.b), []string{"commit"}),
 	}
 	for _, s := range d.sessions {
 		s.did, s.err = -1, nil
@@ -162,12 +175,21 @@ func (d *dueller) arrange(ctx context.Context, duel duel) (dag, worker int64, er
 	if err := d.control.QueryRow(ctx, "select dag_id from dag_submit($1)", spec).Scan(&dag); err != nil {
 		return 0, 0, err
 	}
-	for _, sql := range duel.before {
-		if _, err := d.control.Exec(ctx, "select 1 from (select $1::bigint, $2::bigint) p, lateral ("+sql+") s", dag, worker); err != nil {
+	for _, sql := range withArgs(duel.before) {
+		if _, err := d.control.Exec(ctx, sql, dag, worker); err != nil {
 			return 0, 0, fmt.Errorf("%s: %w", sql, err)
 		}
 	}
 	return dag, worker, nil
+}
+
+// withArgs makes queries that use both parameters of some that may not, and return one number.
+func withArgs(queries []string) []string {
+	all := make([]string, len(queries))
+	for i, sql := range queries {
+		all[i] = "select count(*) from (select $1::bigint, $2::bigint) p, lateral (" + sql + ") s"
+	}
+	return all
 }
 
 // refusals collects errors that must not be.

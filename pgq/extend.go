@@ -16,9 +16,6 @@ func (c *Client) From(columns, rest string) string { return c.from(columns, rest
 // Table returns the name of a table or view of the schema, with the schema.
 func (c *Client) Table(name string) string { return c.schema + "." + name }
 
-// Notifies reports whether workers are woken by NOTIFY; see Config.NoNotify.
-func (c *Client) Notifies() bool { return !c.config.NoNotify }
-
 // WrapError turns what the database says into the errors of this package. verb says what was being done.
 func WrapError(verb string, err error) error { return wrap(verb, err) }
 

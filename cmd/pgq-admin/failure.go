@@ -2,85 +2,103 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
+	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/internal/pgserver"
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/pgq/migrations"
 )
 
-const (
-	exitOK           = 0
-	exitFailed       = 1
-	exitUsage        = 2
-	exitFindings     = 4
-	exitNoConnection = 8
-)
-
-// usageError says that the command was called in a wrong way.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
 // errFindings means that the command has shown what it found.
 var errFindings = errors.New("findings")
 
-// fixes say what to do about errors of the library.
+// fixes say what to do about errors of the library, and with which code to exit.
 var fixes = []struct {
-	err error
-	fix string
+	err  error
+	code int
+	fix  string
 }{
-	{migrations.ErrNotInstalled, "install it with pgq-admin migrate up, or name the schema that has it with --schema"},
-	{pgq.ErrNotInstalled, ""}, // its text says it
-	{pgq.ErrSchemaVersion, "migrate with the pgq-admin of the version that your workers have: pgq-admin migrate up"},
-	{migrations.ErrForeignSchema, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
-	{migrations.ErrServerVersion, "nothing was changed; use a newer server"},
-	{migrations.ErrSchemaName, "choose another name with --schema or PGQ_SCHEMA"},
+	{migrations.ErrNotInstalled, output.ExitFailed, "install it with pgq-admin migrate up, or name the schema that has it with --schema"},
+	{pgq.ErrNotInstalled, output.ExitFailed, ""}, // its text says it
+	{pgq.ErrSchemaVersion, output.ExitFailed, "migrate with the pgq-admin of the version that your workers have: pgq-admin migrate up"},
+	{migrations.ErrForeignSchema, output.ExitFailed, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
+	{migrations.ErrServerVersion, output.ExitFailed, "nothing was changed; use a newer server"},
+	{migrations.ErrSchemaName, output.ExitFailed, "choose another name with --schema or PGQ_SCHEMA"},
+	{pgq.ErrNotFound, output.ExitNotFound, ""},
+	{pgq.ErrBusy, output.ExitConflict, "nothing was changed; try again"},
+	{pgq.ErrQueueFull, output.ExitConflict, "nothing was enqueued; wait, or raise the queue's max_depth"},
 }
 
-// explain returns the exit code for an error, and what to print: what went wrong and what to do, no passwords.
-func explain(err error) (code int, text string) {
-	code, fix := classify(err)
-	if errors.Is(err, errFindings) {
-		return code, ""
+// explain returns what to print of an error and the code to exit with: what went wrong and what to do, no passwords.
+func explain(err error) output.Failure {
+	f := classify(err)
+	f.Message = settings.MaskText(f.Message)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		f.SQLState = pg.Code
 	}
-	text = settings.MaskText(err.Error())
-	if fix != "" {
-		text = strings.TrimRight(text, "\n") + "\n  fix: " + fix
-	}
-	return code, text
+	return f
 }
 
-func classify(err error) (code int, fix string) {
-	var usage *usageError
+func classify(err error) output.Failure {
+	f := output.Failure{Code: output.ExitFailed, Message: err.Error()}
+	var own *output.Error
 	var setting *settings.Error
 	var connect *pgconn.ConnectError
 	var unavailable *pgserver.UnavailableError
 	var pg *pgconn.PgError
+	var argument *pgq.ArgumentError
+	var invalid *dagsql.InvalidError
 	switch {
 	case errors.Is(err, errFindings):
-		return exitFindings, ""
-	case errors.As(err, &usage):
-		return exitUsage, ""
+		f.Code, f.Message = output.ExitFindings, ""
+	case errors.As(err, &own):
+		f.Code, f.Fix = own.Code, own.Fix
 	case errors.As(err, &setting):
-		return exitUsage, "pgq-admin config --help lists all settings and where they may stand"
+		f.Code, f.Fix = output.ExitUsage, "pgq-admin config --help lists all settings and where they may stand"
 	case errors.As(err, &unavailable):
-		return exitNoConnection, ""
+		f.Code = output.ExitNoConnection
 	case errors.As(err, &connect):
-		return exitNoConnection, "check host, port, user, password and database in --url or PGQ_DATABASE_URL, and that the server runs"
+		f.Code = output.ExitNoConnection
+		f.Fix = "check host, port, user, password and database in --url or PGQ_DATABASE_URL, and that the server runs"
 	case errors.As(err, &pg) && pg.Code == "42501":
-		return exitFailed, "the user of the URL lacks a right that this needs; to migrate: grant create on database … to that user"
-	}
-	for _, f := range fixes {
-		if errors.Is(err, f.err) {
-			return exitFailed, f.fix
+		f.Fix = "the user of the URL lacks a right that this needs; to migrate: grant create on database … to that user"
+	case errors.As(err, &invalid):
+		return wrongDAG(invalid)
+	case errors.As(err, &argument):
+		f.Code, f.Message = output.ExitUsage, strings.TrimPrefix(argument.Error(), "pgq: ")
+	default:
+		for _, known := range fixes {
+			if errors.Is(err, known.err) {
+				f.Code, f.Fix = known.code, known.fix
+				f.Message = strings.TrimPrefix(f.Message, pgq.ErrNotFound.Error()+": ")
+				break
+			}
 		}
 	}
-	return exitFailed, ""
+	return f
 }
 
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+// wrongDAG lists all that is wrong with a document.
+func wrongDAG(err *dagsql.InvalidError) output.Failure {
+	f := output.Failure{Code: output.ExitUsage, Message: "the DAG is invalid; nothing was written"}
+	for _, p := range err.Problems {
+		f.Problems = append(f.Problems, output.Problem{Node: p.Node, Field: p.Field, Rule: p.Rule})
+	}
+	return f
+}
+
+// nobodyReads tells whether the output could not be written since whoever read it has gone.
+func nobodyReads(err error) bool {
+	var file *fs.PathError // of the network it is another one
+	return errors.As(err, &file) && errors.Is(err, syscall.EPIPE)
+}
+
+func usagef(format string, args ...any) *output.Error { return output.Usagef(format, args...) }

@@ -1,17 +1,20 @@
 // Command pgq-admin shows, installs and checks PGQ. It is thin: whatever it does, the library can do.
 //
-// Exit codes: 0 ok, 1 failed, 2 used in a wrong way (flags, settings), 4 the command found something wrong (check),
-// 8 no connection to a database, 128 and the number of the signal that ended it (130 for Ctrl-C).
+// Exit codes: 0 ok, 1 failed (or a DAG that was watched has), 2 used in a wrong way (flags, settings, input), 3 there is no
+// such thing, 4 the command found something wrong (check), 5 done for some and not for others, 6 not possible in this state,
+// 7 waited until time was out, 8 no connection to a database, 128 and the number of the signal that ended it (130 for
+// Ctrl-C, 141 when nobody reads the output any more).
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 )
 
 func main() {
@@ -34,20 +37,25 @@ func run() int {
 		cancel(errInterrupted)
 	}()
 
-	err := newRoot(&app{out: os.Stdout, err: os.Stderr, environ: os.Environ()}).ExecuteContext(ctx)
+	err := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}).ExecuteContext(ctx)
 	if err == nil {
-		return exitOK
+		return output.ExitOK
 	}
-	if s := by.Load(); s != 0 && errors.Is(err, errInterrupted) {
-		_, text := explain(err)
-		fmt.Fprintln(os.Stderr, "pgq-admin: "+text)
-		return 128 + int(s)
+	if nobodyReads(err) {
+		return 128 + int(syscall.SIGPIPE)
 	}
-	code, text := explain(err)
-	if text != "" {
-		fmt.Fprintln(os.Stderr, "pgq-admin: "+text)
+	s := by.Load()
+	if s != 0 && errors.Is(err, context.Canceled) {
+		err = errInterrupted // in the middle of a query
 	}
-	return code
+	f := explain(err)
+	if s != 0 && errors.Is(err, errInterrupted) {
+		f.Code = 128 + int(s)
+	}
+	if f.Message != "" {
+		f.Print(os.Stderr, "pgq-admin", output.WantsJSON(os.Args[1:]))
+	}
+	return f.Code
 }
 
 var errInterrupted = errors.New("interrupted")

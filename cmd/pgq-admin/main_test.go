@@ -56,9 +56,10 @@ func build() error {
 
 // call is one run of the program.
 type call struct {
-	args []string
-	env  []string // besides those of this process that are not PGQ_…; "NAME=" removes one
-	dir  string
+	args  []string
+	stdin string
+	env   []string // besides those of this process that are not PGQ_…; "NAME=" removes one
+	dir   string
 }
 
 // outcome is how a run ended.
@@ -85,7 +86,7 @@ func (c call) run(t *testing.T) outcome {
 	t.Helper()
 	cmd := c.command(t.Context())
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(c.stdin), &stdout, &stderr
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -80,8 +80,8 @@ func migrateDown(a *app) *cobra.Command {
 				return err
 			}
 			if !yes {
-				return usagef("this removes PGQ and all jobs from schema %s of %s; nothing was changed\n  fix: say --yes if you mean it",
-					s.Schema, settings.MaskURL(s.DatabaseURL))
+				return usagef("this removes PGQ and all jobs from schema %s of %s; nothing was changed",
+					s.Schema, settings.MaskURL(s.DatabaseURL)).WithFix("say --yes if you mean it")
 			}
 			if err := migrations.Down(c.Context(), s.DatabaseURL, migrations.Options{Schema: s.Schema}); err != nil {
 				return err

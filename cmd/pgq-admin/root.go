@@ -10,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 )
 
 // app is what all commands share.
 type app struct {
+	in       io.Reader
 	out, err io.Writer
 	environ  []string
 
@@ -28,17 +30,19 @@ type app struct {
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pgq-admin",
-		Short: "Show, install and check PGQ, the job queue that lives in PostgreSQL",
-		Long: `Show, install and check PGQ, the job queue that lives in PostgreSQL.
+		Short: "Show, install, check and operate PGQ, the job queue and DAG engine that lives in PostgreSQL",
+		Long: `Show, install, check and operate PGQ, the job queue and DAG engine that lives in PostgreSQL.
 
 Settings, later wins: defaults, a YAML file (--config or PGQ_CONFIG), the environment (PGQ_…), flags.
 See "pgq-admin config --help".
 
-Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 4 something wrong was found, 8 no connection to a database,
-130 interrupted.`,
+Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 3 not found, 4 something wrong was found, 5 done for some and not for
+others, 6 not possible in this state, 7 waited until time was out, 8 no connection to a database, 130 interrupted.
+With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "message": …}, on stderr.`,
 		Example: `  pgq-admin demo                                 see PGQ at work; needs nothing
   pgq-admin migrate up --url postgres://…        install PGQ in a database
-  pgq-admin check                                look for broken invariants`,
+  pgq-admin check                                look for broken invariants
+  pgq-admin dag watch etl/monday                 follow a DAG until it has ended`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -53,7 +57,7 @@ Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 4 something wrong was found, 
 	flags.StringVar(&a.url, "url", "", "`URL` of the database (PGQ_DATABASE_URL, which other users of the machine cannot see)")
 	flags.StringVar(&a.logLevel, "log-level", "", "`LEVEL` debug, info, warn or error (PGQ_LOG_LEVEL; info)")
 	flags.StringArrayVar(&a.set, "set", nil, "any setting, `NAME=VALUE`, worker.lease=10s for example; may be repeated")
-	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), configCommand(a), versionCommand(a))
+	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), dagCommand(a), configCommand(a), versionCommand(a))
 	return root
 }
 
@@ -88,6 +92,9 @@ func noArgs(c *cobra.Command, args []string) error {
 func (a *app) schemaFlag(flags *pflag.FlagSet) {
 	flags.StringVar(&a.schema, "schema", "", "`SCHEMA` that holds PGQ (PGQ_SCHEMA; pgq)")
 }
+
+// screen is where the command's output goes.
+func (a *app) screen() output.Screen { return output.NewScreen(a.out) }
 
 // load reads the settings of a command.
 func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
@@ -125,7 +132,8 @@ func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
 func (a *app) database(c *cobra.Command) (*settings.Loaded, error) {
 	loaded, err := a.load(c)
 	if err == nil && loaded.DatabaseURL == "" {
-		err = usagef("no database is given\n  fix: export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, or database_url in --config)")
+		err = usagef("no database is given").
+			WithFix("export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, or database_url in --config)")
 	}
 	return loaded, err
 }

@@ -40,6 +40,12 @@ func scenarios() []scenario {
 		{"pinned-xmin", pinnedCells},
 		{"idle", idleCells},
 		{"memory", memoryCells},
+		{"dag-submit", submitCells},
+		{"dag-chain", chainCells},
+		{"dag-fanout", fanOutCells},
+		{"dag-fanin", fanInCells},
+		{"dag-layers", layersCells},
+		{"dag-skip", skipCells},
 	}
 }
 

@@ -19,7 +19,7 @@ type budget struct {
 var budgets = []budget{
 	{scenario: "enqueue-bulk", metric: jobsPerSecond, text: "≥ 0.6x floor", limit: 0.6, atLeast: true, of: timesOf(floorName)},
 	{scenario: "enqueue-tx", metric: jobsPerSecond, where: params{{"workers", "busy"}, {"notify", "on"}},
-		text: "≥ 0.9x notify=off", limit: 0.9, atLeast: true, of: timesNotifyOff},
+		text: "≥ 0.9x notify=off", limit: 0.9, atLeast: true, of: timesOther("notify", "off")},
 	{scenario: "drain", metric: jobsPerSecond, text: "≥ 5x river", limit: 5, atLeast: true, of: timesOf(riverName)},
 	{scenario: "drain", metric: walBytesPerJob, text: "≤ 1024", limit: 1024, of: figure},
 	{scenario: "latency", metric: p50Milliseconds, text: "< 3", limit: 3, of: figure},
@@ -27,6 +27,22 @@ var budgets = []budget{
 	{scenario: "pinned-xmin", metric: pinnedRatio, text: "≥ 0.9", limit: 0.9, atLeast: true, of: figure},
 	{scenario: "idle", metric: queriesPerSecond, text: "≤ 2", limit: 2, of: figure},
 	{scenario: "memory", metric: peakRSSMegabytes, text: "< 100", limit: 100, of: figure},
+	{scenario: "dag-submit", metric: submitMilliseconds, where: params{{"nodes", 1_000}}, text: "< 50", limit: 50, of: figure},
+	{scenario: "dag-submit", metric: submitMilliseconds, where: params{{"nodes", 100_000}}, text: "< 5,000", limit: 5_000, of: figure},
+	{scenario: "dag-submit", metric: peakRSSMegabytes, text: "< 200", limit: 200, of: figure},
+	{scenario: "dag-fanout", metric: microsecondsPerNode, where: params{{"shape", "fan-out"}, {"pinned", false}},
+		text: "≤ 1x layers", limit: 1, of: timesOther("shape", "layers")},
+	{scenario: "dag-fanin", metric: microsecondsPerNode, where: params{{"shape", "fan-in"}, {"pinned", false}},
+		text: "≤ 1x layers", limit: 1, of: timesOther("shape", "layers")},
+	{scenario: "dag-layers", metric: microsecondsPerNode, where: params{{"pinned", false}},
+		text: "≤ 1.5x floor", limit: 1.5, of: timesOf(floorName)},
+	{scenario: "dag-skip", metric: microsecondsPerNode, where: params{{"pinned", false}},
+		text: "< 50 (100,000 in 5 s)", limit: 50, of: figure},
+	{scenario: "dag-chain", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
+	{scenario: "dag-fanout", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
+	{scenario: "dag-fanin", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
+	{scenario: "dag-layers", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
+	{scenario: "dag-skip", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
 }
 
 // verdict says what the budget of a row is and whether it is met: "≥ 5x river: met (6.30)". It is empty if the row has
@@ -67,21 +83,23 @@ func timesOf(other string) func(row, []row) (float64, bool) {
 	return func(r row, _ []row) (float64, bool) { return r.ratio(pgqName, other) }
 }
 
-// timesNotifyOff judges PGQ's figure divided by its own in the row that differs in notify=off alone.
-func timesNotifyOff(r row, all []row) (float64, bool) {
-	for _, other := range all {
-		if other.scenario != r.scenario || other.metric != r.metric || !other.params.contain(params{{"notify", "off"}}) {
-			continue
+// timesOther judges PGQ's figure divided by its own in the row that differs in this param alone.
+func timesOther(key string, value any) func(row, []row) (float64, bool) {
+	return func(r row, all []row) (float64, bool) {
+		for _, other := range all {
+			if other.scenario != r.scenario || other.metric != r.metric || !other.params.contain(params{{key, value}}) {
+				continue
+			}
+			same := len(other.params) == len(r.params)
+			for _, p := range other.params {
+				same = same && (p.key == key || r.params.contain(params{p}))
+			}
+			if !same {
+				continue
+			}
+			reference := row{values: map[string]float64{pgqName: r.values[pgqName], "reference": other.values[pgqName]}}
+			return reference.ratio(pgqName, "reference")
 		}
-		same := len(other.params) == len(r.params)
-		for _, p := range other.params {
-			same = same && (p.key == "notify" || r.params.contain(params{p}))
-		}
-		if !same {
-			continue
-		}
-		reference := row{values: map[string]float64{pgqName: r.values[pgqName], "reference": other.values[pgqName]}}
-		return reference.ratio(pgqName, "reference")
+		return 0, false
 	}
-	return 0, false
 }

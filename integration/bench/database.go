@@ -20,6 +20,9 @@ const (
 
 	// stallTimeout is how long a measurement waits for the next job.
 	stallTimeout = 30 * time.Second
+
+	// endTimeout is how long a measurement waits for the end of all jobs, once all handlers have run.
+	endTimeout = 2 * time.Minute
 )
 
 // A database is a fresh one, migrated by one system, for one measurement.
@@ -108,23 +111,23 @@ func stopInto(stop func() error, err *error) {
 	}
 }
 
-// awaitDrained waits until the handlers of all jobs have run and all completions are committed. It returns the time at
-// which the database was seen without unfinished jobs.
-func (d *database) awaitDrained(ctx context.Context, q queue, handled *tally, jobs int) (time.Time, error) {
+// awaitEnded waits until the handlers of so many jobs have run and all jobs have ended. It returns the time at which the
+// database was asked that said so.
+func (d *database) awaitEnded(ctx context.Context, ended probe, handled *tally, jobs int) (time.Time, error) {
 	if err := handled.await(ctx, jobs); err != nil {
 		return time.Time{}, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, stallTimeout, errors.New("the last completions are not committed"))
+	ctx, cancel := context.WithTimeoutCause(ctx, endTimeout, errors.New("the last jobs do not end"))
 	defer cancel()
 	for {
 		asked := time.Now()
-		drained, err := q.drained(ctx, d.observer)
+		done, err := ended(ctx, d.observer)
 		switch {
 		case ctx.Err() != nil:
 			return time.Time{}, context.Cause(ctx)
 		case err != nil:
 			return time.Time{}, err
-		case drained:
+		case done:
 			return asked, nil
 		}
 		time.Sleep(drainedPoll)

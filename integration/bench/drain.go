@@ -1,9 +1,6 @@
 package main
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // drainSlots is the number of concurrent handlers of River's own benchmark.
 const drainSlots = 2_000
@@ -20,45 +17,13 @@ func drainCells(b *bench) []cell {
 }
 
 // drain measures how fast n preloaded jobs are worked, and how much WAL a job has caused from its enqueueing to the end.
-func (b *bench) drain(ctx context.Context, q queue, p params) (samples []sample, err error) {
-	db, err := b.fresh(ctx, q)
+func (b *bench) drain(ctx context.Context, q queue, p params) ([]sample, error) {
+	took, wal, err := b.work(ctx, q, plain(q, b.n))
 	if err != nil {
-		return nil, err
-	}
-	defer db.closeInto(ctx, &err)
-	// Once, before the jobs: a checkpoint between enqueueing and draining would add full images of all their pages.
-	b.server.checkpoint(ctx)
-	walBefore, err := b.server.walPosition(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := q.enqueueMany(ctx, db.pool, noops(0, b.n)); err != nil {
-		return nil, err
-	}
-
-	var handled tally
-	start := time.Now()
-	stop, err := q.startWorkers(ctx, db.pool, workers{
-		slots:  drainSlots,
-		handle: func(context.Context, int) { handled.Add(1) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer stopInto(stop, &err)
-	end, err := db.awaitDrained(ctx, q, &handled, b.n)
-	if err != nil {
-		return nil, err
-	}
-	walAfter, err := b.server.walPosition(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := db.verifyCompleted(ctx, q, b.n); err != nil {
 		return nil, err
 	}
 	return []sample{
-		{system: q.name(), metric: jobsPerSecond, params: p, value: perSecond(b.n, end.Sub(start))},
-		{system: q.name(), metric: walBytesPerJob, params: p, value: float64(walAfter-walBefore) / float64(b.n)},
+		{system: q.name(), metric: jobsPerSecond, params: p, value: perSecond(b.n, took)},
+		{system: q.name(), metric: walBytesPerJob, params: p, value: float64(wal) / float64(b.n)},
 	}, nil
 }

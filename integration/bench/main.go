@@ -15,8 +15,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if len(os.Args) > 1 && os.Args[1] == memoryCommand {
-		err = runMemoryChild(ctx, os.Args[2:], os.Stdout)
+	if len(os.Args) > 1 && childCommands[os.Args[1]] != nil {
+		err = runChild(ctx, os.Args[1:], os.Stdout)
 	} else {
 		err = run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	}

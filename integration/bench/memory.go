@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -44,51 +41,19 @@ func (b *bench) memory(ctx context.Context, q queue, p params) (samples []sample
 	if err := q.enqueueMany(ctx, db.pool, noops(0, memorySlots)); err != nil {
 		return nil, err
 	}
-	program, err := os.Executable()
+	figures, err := b.child(ctx, db, memoryCommand, q, memorySlots)
 	if err != nil {
 		return nil, err
 	}
-	var stdout, stderr bytes.Buffer
-	child := exec.CommandContext(ctx, program, memoryCommand, q.name(), strconv.Itoa(b.conns))
-	child.Env = append(os.Environ(), memoryURL+"="+databaseURL(b.server.url, db.name))
-	child.Stdout, child.Stderr = &stdout, &stderr
-	if err := child.Run(); err != nil {
-		return nil, fmt.Errorf("worker process: %w: %s", err, strings.TrimSpace(stderr.String()))
-	}
-	megabytes, err := strconv.ParseFloat(strings.TrimSpace(stdout.String()), 64)
-	if err != nil {
-		return nil, fmt.Errorf("worker process: %w", err)
-	}
-	return []sample{{system: q.name(), metric: peakRSSMegabytes, params: p, value: megabytes}}, nil
+	return []sample{{system: q.name(), metric: peakRSSMegabytes, params: p, value: figures[0]}}, nil
 }
 
-// memoryURL is the environment variable that tells the child process where the database is. It may hold a password, which
-// an argument would show to everybody on the machine.
-const memoryURL = "PGQ_BENCH_MEMORY_URL"
-
-// runMemoryChild is the child process: it starts workers, waits until all of their handlers run, and prints its peak
+// workForMemory is the child process: it starts workers, waits until all of their handlers run, and writes its peak
 // resident memory in megabytes.
-func runMemoryChild(ctx context.Context, args []string, stdout io.Writer) (err error) {
-	if len(args) != 2 || !slices.Contains(systemNames, args[0]) || args[0] == floorName {
-		return fmt.Errorf("usage: %s system connections", memoryCommand)
-	}
-	conns, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	config, err := pgxpool.ParseConfig(os.Getenv(memoryURL))
-	if err != nil {
-		return err
-	}
-	config.MaxConns = int32(conns)
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
+func workForMemory(ctx context.Context, q queue, pool *pgxpool.Pool, slots int, stdout io.Writer) (err error) {
 	var running tally
-	stop, err := newQueue(args[0]).startWorkers(ctx, pool, workers{
-		slots: memorySlots,
+	stop, err := q.startWorkers(ctx, pool, workers{
+		slots: slots,
 		handle: func(ctx context.Context, _ int) {
 			running.Add(1)
 			<-ctx.Done()
@@ -98,7 +63,7 @@ func runMemoryChild(ctx context.Context, args []string, stdout io.Writer) (err e
 		return err
 	}
 	defer stopInto(stop, &err)
-	if err := running.await(ctx, memorySlots); err != nil {
+	if err := running.await(ctx, slots); err != nil {
 		return err
 	}
 	megabytes, err := peakRSS()

@@ -27,13 +27,16 @@ type options struct {
 	pacing pacing
 }
 
-// pacing is how long the scenarios that run for a time run for, so that the whole ends in minutes.
+// pacing is how long the scenarios that run for a time run for, and how large DAGs are, so that the whole ends in minutes.
 type pacing struct {
 	txWarmUp    time.Duration
 	txWindow    time.Duration
 	latencyJobs int
 	idleSettle  time.Duration
 	idleWindow  time.Duration
+
+	// The sizes of DAGs, in nodes.
+	chainNodes, fewNodes, nodes, manyNodes int
 }
 
 var (
@@ -43,6 +46,10 @@ var (
 		latencyJobs: 400,
 		idleSettle:  10 * time.Second,
 		idleWindow:  15 * time.Second,
+		chainNodes:  2_000,
+		fewNodes:    1_000,
+		nodes:       10_000,
+		manyNodes:   100_000,
 	}
 	shortPacing = pacing{
 		txWarmUp:    200 * time.Millisecond,
@@ -50,6 +57,10 @@ var (
 		latencyJobs: 150,
 		idleSettle:  5 * time.Second,
 		idleWindow:  10 * time.Second,
+		chainNodes:  500,
+		fewNodes:    1_000,
+		nodes:       3_000,
+		manyNodes:   20_000,
 	}
 )
 

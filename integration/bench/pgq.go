@@ -64,6 +64,7 @@ func (p pgqQueue) startWorkers(ctx context.Context, pool *pgxpool.Pool, w worker
 		w.handle(ctx, job.Args.Num)
 		return nil
 	})
+	worker.Handle(process, func(context.Context, *pgq.Job[broken]) error { return errBroken })
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- process.Run(ctx) }()
@@ -89,6 +90,6 @@ func (pgqQueue) drained(ctx context.Context, db *pgx.Conn) (bool, error) {
 
 func (pgqQueue) completed(ctx context.Context, db *pgx.Conn) (int, error) {
 	var n int
-	err := db.QueryRow(ctx, `select count(*) from pgq.results where state = 'completed'`).Scan(&n)
+	err := db.QueryRow(ctx, `select count(*) from pgq.results where state = 'completed' and worker_id is not null`).Scan(&n)
 	return n, err
 }

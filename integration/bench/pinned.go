@@ -42,9 +42,9 @@ func (b *bench) sustain(ctx context.Context, q queue, pinned bool) (rate float64
 	}
 	defer db.closeInto(ctx, &err)
 	if pinned {
-		unpin, err := db.pin(ctx)
-		if err != nil {
-			return 0, err
+		unpin, pinErr := db.pin(ctx)
+		if pinErr != nil {
+			return 0, pinErr
 		}
 		defer func() { err = errors.Join(err, unpin()) }()
 	}
@@ -71,7 +71,7 @@ func (b *bench) sustain(ctx context.Context, q queue, pinned bool) (rate float64
 			return 0, err
 		}
 	}
-	end, err := db.awaitDrained(ctx, q, &handled, jobs)
+	end, err := db.awaitEnded(ctx, q.drained, &handled, jobs)
 	if err != nil {
 		return 0, err
 	}

@@ -17,6 +17,11 @@ const (
 	queriesPerSecond = "queries_per_second"
 	peakRSSMegabytes = "peak_rss_mb"
 	pinnedRatio      = "pinned_ratio"
+
+	submitMilliseconds     = "submit_ms"
+	microsecondsPerNode    = "us_per_node"
+	firstChildMilliseconds = "first_child_ms"
+	lastChildMilliseconds  = "last_child_ms"
 )
 
 // units has the unit of every metric.
@@ -28,6 +33,11 @@ var units = map[string]string{
 	queriesPerSecond: "queries/s",
 	peakRSSMegabytes: "MB",
 	pinnedRatio:      "x",
+
+	submitMilliseconds:     "ms",
+	microsecondsPerNode:    "µs",
+	firstChildMilliseconds: "ms",
+	lastChildMilliseconds:  "ms",
 }
 
 // A param is one of the circumstances of a measurement.

@@ -64,7 +64,10 @@ func (r *riverQueue) migrate(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return err
+	}
+	_, err = pool.Exec(ctx, riverNodes)
 	return err
 }
 
@@ -96,13 +99,15 @@ func (r *riverQueue) enqueueTx(ctx context.Context, tx pgx.Tx, job noop) error {
 
 func (r *riverQueue) startWorkers(ctx context.Context, pool *pgxpool.Pool, w workers) (func() error, error) {
 	registry := river.NewWorkers()
-	err := river.AddWorkerSafely(registry, river.WorkFunc(func(ctx context.Context, job *river.Job[noop]) error {
+	river.AddWorker(registry, river.WorkFunc(func(ctx context.Context, job *river.Job[noop]) error {
 		w.handle(ctx, job.Args.Num)
 		return nil
 	}))
-	if err != nil {
-		return nil, err
-	}
+	workNode := r.workNode(pool)
+	river.AddWorker(registry, river.WorkFunc(func(ctx context.Context, job *river.Job[riverNode]) error {
+		w.handle(ctx, int(job.Args.Num))
+		return workNode(ctx, job)
+	}))
 	config := &river.Config{
 		Logger:  riverLogger(),
 		Queues:  map[string]river.QueueConfig{},

@@ -37,6 +37,9 @@ type system interface {
 type queue interface {
 	system
 
+	// submit writes a DAG in one transaction. ended is how to ask the database whether it has ended.
+	submit(ctx context.Context, pool *pgxpool.Pool, g graph) (ended probe, err error)
+
 	// startWorkers starts one worker process's worth of workers. stop takes no more jobs, cancels the contexts of handlers
 	// that still run, and returns when they have ended and nothing of the worker is left.
 	startWorkers(ctx context.Context, pool *pgxpool.Pool, w workers) (stop func() error, err error)
@@ -44,7 +47,7 @@ type queue interface {
 	// drained reports whether no job is left that waits or runs.
 	drained(ctx context.Context, db *pgx.Conn) (bool, error)
 
-	// completed counts the jobs whose completion is committed.
+	// completed counts the jobs that were worked and whose completion is committed.
 	completed(ctx context.Context, db *pgx.Conn) (int, error)
 }
 

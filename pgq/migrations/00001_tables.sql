@@ -313,7 +313,7 @@ create table chores (
     position     bigint not null default 0
 ) with (fillfactor = 50);
 comment on table chores is 'The chores any worker does, when each ran last and where it goes on.';
-insert into chores (name) values ('round'), ('promote'), ('rescue'), ('prune'), ('sweep');
+insert into chores (name) values ('round'), ('propagate'), ('promote'), ('rescue'), ('prune'), ('sweep');
 
 -- +goose Down
 drop table chores, workers, logs, progress, subscribers, events, expiries, results, running,

@@ -401,7 +401,7 @@ as $$
     union all
     select 'an entry of expiries belongs to a job with that time to live', e.job_id, e.expires_at::text
     from expiries e
-    where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at))
+    where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at or j.role = 'dag'))
     union all
     select 'progress and logs belong to jobs', p.job_id, null
     from (select p.job_id from progress p union select l.job_id from logs l) p
@@ -789,7 +789,9 @@ begin
         returning job_id
     )
     select coalesce(array_agg(job_id), '{}') into done from added;
-    if exists (select from edges e where e.parent_id = any(done)) then
+    -- One look at the range of the ids mostly says that none of them has children.
+    if exists (select from edges e where e.parent_id between ids[1] and ids[cardinality(ids)])
+       and exists (select from edges e where e.parent_id = any(done)) then
         perform propagate(done);
     end if;
     if loud then
@@ -890,7 +892,12 @@ begin
                  jsonb_array_elements(coalesce(n -> 'after', '[]') || jsonb_build_array(n -> 'over')) a
             cross join lateral (
                 select id from jobs
-                where dag_id = dag_add.dag_id and name = coalesce(a ->> 'node', a #>> '{}') offset 0) j);
+                where dag_id = dag_add.dag_id and name = coalesce(a ->> 'node', a #>> '{}') offset 0) j
+            union
+            select g.id
+            from (select distinct scope_of(n ->> 'name') as scope from jsonb_array_elements(nodes) n) s
+            cross join lateral (
+                select id from jobs where dag_id = dag_add.dag_id and name = s.scope || '/(start)' offset 0) g);
     end if;
     perform lock_dags(outer_ids);
     missing := array(select pin(outer_ids));
@@ -1215,7 +1222,7 @@ comment on function dag_cycle is 'Cycles in a graph.';
 
 -- +goose StatementBegin
 -- dag_dot(dag_id, theme, colored, direction, max_nodes): a DAG in the DOT language of Graphviz; everything else as
--- dag_mermaid has it. Sub-DAGs are clusters.
+-- dag_mermaid has it. Sub-DAGs are clusters; the theme dark comes with a dark page.
 create function dag_dot(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
@@ -1229,17 +1236,20 @@ declare
     label record;
     title text;
     look record;
+    dark boolean;
     n jsonb;
 begin
     perform dag_theme(dag_dot.theme);
     perform dag_style(direction, max_nodes);
     graph := dag_graph_json(dag_dot.dag_id, max_nodes);
     colored := coalesce(colored, true);
+    dark := colored and dag_dot.theme = 'dark';
     lines := array[
         'digraph dag {',
-        format('    graph [compound=true, rankdir=%s, fontname="Helvetica"];', case direction when 'TD' then 'TB' else direction end),
+        format('    graph [compound=true, rankdir=%s, fontname="Helvetica"%s];', case direction when 'TD' then 'TB' else direction end,
+               case when dark then ', bgcolor="#0d1117", fontcolor="#f0f6fc"' end),
         '    node [shape=box, fontname="Helvetica"];',
-        '    edge [fontname="Helvetica", fontsize=10];'];
+        format('    edge [fontname="Helvetica", fontsize=10%s];', case when dark then ', color="#8b949e", fontcolor="#8b949e"' end)];
     for n in select e from jsonb_array_elements(graph -> 'nodes') e loop
         while depth > (n ->> 'depth')::integer loop
             lines := lines || (repeat('    ', depth) || '}');
@@ -1260,9 +1270,10 @@ begin
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || format('%s [%s%s%s];', n ->> 'id', title,
-                case n ->> 'role' when 'external' then ', shape=hexagon' when 'map' then ', peripheries=2' else '' end,
+                case n ->> 'role' when 'external' then ', shape=hexagon' when 'map' then ', peripheries=2' end,
                 ', style="' || nullif(concat_ws(',', case when n ->> 'role' = 'sleep' then 'rounded' end, case when colored then 'filled' end), '')
-                || '"' || case when colored then format(', fillcolor="%s", color="%s", fontcolor="%s"', look.fill, look.stroke, look.color) else '' end));
+                || '"' || case when colored
+                              then format(', fillcolor="%s", color="%s", fontcolor="%s"', look.fill, look.stroke, look.color) else '' end));
         end if;
     end loop;
     while depth > 0 loop
@@ -1418,8 +1429,8 @@ comment on function dag_fail is 'Answers an external node with a failure.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_forget_items(job_ids): deletes the items of those maps among these nodes whose source is among them, too: they will
--- be expanded anew from another result. Of other maps it forgets how many items were cut off. Internal: dag_reset.
+-- dag_forget_items(job_ids): deletes the items of those maps among these nodes of which a parent is among them, too: they will
+-- be expanded anew, once that is done, and maybe from another result. Of other maps it forgets how many items were cut off. Internal: dag_reset.
 -- Raises PQ006 when one of the items to be deleted runs.
 create function dag_forget_items(job_ids bigint[]) returns void
 language plpgsql
@@ -1431,7 +1442,7 @@ declare
 begin
     for map in
         select m.id, m.name, m.dag_id, m.spec, s.source_id,
-               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and e.parent_id = s.source_id) as anew
+               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id)) as anew
         from jobs m join maps s on s.job_id = m.id
         where m.id = any(job_ids) and exists (select from results f where f.job_id = m.id)
         order by m.id
@@ -1669,7 +1680,7 @@ as $$
                case
                    when c ~ '[A-Za-z0-9 /,]'
                         or c ~ '[-_.]' and before ~ '[A-Za-z0-9]' and after <> ' '
-                        or ascii(c) > 160 and c !~ '[ﬂ¶\u2028\u2029]' then c
+                        or ascii(c) > 160 and c !~ '[\u00b6\u2028\u2029\ufb02]' then c
                    else '#' || ascii(c) || ';'
                end, '' order by place), 'direction', 'd#105;rection')
     from (select c, place, lag(c) over (order by place) as before, lead(c, 1, '') over (order by place) as after
@@ -1758,7 +1769,8 @@ begin
                        + k.mean * (select coalesce(sum(j.n), 0) from judged j where j.map and j.median is null)
                        + k.spent)
     into work
-    from known k;
+    from known k
+    where k.mean is not null;
 end
 $$;
 comment on function dag_graph_pace is 'The work left of a DAG, judged by earlier runs.';
@@ -1836,8 +1848,8 @@ comment on function dag_hold is 'Lets no node of a DAG start.';
 --
 -- Edges lead to a node
 --   from what it comes after (to the gate of a sub-DAG, in its place);
---   from the gate of the sub-DAG it is in, if nothing else in that comes before it;
--- and from it to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
+--   from the gate of the sub-DAG it is in, if nothing else in that comes before it and its rule is all;
+-- and from it, as from each gate, to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
 -- for it, too, but tolerates its failure.
 -- The planner takes a JSON array for short: without nested loops it hashes what it need not look up by index.
@@ -1908,7 +1920,7 @@ begin
         from dependencies d
         join members c on c.entry_id = d.child_id
         join members p on p.id = d.parent_id
-        cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed') as absorbs) a
+        cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed', 'none_skipped') as absorbs) a
         where p.scope = '' or starts_with(c.name, p.scope || '/')
         group by p.id
     ), leaving as materialized (
@@ -1919,6 +1931,8 @@ begin
         left join lateral (
             select id from jobs where s.id is null and m.scope <> '' and jobs.dag_id = dag_insert.dag_id and name = m.scope offset 0) o on true
         where not m.is_gate and not coalesce(h.shown, false)
+        union all
+        select id, sub_id, false from gates
     ), joined as (
         insert into edges (parent_id, child_id, soft, condition)
         select parent_id, child_id, soft, condition from dependencies
@@ -2197,7 +2211,7 @@ comment on function dag_named is 'Nodes of a DAG by names or patterns.';
 -- The nodes are read once, into arrays and into lists of those that need a closer look.
 create function dag_problems(spec jsonb, dag_id bigint default null) returns table (node text, field text, rule text)
 language plpgsql stable set search_path from current
-set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set jit = off set enable_seqscan = off set enable_hashjoin = on set enable_nestloop = off set enable_mergejoin = off
 set work_mem = '64MB' set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
@@ -2207,7 +2221,16 @@ declare
     nodes constant jsonb := case when jsonb_typeof(spec) = 'object' then spec -> 'nodes' end;
     other_fields constant text[] := array['name', 'after', 'args', 'metadata', 'payload', case when is_extension then 'before' end];
     smallest_max constant bigint := (select min(max_args_bytes) from queues);
-    read record;
+    names text[];
+    options jsonb[]; -- null: is no object
+    afters jsonb[];
+    befores jsonb[];
+    special bigint[]; -- nodes with a type or rule
+    odd bigint[]; -- that are no objects, or whose "after" is no array
+    large bigint[]; -- with a payload, or that may be too large
+    oddly_named bigint[]; -- whose names may be wrong, or have a slash
+    subs bigint[];
+    maps bigint[];
 begin
     return query select null, p.field, p.rule from dag_problems_document(document, is_extension) p;
     if jsonb_typeof(spec) is distinct from 'object' then
@@ -2219,51 +2242,51 @@ begin
         return query select null, 'nodes', 'must be 1 to 1000000';
         return;
     end if;
-    select array_agg(n.name) as names, array_agg(n.options) as options, array_agg(n.after) as afters,
-           case when is_extension then array_agg(n.node -> 'before') end as befores,
-           coalesce(array_agg(n.index) filter (where n.options ->> 'type' = 'dag'), '{}') as subs,
-           coalesce(array_agg(n.index) filter (where n.options ->> 'type' = 'map'), '{}') as maps,
-           coalesce(array_agg(n.index) filter (where n.options ? 'rule'), '{}') as ruled,
-           coalesce(array_agg(n.index) filter (where n.options is null or jsonb_typeof(n.after) <> 'array'), '{}') as odd,
-           coalesce(array_agg(n.index) filter (where n.node ? 'payload' or pg_column_size(n.node) > smallest_max), '{}') as large,
+    select array_agg(n.name), array_agg(n.options), array_agg(n.after),
+           case when is_extension then array_agg(n.node -> 'before') end,
+           coalesce(array_agg(n.index) filter (where n.options ?| '{type,rule}'), '{}'),
+           coalesce(array_agg(n.index) filter (where n.options is null or jsonb_typeof(n.after) <> 'array'), '{}'),
+           coalesce(array_agg(n.index) filter (where n.node ? 'payload' or pg_column_size(n.node) > smallest_max), '{}'),
            coalesce(array_agg(n.index) filter (
                where n.name is null or length(n.name) > 200
-                  or n.name collate "C" !~ '^[^][()/{\u0001-\u001F\u007F-\u009F]+$'), '{}') as oddly_named
-    into read
+                  or n.name collate "C" !~ '^[^][()/{\u0001-\u001F\u007F-\u009F]+$'), '{}')
+    into names, options, afters, befores, special, odd, large, oddly_named
     from (select index, value as node, value -> 'after' as after,
                  case when jsonb_typeof(value -> 'name') = 'string' then value ->> 'name' end as name,
                  case when jsonb_typeof(value) = 'object' then dag_problems_options(value, other_fields) end as options
           from jsonb_array_elements(nodes) with ordinality e(value, index) offset 0) n;
+    subs := array(select i from unnest(special) i where options[i] ->> 'type' = 'dag');
+    maps := array(select i from unnest(special) i where options[i] ->> 'type' = 'map');
     return query
         select case
                    when p.index is null then null
-                   when length(read.names[p.index]) between 1 and 200
-                        and read.names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]' then read.names[p.index]
+                   when length(names[p.index]) between 1 and 200
+                        and names[p.index] collate "C" !~ '[\u0001-\u001F\u007F-\u009F]' then names[p.index]
                    else format('nodes[%s]', p.index - 1) end,
                p.field, p.rule
-        from (select o.index, case when read.options[o.index] is null then 'node' else 'after' end as field,
-                     case when read.options[o.index] is null then 'must be a JSON object' else 'must be a JSON array' end as rule
-              from unnest(read.odd) o(index)
+        from (select o.index, case when options[o.index] is null then 'node' else 'after' end as field,
+                     case when options[o.index] is null then 'must be a JSON object' else 'must be a JSON array' end as rule
+              from unnest(odd) o(index)
               union all
-              select * from dag_problems_names(read.names, read.options, read.oddly_named, dag_problems.dag_id)
+              select * from dag_problems_names(names, options, oddly_named, dag_problems.dag_id)
               union all
               select * from dag_problems_subs(
-                  read.names, read.options, read.oddly_named, read.subs, dag_problems.dag_id,
+                  names, options, oddly_named, subs, dag_problems.dag_id,
                   case when jsonb_typeof(document -> 'output') = 'string' and not is_extension then document ->> 'output' end)
               union all
-              select * from dag_problems_values(read.options, false)
+              select * from dag_problems_values(options, false)
               union all
               select * from dag_problems_bodies(
-                  nodes, read.large, case
+                  nodes, large, case
                       when is_extension then (select j.queue from jobs j where j.id = dag_problems.dag_id)
                       when jsonb_typeof(document -> 'queue') = 'string' then document ->> 'queue' end)
               union all
-              select * from dag_problems_rules(read.options, read.afters, read.ruled)
+              select * from dag_problems_rules(options, afters, special)
               union all
               select * from dag_problems_links(
-                  read.names, read.options, read.afters, read.oddly_named, read.subs, read.maps, dag_problems.dag_id)
+                  names, options, afters, oddly_named, subs, maps, dag_problems.dag_id)
               union all
-              select * from dag_problems_befores(read.names, read.befores, dag_problems.dag_id)) p
+              select * from dag_problems_befores(names, befores, dag_problems.dag_id)) p
         order by p.index nulls first;
 end
 $$;
@@ -2462,7 +2485,14 @@ begin
                   and (dag_problems_node_of(e.entry) is not null or dag_problems_job_of(e.entry) is not null));
     return query
         select e.place, p.field, format('%s, in %s', p.rule, dag_problems_label(e.entry))
-        from unnest(entries) with ordinality e(entry, place)
+        from (select entry, place from unnest(entries) with ordinality u(entry, place)
+              where jsonb_typeof(entry) = 'object'
+                and (entry - '{node,job,soft,when}'::text[] = '{}'
+                     and case when entry ? 'job' then not entry ? 'node' and dag_problems_job_of(entry) is not null
+                              else jsonb_typeof(entry -> 'node') = 'string' end
+                     and coalesce(jsonb_typeof(entry -> 'soft') in ('boolean', 'null'), true)
+                     and coalesce(jsonb_typeof(entry -> 'when') in ('string', 'null'), true)) is not true
+              offset 0) e -- most are fine, which is seen at less cost
         cross join lateral (values
             (e.entry - '{node,job,soft,when}'::text[] <> '{}', 'after', 'must not have other fields than node, job, soft and when'),
             ((e.entry ? 'node') = (e.entry ? 'job'), 'after', 'must name either a node or a job'),
@@ -2471,7 +2501,7 @@ begin
             (jsonb_typeof(e.entry -> 'soft') not in ('boolean', 'null'), 'soft', 'must be true or false'),
             (jsonb_typeof(e.entry -> 'when') not in ('string', 'null'), 'when', 'must be a string')
         ) p(is_broken, field, rule)
-        where jsonb_typeof(e.entry) = 'object' and p.is_broken;
+        where p.is_broken;
     return query
         select e.place, 'when', format('%s, in %s', p.problem, dag_problems_label(e.entry))
         from unnest(entries) with ordinality e(entry, place)
@@ -2513,7 +2543,7 @@ as $$
            ('as', '{map}', 'text', '"-"'),
            ('window', '{map}', 'integer', null),
            ('tolerate', '{map}', 'numeric', null),
-           ('on_failure', '{dag,document}', 'text', null),
+           ('on_failure', '{document}', 'text', null),
            ('output', '{dag,document}', 'text', null),
            ('key', '{document}', 'text', null)
 $$;
@@ -2563,26 +2593,26 @@ declare
     entries jsonb[];
     ids bigint[]; -- the job that it names instead: by its id, or a node that the DAG has already
     last_after integer;
+    is_ordered boolean; -- everything comes after earlier elements
     seen bigint[] := array_fill(0::bigint, array[cardinality(names)]);
 begin
-    select array_agg(e.child), array_agg(n.index) into children, parents
+    select array_agg(e.child), array_agg(n.index), bool_and(n.index < e.child) into children, parents, is_ordered
     from (select a.index as child, jsonb_array_elements_text(a.after) as name
           from unnest(afters) with ordinality a(after, index)
           where jsonb_typeof(a.after) = 'array' offset 0) e
     left join unnest(names) with ordinality n(name, index) on n.name = e.name;
     if maps <> '{}' or array_position(parents, null) is not null
        or exists (select from unnest(oddly_named) o where starts_with(names[o], '{')) then
-        select array_agg(e.child order by e.is_over, e.child, e.place), array_agg(n.index order by e.is_over, e.child, e.place),
-               array_agg(e.entry order by e.is_over, e.child, e.place), count(*) filter (where not e.is_over)
-        into children, parents, entries, last_after
-        from (select a.index as child, e.entry, dag_problems_node_of(e.entry) as name, e.place, false as is_over
+        select array_agg(e.child), array_agg(e.entry), count(*) filter (where not e.is_over) into children, entries, last_after
+        from (select a.index as child, jsonb_array_elements(a.after) as entry, false as is_over
               from unnest(afters) with ordinality a(after, index)
-              cross join lateral jsonb_array_elements(a.after) with ordinality e(entry, place)
               where jsonb_typeof(a.after) = 'array'
               union all
-              select m.index, options[m.index] -> 'over', options[m.index] ->> 'over', 1, true
+              select m.index, options[m.index] -> 'over', true
               from unnest(maps) m(index)
-              where jsonb_typeof(options[m.index] -> 'over') = 'string') e
+              where jsonb_typeof(options[m.index] -> 'over') = 'string') e;
+        select array_agg(n.index order by e.place), bool_and(n.index < children[e.place]) into parents, is_ordered
+        from (select place, dag_problems_node_of(entry) as name from unnest(entries) with ordinality u(entry, place) offset 0) e
         left join (select name, min(index) as index from unnest(names) with ordinality u(name, index) group by name) n on n.name = e.name;
         ids := array(
             select case when l.parent is null then coalesce(
@@ -2601,6 +2631,7 @@ begin
             group by l.child, l.id
             having count(*) > 1;
     end if;
+    -- Hash joins hand out the children of a parent one after the other, so the last one seen will do.
     for i in 1 .. coalesce(last_after, cardinality(children), 0) loop
         if seen[parents[i]] = children[i] then
             return query select children[i], 'after', format('must not name %s twice', to_json(left(names[parents[i]], 200)));
@@ -2608,11 +2639,14 @@ begin
             seen[parents[i]] := children[i];
         end if;
     end loop;
+    if children is null or is_ordered and oddly_named = '{}' and dag_id is null then
+        return; -- nothing depends on itself, there are no sub-DAGs to be in, and no cycles
+    end if;
     return query
         select p.child, case when p.place > last_after then 'over' else 'after' end, p.rule
         from dag_problems_scopes(names, oddly_named, children, parents, ids, dag_id) p
         union all
-        select p.* from dag_problems_order(names, options, subs, children, parents) p;
+        select p.* from dag_problems_order(names, subs, children, parents) p;
 end
 $$;
 comment on function dag_problems_links is 'What is wrong with what nodes come after.';
@@ -2669,17 +2703,19 @@ comment on function dag_problems_node_of is 'Node that an entry of "after" names
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_options(node, other_fields): what nodes have in common with many others: all fields but the given ones; args,
--- payload and metadata, of which only the types matter, have stand-ins or are left out, too. Internal, inlined: dag_problems.
+-- dag_problems_options(node, other_fields): what nodes have in common with many others: all fields but the given ones, args,
+-- payload and metadata among them. Of these only the types matter, and they only when something may be wrong with them; then
+-- there are stand-ins. Internal, inlined: dag_problems.
 -- A large DAG has few such sets of options, and each is looked at once (dag_problems_values).
 create function dag_problems_options(node jsonb, other_fields text[]) returns jsonb
 language sql stable
 as $$
     select case
-        when node ?| '{metadata,payload}' or node ->> 'type' <> 'job' then node - other_fields || jsonb_strip_nulls(jsonb_build_object(
-            'args', case jsonb_typeof(node -> 'args') when 'object' then '{}' when 'null' then null else nullif(node ? 'args', false)::text::jsonb end,
-            'metadata', case jsonb_typeof(node -> 'metadata') when 'object' then '{}' else node -> 'metadata' end,
-            'payload', case jsonb_typeof(node -> 'payload') when 'string' then '""' else node -> 'payload' end))
+        when node ? 'payload' or jsonb_typeof(node -> 'metadata') <> 'object' or node ->> 'type' <> 'job' and node ? 'args'
+            then node - other_fields || jsonb_strip_nulls(jsonb_build_object(
+                'args', case when jsonb_typeof(node -> 'args') = 'object' then '{}' when jsonb_typeof(node -> 'args') <> 'null' then 'true'::jsonb end,
+                'metadata', case jsonb_typeof(node -> 'metadata') when 'object' then '{}' else node -> 'metadata' end,
+                'payload', case jsonb_typeof(node -> 'payload') when 'string' then '""' else node -> 'payload' end))
         else node - other_fields
     end
 $$;
@@ -2687,7 +2723,7 @@ comment on function dag_problems_options is 'What a node has in common with many
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_order(names, options, subs, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
+-- dag_problems_order(names, subs, children, parents): the nodes that are in a cycle: of cycles that share nodes one, by its
 -- first node; with its path, parent before child. Internal: dag_problems_links. Children come after parents (null: no node of
 -- the document); dependencies that are wrong in themselves (dag_problems_scopes) do not count.
 --
@@ -2695,13 +2731,14 @@ comment on function dag_problems_options is 'What a node has in common with many
 -- has two vertices: its own number, for its end, and that plus the number of nodes, for its beginning.
 -- When all dependencies are on earlier elements there is no cycle, and nothing more is done. A sub-DAG then counts as
 -- beginning with the first and ending with the last of the nodes inside.
-create function dag_problems_order(names text[], options jsonb[], subs bigint[], children bigint[], parents bigint[])
+create function dag_problems_order(names text[], subs bigint[], children bigint[], parents bigint[])
 returns table (index bigint, field text, rule text)
 language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
     size constant integer := cardinality(names);
+    is_sub boolean[] := array_fill(false, array[size]);
     scopes bigint[]; -- the innermost sub-DAG of each node
     firsts bigint[];
     lasts bigint[];
@@ -2720,19 +2757,20 @@ begin
         firsts := array(select generate_series(1::bigint, size));
         lasts := firsts;
         foreach sub in array subs loop
+            is_sub[sub] := true;
             firsts[sub] := size + 1;
             lasts[sub] := 0;
         end loop;
         for span in
             select s.scope, min(s.index) as first, max(s.index) as last
-            from unnest(scopes, options) with ordinality s(scope, options, index)
-            where s.scope is not null and s.options ->> 'type' is distinct from 'dag'
+            from unnest(scopes, is_sub) with ordinality s(scope, is_sub, index)
+            where s.scope is not null and not s.is_sub
             group by s.scope
         loop
             firsts[span.scope] := span.first;
             lasts[span.scope] := span.last;
         end loop;
-        for sub in select i from unnest(subs) i order by length(names[i]) desc loop -- inner ones first
+        foreach sub in array array(select i from unnest(subs) i order by length(names[i]) desc) loop -- inner ones first
             if scopes[sub] is not null then
                 firsts[scopes[sub]] := least(firsts[scopes[sub]], firsts[sub]);
                 lasts[scopes[sub]] := greatest(lasts[scopes[sub]], lasts[sub]);
@@ -2744,7 +2782,7 @@ begin
         return;
     end if;
 
-    select array_agg(l.parent), array_agg(case when l.child = any(subs) then l.child + size else l.child end)
+    select array_agg(l.parent), array_agg(case when is_sub[l.child] then l.child + size else l.child end)
     into froms, tos
     from unnest(children, parents) l(child, parent)
     where l.parent <> l.child
@@ -2752,7 +2790,7 @@ begin
            or not starts_with(names[l.child], names[l.parent] || '/') and not starts_with(names[l.parent], names[l.child] || '/'));
     if scopes is not null then
         select froms || array_agg(e.parent), tos || array_agg(e.child) into froms, tos
-        from (select scope + size, case when index = any(subs) then index + size else index end
+        from (select scope + size, case when is_sub[index] then index + size else index end
               from unnest(scopes) with ordinality s(scope, index) where scope is not null
               union all
               select index, scope from unnest(scopes) with ordinality s(scope, index) where scope is not null
@@ -2801,9 +2839,9 @@ comment on function dag_problems_path is 'What is wrong with a jsonpath, or null
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_problems_rules(options, afters, ruled): which of the nodes with a rule (ruled) have a rule that asks for more parents than
+-- dag_problems_rules(options, afters, special): which of the given nodes have a rule that asks for more parents than
 -- they have. Internal: dag_problems. A map comes after the node that it maps over, whether "after" names that or not.
-create function dag_problems_rules(options jsonb[], afters jsonb[], ruled bigint[])
+create function dag_problems_rules(options jsonb[], afters jsonb[], special bigint[])
 returns table (index bigint, field text, rule text)
 language sql stable
 as $$
@@ -2816,7 +2854,7 @@ as $$
                              and not coalesce(afters[r.index] @> jsonb_build_array(options[r.index] -> 'over'), false)
                              and not coalesce(afters[r.index] @> jsonb_build_array(jsonb_build_object('node', options[r.index] -> 'over')), false)
                         then 1 else 0 end as parents
-          from unnest(ruled) r(index) offset 0) n
+          from unnest(special) r(index) where options[r.index] ? 'rule' offset 0) n
     where n.parents = 0 and n.options ->> 'rule' in ('any', 'at_least', 'join', 'one_failed', 'all_failed')
        or n.parents > 0 and n.options ->> 'rule' = 'at_least'
           and case when n.options ->> 'at_least' ~ '^[0-9]{1,10}$' then (n.options ->> 'at_least')::bigint > n.parents end
@@ -2892,7 +2930,7 @@ comment on function dag_problems_shapes is 'Fields of sets of options that are u
 -- +goose StatementBegin
 -- dag_problems_subs(names, options, oddly_named, subs, dag_id, dag_output): nodes that are in a sub-DAG that is none, sub-DAGs
 -- (subs) without nodes, and outputs that are no nodes; index is that of the node, null for the DAG. Internal: dag_problems.
--- Names with a slash are among the odd ones.
+-- The output of a sub-DAG is named without the sub-DAG's own name. Names with a slash are among the odd ones.
 create function dag_problems_subs(names text[], options jsonb[], oddly_named bigint[], subs bigint[], dag_id bigint, dag_output text)
 returns table (index bigint, field text, rule text)
 language plpgsql stable
@@ -2924,8 +2962,7 @@ begin
               union all
               select s.index, names[s.index] || '/', options[s.index] ->> 'output'
               from unnest(subs) s(index) where jsonb_typeof(options[s.index] -> 'output') = 'string') o
-        where not starts_with(o.output, o.path)
-           or o.output not in (select name from unnest(names) name where name is not null);
+        where o.path || o.output not in (select name from unnest(names) name where name is not null);
 end
 $$;
 comment on function dag_problems_subs is 'What is wrong with sub-DAGs and outputs.';
@@ -3031,7 +3068,7 @@ as $$
                array_agg(wrong.field) || case when 'rule' = any(array_agg(wrong.field)) then array['at_least'] end as fields,
                coalesce(jsonb_object_agg(f.field, f.stand_in) filter (where f.stand_in is not null), '{}') as stand_ins
         from unnest(indexes, fields) wrong(index, field)
-        left join dag_problems_fields() f on f.field = wrong.field and types[wrong.index] = any(f.types)
+        left join dag_problems_fields() f on f.field = wrong.field and dag_problems_without.types[wrong.index] = any(f.types)
         group by wrong.index) w on w.index = s.index
 $$;
 comment on function dag_problems_without is 'Sets of options without the fields that are wrong.';
@@ -3191,6 +3228,12 @@ declare
     touched bigint[];
     gone record;
 begin
+    -- As long as nothing that waits moves, no node is decided and no DAG ends: what is found now still holds below.
+    perform w.job_id from waiting w
+    where w.job_id = any(array(
+        select m.id from jobs j join jobs m on m.dag_id = coalesce(j.dag_id, j.id) where j.id = any(job_ids)
+        union select coalesce(j.dag_id, j.id) from jobs j where j.id = any(job_ids)))
+    order by w.job_id for no key update;
     perform dag_forget_items(job_ids);
     with recursive reached as (
         select id from unnest(job_ids) id
@@ -3235,7 +3278,15 @@ begin
     where w.ending is not null
       and w.job_id in (select e.child_id from edges e where e.parent_id = any(targets)
                        union select j.dag_id from jobs j where j.id = any(targets));
+    perform expand_maps_of(targets);
     delete from frontier where parent_id = any(targets);
+    -- What expires at this moment is locked, and looks at expires_at again.
+    delete from expiries where ctid = any(array(
+        select x.tid from jobs j
+        cross join lateral (
+            select e.ctid as tid from expiries e where e.expires_at = j.expires_at and e.job_id = j.id
+            offset 0 for update skip locked) x
+        where j.id = any(targets)));
     with reopened as (
         delete from results f where f.job_id = any(targets) returning f.job_id, f.attempt, f.queue
     ), extended as (
@@ -3441,7 +3492,7 @@ comment on function dag_style is 'Raises PQ001 for bad options of a picture.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_submit(spec, wake_workers): adds a DAG in the caller's transaction: its nodes, the edges between them, and the job
+-- dag_submit(spec): adds a DAG in the caller's transaction: its nodes, the edges between them, and the job
 -- that stands for the DAG. Its id, and whether it was created: a DAG with the same name and key is returned as it is.
 --
 --   select dag_id from pgq.dag_submit('{"name": "etl", "nodes": [
@@ -3451,7 +3502,7 @@ comment on function dag_style is 'Raises PQ001 for bad options of a picture.';
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
 -- written then. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
-create function dag_submit(spec jsonb, wake_workers boolean default true, out dag_id bigint, out created boolean)
+create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -3602,7 +3653,9 @@ begin
         returning w.*, verdicts[array_position(job_ids, w.job_id)] as verdict
     ), ended as materialized (
         select g.*, j.dag_id, j.name, j.result_ttl, j.rule, s.state,
-               case when s.state in ('failed', 'skipped') and g.need_failed = 0 and g.failed > 0 then g.cause_id end as cause
+               case when s.state in ('failed', 'skipped')
+                         and (g.role in ('dag', 'items') or g.failed > g.max_failed or g.ok < g.need_ok)
+                    then g.cause_id end as cause
         from gone g
         cross join lateral (select * from jobs where jobs.id = g.job_id offset 0) j
         cross join lateral (select case
@@ -3657,6 +3710,7 @@ as $$
 declare
     pending bigint[] := job_ids;
     found_at record;
+    taken record;
     gone bigint[];
     moved bigint[];
 begin
@@ -3677,14 +3731,17 @@ begin
                 moved := moved || found_at.ids;
                 continue;
             elsif found_at.place in ('ready', 'scheduled') then
-                if exists (select from edges e where e.parent_id = any(found_at.ids)) then
-                    perform settle(array_agg(w.job_id), array_agg(w.queue), array_agg(w.attempt), 'cancelled', 'deleted')
-                    from withdraw(found_at.ids) w
-                    having count(*) > 0;
-                    moved := moved || found_at.ids; -- deleted from results, once all children know
+                select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
+                       array_agg(w.queue order by w.job_id) as queues,
+                       array_agg(w.attempt order by w.job_id) as attempts
+                into taken from withdraw(found_at.ids) w;
+                -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
+                if exists (select from edges e where e.parent_id = any(taken.ids)) then
+                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');
+                    moved := moved || found_at.ids;
                     continue;
                 end if;
-                gone := array(select w.job_id from withdraw(found_at.ids) w);
+                gone := taken.ids;
             else
                 with locked as materialized (
                     select f.job_id from results f
@@ -3757,9 +3814,19 @@ begin
                w.failed + n.failed as failed, w.skipped + n.skipped as skipped,
                w.need_ok, w.need_failed, w.max_failed, w.max_skipped, w.eager,
                coalesce(w.cause_id, n.cause_id) as cause_id
-        from (select * from news order by child_id) n
+        from (select * from news order by child_id) u
         cross join lateral (
-            select * from waiting w where w.job_id = n.child_id offset 0 for no key update skip locked) w
+            select * from waiting w where w.job_id = u.child_id offset 0 for no key update skip locked) w
+        -- A map under way waits for its items only, an external node that was reached for none of its parents any more.
+        cross join lateral (
+            select u.pending, u.ok, u.failed, u.skipped, u.cause_id where w.role is null or w.role not in ('items', 'signal')
+            union all
+            select count(*)::integer, (count(*) filter (where outcome = 'ok'))::integer,
+                   (count(*) filter (where outcome = 'failed'))::integer, (count(*) filter (where outcome = 'skipped'))::integer,
+                   min(t.cause_id) filter (where outcome = 'failed')
+            from told t
+            where w.role in ('items', 'signal') and t.child_id = w.job_id and is_item(t.parent_id, w.job_id)
+            having w.role in ('items', 'signal')) n
     ), left_over as (
         insert into frontier (parent_id, first_child, last_child)
         select t.parent_id, t.child_id, t.child_id
@@ -3877,7 +3944,23 @@ as $$
 declare
     doomed bigint[];
 begin
-    select array_agg(distinct f.dag_id) into doomed
+    select array_agg(distinct id) into doomed from doomed_dags(job_ids) id;
+    if doomed is not null then
+        insert into expiries (expires_at, job_id) select now(), id from unnest(doomed) id on conflict do nothing;
+        perform wake_chores();
+    end if;
+end
+$$;
+comment on function doom_dags is 'Lets the chores cancel what is left of DAGs that fail fast.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doomed_dags(job_ids): the DAGs under way with on_failure "cancel" in which one of these jobs has failed, and no node may still make
+-- up for that failure. Internal: doom_dags, and fail_dag, which asks again: the node may have been retried since.
+create function doomed_dags(job_ids bigint[]) returns setof bigint
+language sql stable
+as $$
+    select f.dag_id
     from results f
     cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
     where f.job_id = any(job_ids)
@@ -3891,26 +3974,22 @@ begin
           where e.parent_id = f.job_id
             and not e.soft
             and (c.id = f.dag_id
-                 or coalesce(c.role, '') not in ('dag', 'map') and coalesce(c.rule, 'all') in ('all', 'none_failed', 'join', 'none_skipped')));
-    if doomed is not null then
-        insert into expiries (expires_at, job_id) select now(), id from unnest(doomed) id on conflict do nothing;
-        perform wake_chores();
-    end if;
-end
+                 or coalesce(c.role, '') not in ('dag', 'map') and coalesce(c.rule, 'all') in ('all', 'none_failed', 'join')));
 $$;
-comment on function doom_dags is 'Lets the chores cancel what is left of DAGs that fail fast.';
+comment on function doomed_dags is 'DAGs that fail fast in which jobs have failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- edge_outcome(state, cause_id, output, soft, condition): what a finished parent means to a child: ok, failed, or
 -- skipped. A condition that does not hold skips; a soft edge makes everything else ok. A parent that was
--- skipped because of a failure counts as failed: failures are not laundered on their way down. Internal, inlined.
+-- skipped because of a failure counts as failed: failures are not laundered on their way down. No output can make it
+-- raise: the operator @@ would, for times with and without a zone. Internal, inlined.
 create function edge_outcome(state text, cause_id bigint, output jsonb, soft boolean, condition jsonpath)
 returns text
-language sql immutable
+language sql stable
 as $$
     select case
-        when state = 'completed' and condition is not null and not coalesce(output @@ condition, false) then 'skipped'
+        when state = 'completed' and condition is not null and not coalesce(jsonb_path_match_tz(output, condition, '{}', true), false) then 'skipped'
         when state = 'completed' or soft then 'ok'
         when state = 'skipped' and cause_id is null then 'skipped'
         else 'failed'
@@ -4277,7 +4356,7 @@ comment on function events_wanted is 'Whether anybody wants the events of the ho
 -- expand_map(job_id): adds the next 2,000 jobs of a map, and leaves the rest to the chores. Items beyond the map's window
 -- wait until others are done (release_items). Internal: begin_map and propagate_frontier. Does nothing for a map that is
 -- not there or was cancelled.
--- Locks: the map's row of waiting.
+-- Locks: the map's row of waiting; it is left to the frontier if others have it.
 create function expand_map(job_id bigint) returns void
 language plpgsql
 as $$
@@ -4295,8 +4374,14 @@ begin
     join maps m on m.job_id = w.job_id
     join jobs j on j.id = w.job_id
     where w.job_id = expand_map.job_id and w.role = 'items'
-    for no key update of w, m;
-    if not found or map.ending is not null then
+    for no key update of w, m skip locked;
+    if not found then
+        insert into frontier (parent_id, first_child, last_child)
+        select expand_map.job_id, expand_map.job_id, expand_map.job_id
+        where exists (select from waiting w where w.job_id = expand_map.job_id and w.role = 'items')
+        on conflict do nothing;
+        return;
+    elsif map.ending is not null then
         return;
     elsif map.expanded = map.total then
         perform release_items(map.job_id);
@@ -4344,6 +4429,30 @@ begin
 end
 $$;
 comment on function expand_map is 'Adds the next jobs of a map.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- expand_maps_of(source_ids): adds at once all items that are left of maps under way over the results of these jobs, which are
+-- about to run again: maps under way keep the result that they began with. Internal: dag_reset, which holds the maps' rows
+-- of waiting.
+create function expand_maps_of(source_ids bigint[]) returns void
+language plpgsql
+as $$
+declare
+    map_id bigint;
+begin
+    for map_id in
+        select m.job_id from maps m join waiting w on w.job_id = m.job_id
+        where m.source_id = any(source_ids) and m.expanded < m.total and w.ending is null
+        order by m.job_id
+    loop
+        while exists (select from maps m where m.job_id = map_id and m.expanded < m.total) loop
+            perform expand_map(map_id);
+        end loop;
+    end loop;
+end
+$$;
+comment on function expand_maps_of is 'Adds all items that are left of maps over results that will be gone.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -4521,7 +4630,7 @@ begin
         exit when step is null or step = ended.cause_id;
         names := names || (select j.name from jobs j where j.id = step and coalesce(j.role, '') <> 'gate');
     end loop;
-    select j.id, case when j.dag_id = ended.dag_id then j.name end as name, f.state, f.error, f.finished_at into cause
+    select j.id, case when j.dag_id = coalesce(ended.dag, ended.job_id) then j.name end as name, f.state, f.error, f.finished_at into cause
     from (select ended.cause_id as id) c
     left join jobs j on j.id = c.id
     left join results f on f.job_id = c.id;
@@ -4541,12 +4650,12 @@ comment on function explain_finished is 'How a job ended, and why.';
 -- explain_job(id): why a job does not run, in plain words, most decisive first; job_id is the job that a line is about.
 -- Raises PQ004 when there is no such job. Looks at bounded numbers of parents and jobs. Locks nothing.
 --
--- reason is one of: completed, failed, cancelled, expired, skipped (how it ended), cause (the job
--- whose failure is the reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
--- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item
--- that waits for others of its map); parents (how many it waits for), parent (each of them, the first ten), blocked (what
--- a waiting parent waits for in the end), news (all parents have ended, which the job hears in a moment); delayed,
--- retrying, snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- reason is one of: completed, failed, cancelled, expired, skipped (how it ended), cause (the job whose failure is the
+-- reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
+-- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
+-- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
+-- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
+-- snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
 create function explain_job(id bigint)
 returns table (reason text, detail text, job_id bigint)
 language plpgsql stable set search_path from current
@@ -4892,7 +5001,8 @@ comment on function fail is 'Says that attempts failed; they run again while att
 
 -- +goose StatementBegin
 -- fail_dag(dag_id): ends a DAG with on_failure "cancel" in which a node has failed: what has not ended is cancelled, but for
--- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Internal: expire_dags.
+-- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Does nothing if the node that
+-- failed runs again. Internal: expire_dags.
 create function fail_dag(dag_id bigint) returns void
 language plpgsql
 as $$
@@ -4900,6 +5010,12 @@ as $$
 declare
     cause text;
 begin
+    if not exists (
+        select from doomed_dags(array(
+            select f.job_id from jobs j join results f on f.job_id = j.id
+            where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')))) then
+        return;
+    end if;
     select format('%s %s', j.name, f.state) into cause
     from jobs j join results f on f.job_id = j.id
     where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')
@@ -5048,6 +5164,16 @@ comment on function invalid is 'Raises PQ001: a field breaks a rule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- is_item(job_id, map_id): whether a job is one of the items of a map. Internal.
+create function is_item(job_id bigint, map_id bigint) returns boolean
+language sql stable
+as $$
+    select exists (select from jobs j where j.id = is_item.job_id and (j.spec ->> 'map')::bigint = map_id)
+$$;
+comment on function is_item is 'Whether a job is an item of a map.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- job_history(job_id): what happened to a job, in order: enqueued and its end from the tables of facts, what
 -- lay between from the events (which the queue's level may leave out).
 create function job_history(job_id bigint)
@@ -5108,6 +5234,7 @@ begin
         when result_ttl > interval '100 years' then array['result_ttl', 'must be at most 100 years']
         when backoff is not null and backoff_problem(backoff) is not null then array['backoff', backoff_problem(backoff)]
         when cardinality(tags) > 64 then array['tags', 'must be at most 64']
+        when array_ndims(tags) > 1 then array['tags', 'must be a list of texts']
         when array_position(tags, null) is not null then array['tags', 'must not be null']
         when metadata is not null and jsonb_typeof(metadata) <> 'object' then array['metadata', 'must be a JSON object']
         when codec = '' then array['codec', 'must not be empty']
@@ -5440,7 +5567,7 @@ comment on function pause_queue is 'Keeps jobs of a queue from being claimed.';
 -- not finish. Whoever makes a job a parent does it first: else the job might finish unseen in between, and
 -- the child would wait for ever. Returns the jobs that do not exist. Internal.
 -- Locks, shared: rows of waiting, ready, running, scheduled and results, each by job; what moved meanwhile is looked
--- for again.
+-- for again; then what pin_frontier locks.
 create function pin(job_ids bigint[]) returns setof bigint
 language plpgsql
 as $$
@@ -5478,10 +5605,12 @@ begin
         pinned := pinned || array(select f.job_id from results f where f.job_id = any(loose) order by f.job_id for share);
         loose := array(select id from unnest(loose) id except select id from unnest(pinned) id);
         if loose = '{}' then
+            perform pin_frontier(job_ids);
             return;
         end if;
         gone := array(select id from unnest(loose) id where id not in (select j.id from jobs j where j.id = any(loose)));
         if cardinality(gone) = cardinality(loose) then
+            perform pin_frontier(job_ids);
             return query select id from unnest(gone) id;
             return;
         end if;
@@ -5490,6 +5619,29 @@ begin
 end
 $$;
 comment on function pin is 'Keeps jobs where they are until the transaction ends.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- pin_frontier(job_ids): keeps what is left over in the frontier of these finished jobs there until the transaction ends, so that
+-- whoever counts them as parents (recount) and the chores agree on which children have been told. Internal: pin.
+-- Locks, shared: rows of frontier by their keys. What the chores put back meanwhile is looked for again.
+create function pin_frontier(job_ids bigint[]) returns void
+language plpgsql
+as $$
+declare
+    pinned tid[];
+begin
+    for round in 1 .. 100 loop
+        pinned := array(
+            select u.ctid from frontier u where u.parent_id = any(job_ids) order by u.parent_id, u.first_child for share);
+        if not exists (select from frontier u where u.parent_id = any(job_ids) and u.ctid <> all(pinned)) then
+            return;
+        end if;
+    end loop;
+    perform too_busy(job_ids);
+end
+$$;
+comment on function pin_frontier is 'Keeps what is left over of jobs in the frontier.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5622,14 +5774,22 @@ declare
     taken record;
     finished bigint[];
     map_id bigint;
+    start bigint;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 0;
     end if;
+    select position into start from chores where name = 'propagate';
     with picked as materialized (
-        select ctid as tid, parent_id, sum(least(last_child - first_child, 5000) + 1) over (order by parent_id, first_child)
-                    - least(last_child - first_child, 5000) as before
-        from (select ctid, * from frontier order by parent_id, first_child limit at_most for update skip locked) f
+        select f.tid, sum(w.edges) over (order by f.parent_id, f.first_child) - w.edges as before
+        from (select ctid as tid, * from frontier
+              where parent_id > start
+              order by parent_id, first_child limit at_most for update skip locked) f
+        cross join lateral (
+            select count(*) as edges
+            from (select from edges e
+                  where e.parent_id = f.parent_id and e.child_id between f.first_child and f.last_child
+                  limit 5001) e) w
     ), removed as (
         delete from frontier where ctid = any(array(select tid from picked where before <= 10000)) returning *
     )
@@ -5639,8 +5799,10 @@ begin
            count(*) as n
     into taken
     from removed;
+    -- Goes on behind them the next time, so that entries that lead to a locked row do not keep others from their turn.
+    update chores set position = coalesce(taken.parents[taken.n], 0) where name = 'propagate' and position <> coalesce(taken.parents[taken.n], 0);
     if taken.parents is null then
-        return 0;
+        return case when start > 0 and exists (select from frontier) then propagate_frontier(at_most) else 0 end;
     end if;
     -- Maps that are being expanded stand in the frontier with themselves as their child.
     for map_id in select p from unnest(taken.parents, taken.firsts) u(p, c) where p = c loop
@@ -5838,15 +6000,17 @@ comment on function record_event is 'Writes an event.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far, for jobs that have just been
--- put there. Internal: the caller keeps the parents where they are (pin).
+-- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far. Of maps under way these are their
+-- items, those that do not exist yet included; an external node that was reached has none any more.
+-- Internal: the caller keeps the parents where they are (pin), or holds the rows of waiting and the chores' lock.
 create function recount(job_ids bigint[]) returns void
 language plpgsql
 as $$
 #variable_conflict use_column
 begin
     update waiting w
-    set pending = n.pending, ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
+    set pending = n.pending + case when w.role = 'items' then (select m.total - m.expanded from maps m where m.job_id = w.job_id) else 0 end,
+        ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
     from (
         select u.id,
                count(*) filter (where o.outcome is null and e.child_id is not null)::integer as pending,
@@ -5855,7 +6019,12 @@ begin
                count(*) filter (where o.outcome = 'skipped')::integer as skipped,
                min(coalesce(f.cause_id, f.job_id)) filter (where o.outcome = 'failed') as cause_id
         from unnest(job_ids) u(id)
-        left join lateral (select * from edges where edges.child_id = u.id offset 0) e on true
+        left join lateral (select role from waiting where waiting.job_id = u.id offset 0) c on true
+        left join lateral (
+            select * from edges
+            where edges.child_id = u.id
+              and (c.role is distinct from 'items' or is_item(edges.parent_id, u.id))
+            offset 0) e on true
         left join lateral (
             select * from results r
             where r.job_id = e.parent_id
@@ -5864,7 +6033,7 @@ begin
         left join lateral (
             select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true
         group by u.id) n
-    where w.job_id = n.id;
+    where w.job_id = n.id and w.role is distinct from 'signal';
 end
 $$;
 comment on function recount is 'Writes into waiting what parents came to so far.';
@@ -6271,11 +6440,6 @@ begin
         p.parents, (j.spec ->> 'at_least')::integer) t
     left join lateral (select held from waiting w where w.job_id = j.dag_id) d on true;
     perform recount(job_ids);
-    -- What a map waits for besides its items: those that do not exist yet.
-    update waiting w
-    set pending = w.pending + m.total - m.expanded
-    from maps m
-    where w.job_id = any(job_ids) and m.job_id = w.job_id and w.role = 'items';
 end
 $$;
 comment on function rewait is 'Puts jobs into waiting again.';
@@ -7095,6 +7259,7 @@ drop function propagate;
 drop function promote_due;
 drop function promote;
 drop function places;
+drop function pin_frontier;
 drop function pin;
 drop function pause_queue;
 drop function open_external;
@@ -7110,6 +7275,7 @@ drop function judge;
 drop function jobs_from_json;
 drop function job_problem;
 drop function job_history;
+drop function is_item;
 drop function invalid;
 drop function heartbeat;
 drop function give_up;
@@ -7131,6 +7297,7 @@ drop function explain_deepest;
 drop function explain_age;
 drop function expire_dags;
 drop function expire;
+drop function expand_maps_of;
 drop function expand_map;
 drop function events_wanted;
 drop function event_channel;
@@ -7141,6 +7308,7 @@ drop function enqueue;
 drop function end_dags;
 drop function end_attempts;
 drop function edge_outcome;
+drop function doomed_dags;
 drop function doom_dags;
 drop function do_chores;
 drop function disown;

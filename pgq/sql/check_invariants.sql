@@ -41,7 +41,7 @@ as $$
     union all
     select 'an entry of expiries belongs to a job with that time to live', e.job_id, e.expires_at::text
     from expiries e
-    where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at))
+    where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at or j.role = 'dag'))
     union all
     select 'progress and logs belong to jobs', p.job_id, null
     from (select p.job_id from progress p union select l.job_id from logs l) p

@@ -47,7 +47,9 @@ begin
         returning job_id
     )
     select coalesce(array_agg(job_id), '{}') into done from added;
-    if exists (select from edges e where e.parent_id = any(done)) then
+    -- One look at the range of the ids mostly says that none of them has children.
+    if exists (select from edges e where e.parent_id between ids[1] and ids[cardinality(ids)])
+       and exists (select from edges e where e.parent_id = any(done)) then
         perform propagate(done);
     end if;
     if loud then

@@ -18,7 +18,12 @@ begin
                  jsonb_array_elements(coalesce(n -> 'after', '[]') || jsonb_build_array(n -> 'over')) a
             cross join lateral (
                 select id from jobs
-                where dag_id = dag_add.dag_id and name = coalesce(a ->> 'node', a #>> '{}') offset 0) j);
+                where dag_id = dag_add.dag_id and name = coalesce(a ->> 'node', a #>> '{}') offset 0) j
+            union
+            select g.id
+            from (select distinct scope_of(n ->> 'name') as scope from jsonb_array_elements(nodes) n) s
+            cross join lateral (
+                select id from jobs where dag_id = dag_add.dag_id and name = s.scope || '/(start)' offset 0) g);
     end if;
     perform lock_dags(outer_ids);
     missing := array(select pin(outer_ids));

@@ -1,5 +1,5 @@
 -- dag_dot(dag_id, theme, colored, direction, max_nodes): a DAG in the DOT language of Graphviz; everything else as
--- dag_mermaid has it. Sub-DAGs are clusters.
+-- dag_mermaid has it. Sub-DAGs are clusters; the theme dark comes with a dark page.
 create function dag_dot(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
@@ -13,17 +13,20 @@ declare
     label record;
     title text;
     look record;
+    dark boolean;
     n jsonb;
 begin
     perform dag_theme(dag_dot.theme);
     perform dag_style(direction, max_nodes);
     graph := dag_graph_json(dag_dot.dag_id, max_nodes);
     colored := coalesce(colored, true);
+    dark := colored and dag_dot.theme = 'dark';
     lines := array[
         'digraph dag {',
-        format('    graph [compound=true, rankdir=%s, fontname="Helvetica"];', case direction when 'TD' then 'TB' else direction end),
+        format('    graph [compound=true, rankdir=%s, fontname="Helvetica"%s];', case direction when 'TD' then 'TB' else direction end,
+               case when dark then ', bgcolor="#0d1117", fontcolor="#f0f6fc"' end),
         '    node [shape=box, fontname="Helvetica"];',
-        '    edge [fontname="Helvetica", fontsize=10];'];
+        format('    edge [fontname="Helvetica", fontsize=10%s];', case when dark then ', color="#8b949e", fontcolor="#8b949e"' end)];
     for n in select e from jsonb_array_elements(graph -> 'nodes') e loop
         while depth > (n ->> 'depth')::integer loop
             lines := lines || (repeat('    ', depth) || '}');
@@ -44,9 +47,10 @@ begin
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || format('%s [%s%s%s];', n ->> 'id', title,
-                case n ->> 'role' when 'external' then ', shape=hexagon' when 'map' then ', peripheries=2' else '' end,
+                case n ->> 'role' when 'external' then ', shape=hexagon' when 'map' then ', peripheries=2' end,
                 ', style="' || nullif(concat_ws(',', case when n ->> 'role' = 'sleep' then 'rounded' end, case when colored then 'filled' end), '')
-                || '"' || case when colored then format(', fillcolor="%s", color="%s", fontcolor="%s"', look.fill, look.stroke, look.color) else '' end));
+                || '"' || case when colored
+                              then format(', fillcolor="%s", color="%s", fontcolor="%s"', look.fill, look.stroke, look.color) else '' end));
         end if;
     end loop;
     while depth > 0 loop

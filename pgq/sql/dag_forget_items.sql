@@ -1,5 +1,5 @@
--- dag_forget_items(job_ids): deletes the items of those maps among these nodes whose source is among them, too: they will
--- be expanded anew from another result. Of other maps it forgets how many items were cut off. Internal: dag_reset.
+-- dag_forget_items(job_ids): deletes the items of those maps among these nodes of which a parent is among them, too: they will
+-- be expanded anew, once that is done, and maybe from another result. Of other maps it forgets how many items were cut off. Internal: dag_reset.
 -- Raises PQ006 when one of the items to be deleted runs.
 create function dag_forget_items(job_ids bigint[]) returns void
 language plpgsql
@@ -11,7 +11,7 @@ declare
 begin
     for map in
         select m.id, m.name, m.dag_id, m.spec, s.source_id,
-               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and e.parent_id = s.source_id) as anew
+               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id)) as anew
         from jobs m join maps s on s.job_id = m.id
         where m.id = any(job_ids) and exists (select from results f where f.job_id = m.id)
         order by m.id

@@ -8,7 +8,7 @@ as $$
                case
                    when c ~ '[A-Za-z0-9 /,]'
                         or c ~ '[-_.]' and before ~ '[A-Za-z0-9]' and after <> ' '
-                        or ascii(c) > 160 and c !~ '[ﬂ¶\u2028\u2029]' then c
+                        or ascii(c) > 160 and c !~ '[\u00b6\u2028\u2029\ufb02]' then c
                    else '#' || ascii(c) || ';'
                end, '' order by place), 'direction', 'd#105;rection')
     from (select c, place, lag(c) over (order by place) as before, lead(c, 1, '') over (order by place) as after

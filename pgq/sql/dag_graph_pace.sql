@@ -77,7 +77,8 @@ begin
                        + k.mean * (select coalesce(sum(j.n), 0) from judged j where j.map and j.median is null)
                        + k.spent)
     into work
-    from known k;
+    from known k
+    where k.mean is not null;
 end
 $$;
 comment on function dag_graph_pace is 'The work left of a DAG, judged by earlier runs.';

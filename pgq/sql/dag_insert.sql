@@ -3,8 +3,8 @@
 --
 -- Edges lead to a node
 --   from what it comes after (to the gate of a sub-DAG, in its place);
---   from the gate of the sub-DAG it is in, if nothing else in that comes before it;
--- and from it to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
+--   from the gate of the sub-DAG it is in, if nothing else in that comes before it and its rule is all;
+-- and from it, as from each gate, to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
 -- for it, too, but tolerates its failure.
 -- The planner takes a JSON array for short: without nested loops it hashes what it need not look up by index.
@@ -75,7 +75,7 @@ begin
         from dependencies d
         join members c on c.entry_id = d.child_id
         join members p on p.id = d.parent_id
-        cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed') as absorbs) a
+        cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed', 'none_skipped') as absorbs) a
         where p.scope = '' or starts_with(c.name, p.scope || '/')
         group by p.id
     ), leaving as materialized (
@@ -86,6 +86,8 @@ begin
         left join lateral (
             select id from jobs where s.id is null and m.scope <> '' and jobs.dag_id = dag_insert.dag_id and name = m.scope offset 0) o on true
         where not m.is_gate and not coalesce(h.shown, false)
+        union all
+        select id, sub_id, false from gates
     ), joined as (
         insert into edges (parent_id, child_id, soft, condition)
         select parent_id, child_id, soft, condition from dependencies

@@ -25,7 +25,14 @@ begin
                   and (dag_problems_node_of(e.entry) is not null or dag_problems_job_of(e.entry) is not null));
     return query
         select e.place, p.field, format('%s, in %s', p.rule, dag_problems_label(e.entry))
-        from unnest(entries) with ordinality e(entry, place)
+        from (select entry, place from unnest(entries) with ordinality u(entry, place)
+              where jsonb_typeof(entry) = 'object'
+                and (entry - '{node,job,soft,when}'::text[] = '{}'
+                     and case when entry ? 'job' then not entry ? 'node' and dag_problems_job_of(entry) is not null
+                              else jsonb_typeof(entry -> 'node') = 'string' end
+                     and coalesce(jsonb_typeof(entry -> 'soft') in ('boolean', 'null'), true)
+                     and coalesce(jsonb_typeof(entry -> 'when') in ('string', 'null'), true)) is not true
+              offset 0) e -- most are fine, which is seen at less cost
         cross join lateral (values
             (e.entry - '{node,job,soft,when}'::text[] <> '{}', 'after', 'must not have other fields than node, job, soft and when'),
             ((e.entry ? 'node') = (e.entry ? 'job'), 'after', 'must name either a node or a job'),
@@ -34,7 +41,7 @@ begin
             (jsonb_typeof(e.entry -> 'soft') not in ('boolean', 'null'), 'soft', 'must be true or false'),
             (jsonb_typeof(e.entry -> 'when') not in ('string', 'null'), 'when', 'must be a string')
         ) p(is_broken, field, rule)
-        where jsonb_typeof(e.entry) = 'object' and p.is_broken;
+        where p.is_broken;
     return query
         select e.place, 'when', format('%s, in %s', p.problem, dag_problems_label(e.entry))
         from unnest(entries) with ordinality e(entry, place)

@@ -28,7 +28,7 @@ as $$
            ('as', '{map}', 'text', '"-"'),
            ('window', '{map}', 'integer', null),
            ('tolerate', '{map}', 'numeric', null),
-           ('on_failure', '{dag,document}', 'text', null),
+           ('on_failure', '{document}', 'text', null),
            ('output', '{dag,document}', 'text', null),
            ('key', '{document}', 'text', null)
 $$;

@@ -25,18 +25,16 @@ begin
     left join unnest(names) with ordinality n(name, index) on n.name = e.name;
     if maps <> '{}' or array_position(parents, null) is not null
        or exists (select from unnest(oddly_named) o where starts_with(names[o], '{')) then
-        select array_agg(e.child order by e.is_over, e.child, e.place), array_agg(n.index order by e.is_over, e.child, e.place),
-               array_agg(e.entry order by e.is_over, e.child, e.place), count(*) filter (where not e.is_over),
-               bool_and(n.index < e.child)
-        into children, parents, entries, last_after, is_ordered
-        from (select a.index as child, e.entry, dag_problems_node_of(e.entry) as name, e.place, false as is_over
+        select array_agg(e.child), array_agg(e.entry), count(*) filter (where not e.is_over) into children, entries, last_after
+        from (select a.index as child, jsonb_array_elements(a.after) as entry, false as is_over
               from unnest(afters) with ordinality a(after, index)
-              cross join lateral jsonb_array_elements(a.after) with ordinality e(entry, place)
               where jsonb_typeof(a.after) = 'array'
               union all
-              select m.index, options[m.index] -> 'over', options[m.index] ->> 'over', 1, true
+              select m.index, options[m.index] -> 'over', true
               from unnest(maps) m(index)
-              where jsonb_typeof(options[m.index] -> 'over') = 'string') e
+              where jsonb_typeof(options[m.index] -> 'over') = 'string') e;
+        select array_agg(n.index order by e.place), bool_and(n.index < children[e.place]) into parents, is_ordered
+        from (select place, dag_problems_node_of(entry) as name from unnest(entries) with ordinality u(entry, place) offset 0) e
         left join (select name, min(index) as index from unnest(names) with ordinality u(name, index) group by name) n on n.name = e.name;
         ids := array(
             select case when l.parent is null then coalesce(
@@ -55,6 +53,7 @@ begin
             group by l.child, l.id
             having count(*) > 1;
     end if;
+    -- Hash joins hand out the children of a parent one after the other, so the last one seen will do.
     for i in 1 .. coalesce(last_after, cardinality(children), 0) loop
         if seen[parents[i]] = children[i] then
             return query select children[i], 'after', format('must not name %s twice', to_json(left(names[parents[i]], 200)));
@@ -69,7 +68,7 @@ begin
         select p.child, case when p.place > last_after then 'over' else 'after' end, p.rule
         from dag_problems_scopes(names, oddly_named, children, parents, ids, dag_id) p
         union all
-        select p.* from dag_problems_order(names, options, subs, children, parents) p;
+        select p.* from dag_problems_order(names, subs, children, parents) p;
 end
 $$;
 comment on function dag_problems_links is 'What is wrong with what nodes come after.';

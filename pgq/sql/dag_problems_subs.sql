@@ -1,6 +1,6 @@
 -- dag_problems_subs(names, options, oddly_named, subs, dag_id, dag_output): nodes that are in a sub-DAG that is none, sub-DAGs
 -- (subs) without nodes, and outputs that are no nodes; index is that of the node, null for the DAG. Internal: dag_problems.
--- Names with a slash are among the odd ones.
+-- The output of a sub-DAG is named without the sub-DAG's own name. Names with a slash are among the odd ones.
 create function dag_problems_subs(names text[], options jsonb[], oddly_named bigint[], subs bigint[], dag_id bigint, dag_output text)
 returns table (index bigint, field text, rule text)
 language plpgsql stable
@@ -32,8 +32,7 @@ begin
               union all
               select s.index, names[s.index] || '/', options[s.index] ->> 'output'
               from unnest(subs) s(index) where jsonb_typeof(options[s.index] -> 'output') = 'string') o
-        where not starts_with(o.output, o.path)
-           or o.output not in (select name from unnest(names) name where name is not null);
+        where o.path || o.output not in (select name from unnest(names) name where name is not null);
 end
 $$;
 comment on function dag_problems_subs is 'What is wrong with sub-DAGs and outputs.';

@@ -10,7 +10,7 @@ as $$
                array_agg(wrong.field) || case when 'rule' = any(array_agg(wrong.field)) then array['at_least'] end as fields,
                coalesce(jsonb_object_agg(f.field, f.stand_in) filter (where f.stand_in is not null), '{}') as stand_ins
         from unnest(indexes, fields) wrong(index, field)
-        left join dag_problems_fields() f on f.field = wrong.field and types[wrong.index] = any(f.types)
+        left join dag_problems_fields() f on f.field = wrong.field and dag_problems_without.types[wrong.index] = any(f.types)
         group by wrong.index) w on w.index = s.index
 $$;
 comment on function dag_problems_without is 'Sets of options without the fields that are wrong.';

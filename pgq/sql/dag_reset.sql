@@ -12,6 +12,12 @@ declare
     touched bigint[];
     gone record;
 begin
+    -- As long as nothing that waits moves, no node is decided and no DAG ends: what is found now still holds below.
+    perform w.job_id from waiting w
+    where w.job_id = any(array(
+        select m.id from jobs j join jobs m on m.dag_id = coalesce(j.dag_id, j.id) where j.id = any(job_ids)
+        union select coalesce(j.dag_id, j.id) from jobs j where j.id = any(job_ids)))
+    order by w.job_id for no key update;
     perform dag_forget_items(job_ids);
     with recursive reached as (
         select id from unnest(job_ids) id
@@ -56,7 +62,15 @@ begin
     where w.ending is not null
       and w.job_id in (select e.child_id from edges e where e.parent_id = any(targets)
                        union select j.dag_id from jobs j where j.id = any(targets));
+    perform expand_maps_of(targets);
     delete from frontier where parent_id = any(targets);
+    -- What expires at this moment is locked, and looks at expires_at again.
+    delete from expiries where ctid = any(array(
+        select x.tid from jobs j
+        cross join lateral (
+            select e.ctid as tid from expiries e where e.expires_at = j.expires_at and e.job_id = j.id
+            offset 0 for update skip locked) x
+        where j.id = any(targets)));
     with reopened as (
         delete from results f where f.job_id = any(targets) returning f.job_id, f.attempt, f.queue
     ), extended as (

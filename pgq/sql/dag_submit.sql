@@ -1,4 +1,4 @@
--- dag_submit(spec, wake_workers): adds a DAG in the caller's transaction: its nodes, the edges between them, and the job
+-- dag_submit(spec): adds a DAG in the caller's transaction: its nodes, the edges between them, and the job
 -- that stands for the DAG. Its id, and whether it was created: a DAG with the same name and key is returned as it is.
 --
 --   select dag_id from pgq.dag_submit('{"name": "etl", "nodes": [
@@ -8,7 +8,7 @@
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
 -- written then. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
-create function dag_submit(spec jsonb, wake_workers boolean default true, out dag_id bigint, out created boolean)
+create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$

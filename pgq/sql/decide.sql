@@ -17,7 +17,9 @@ begin
         returning w.*, verdicts[array_position(job_ids, w.job_id)] as verdict
     ), ended as materialized (
         select g.*, j.dag_id, j.name, j.result_ttl, j.rule, s.state,
-               case when s.state in ('failed', 'skipped') and g.need_failed = 0 and g.failed > 0 then g.cause_id end as cause
+               case when s.state in ('failed', 'skipped')
+                         and (g.role in ('dag', 'items') or g.failed > g.max_failed or g.ok < g.need_ok)
+                    then g.cause_id end as cause
         from gone g
         cross join lateral (select * from jobs where jobs.id = g.job_id offset 0) j
         cross join lateral (select case

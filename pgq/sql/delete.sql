@@ -10,6 +10,7 @@ as $$
 declare
     pending bigint[] := job_ids;
     found_at record;
+    taken record;
     gone bigint[];
     moved bigint[];
 begin
@@ -30,14 +31,17 @@ begin
                 moved := moved || found_at.ids;
                 continue;
             elsif found_at.place in ('ready', 'scheduled') then
-                if exists (select from edges e where e.parent_id = any(found_at.ids)) then
-                    perform settle(array_agg(w.job_id), array_agg(w.queue), array_agg(w.attempt), 'cancelled', 'deleted')
-                    from withdraw(found_at.ids) w
-                    having count(*) > 0;
-                    moved := moved || found_at.ids; -- deleted from results, once all children know
+                select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
+                       array_agg(w.queue order by w.job_id) as queues,
+                       array_agg(w.attempt order by w.job_id) as attempts
+                into taken from withdraw(found_at.ids) w;
+                -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
+                if exists (select from edges e where e.parent_id = any(taken.ids)) then
+                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');
+                    moved := moved || found_at.ids;
                     continue;
                 end if;
-                gone := array(select w.job_id from withdraw(found_at.ids) w);
+                gone := taken.ids;
             else
                 with locked as materialized (
                     select f.job_id from results f

@@ -43,9 +43,19 @@ begin
                w.failed + n.failed as failed, w.skipped + n.skipped as skipped,
                w.need_ok, w.need_failed, w.max_failed, w.max_skipped, w.eager,
                coalesce(w.cause_id, n.cause_id) as cause_id
-        from (select * from news order by child_id) n
+        from (select * from news order by child_id) u
         cross join lateral (
-            select * from waiting w where w.job_id = n.child_id offset 0 for no key update skip locked) w
+            select * from waiting w where w.job_id = u.child_id offset 0 for no key update skip locked) w
+        -- A map under way waits for its items only, an external node that was reached for none of its parents any more.
+        cross join lateral (
+            select u.pending, u.ok, u.failed, u.skipped, u.cause_id where w.role is null or w.role not in ('items', 'signal')
+            union all
+            select count(*)::integer, (count(*) filter (where outcome = 'ok'))::integer,
+                   (count(*) filter (where outcome = 'failed'))::integer, (count(*) filter (where outcome = 'skipped'))::integer,
+                   min(t.cause_id) filter (where outcome = 'failed')
+            from told t
+            where w.role in ('items', 'signal') and t.child_id = w.job_id and is_item(t.parent_id, w.job_id)
+            having w.role in ('items', 'signal')) n
     ), left_over as (
         insert into frontier (parent_id, first_child, last_child)
         select t.parent_id, t.child_id, t.child_id

@@ -1,7 +1,7 @@
 -- expand_map(job_id): adds the next 2,000 jobs of a map, and leaves the rest to the chores. Items beyond the map's window
 -- wait until others are done (release_items). Internal: begin_map and propagate_frontier. Does nothing for a map that is
 -- not there or was cancelled.
--- Locks: the map's row of waiting.
+-- Locks: the map's row of waiting; it is left to the frontier if others have it.
 create function expand_map(job_id bigint) returns void
 language plpgsql
 as $$
@@ -19,8 +19,14 @@ begin
     join maps m on m.job_id = w.job_id
     join jobs j on j.id = w.job_id
     where w.job_id = expand_map.job_id and w.role = 'items'
-    for no key update of w, m;
-    if not found or map.ending is not null then
+    for no key update of w, m skip locked;
+    if not found then
+        insert into frontier (parent_id, first_child, last_child)
+        select expand_map.job_id, expand_map.job_id, expand_map.job_id
+        where exists (select from waiting w where w.job_id = expand_map.job_id and w.role = 'items')
+        on conflict do nothing;
+        return;
+    elsif map.ending is not null then
         return;
     elsif map.expanded = map.total then
         perform release_items(map.job_id);

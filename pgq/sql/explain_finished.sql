@@ -33,7 +33,7 @@ begin
         exit when step is null or step = ended.cause_id;
         names := names || (select j.name from jobs j where j.id = step and coalesce(j.role, '') <> 'gate');
     end loop;
-    select j.id, case when j.dag_id = ended.dag_id then j.name end as name, f.state, f.error, f.finished_at into cause
+    select j.id, case when j.dag_id = coalesce(ended.dag, ended.job_id) then j.name end as name, f.state, f.error, f.finished_at into cause
     from (select ended.cause_id as id) c
     left join jobs j on j.id = c.id
     left join results f on f.job_id = c.id;

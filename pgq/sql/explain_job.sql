@@ -1,12 +1,12 @@
 -- explain_job(id): why a job does not run, in plain words, most decisive first; job_id is the job that a line is about.
 -- Raises PQ004 when there is no such job. Looks at bounded numbers of parents and jobs. Locks nothing.
 --
--- reason is one of: completed, failed, cancelled, expired, skipped (how it ended), cause (the job
--- whose failure is the reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
--- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item
--- that waits for others of its map); parents (how many it waits for), parent (each of them, the first ten), blocked (what
--- a waiting parent waits for in the end), news (all parents have ended, which the job hears in a moment); delayed,
--- retrying, snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- reason is one of: completed, failed, cancelled, expired, skipped (how it ended), cause (the job whose failure is the
+-- reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
+-- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
+-- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
+-- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
+-- snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
 create function explain_job(id bigint)
 returns table (reason text, detail text, job_id bigint)
 language plpgsql stable set search_path from current

@@ -1,5 +1,6 @@
 -- fail_dag(dag_id): ends a DAG with on_failure "cancel" in which a node has failed: what has not ended is cancelled, but for
--- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Internal: expire_dags.
+-- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Does nothing if the node that
+-- failed runs again. Internal: expire_dags.
 create function fail_dag(dag_id bigint) returns void
 language plpgsql
 as $$
@@ -7,6 +8,12 @@ as $$
 declare
     cause text;
 begin
+    if not exists (
+        select from doomed_dags(array(
+            select f.job_id from jobs j join results f on f.job_id = j.id
+            where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')))) then
+        return;
+    end if;
     select format('%s %s', j.name, f.state) into cause
     from jobs j join results f on f.job_id = j.id
     where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')

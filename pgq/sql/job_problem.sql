@@ -29,6 +29,7 @@ begin
         when result_ttl > interval '100 years' then array['result_ttl', 'must be at most 100 years']
         when backoff is not null and backoff_problem(backoff) is not null then array['backoff', backoff_problem(backoff)]
         when cardinality(tags) > 64 then array['tags', 'must be at most 64']
+        when array_ndims(tags) > 1 then array['tags', 'must be a list of texts']
         when array_position(tags, null) is not null then array['tags', 'must not be null']
         when metadata is not null and jsonb_typeof(metadata) <> 'object' then array['metadata', 'must be a JSON object']
         when codec = '' then array['codec', 'must not be empty']

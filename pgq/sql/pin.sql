@@ -2,7 +2,7 @@
 -- not finish. Whoever makes a job a parent does it first: else the job might finish unseen in between, and
 -- the child would wait for ever. Returns the jobs that do not exist. Internal.
 -- Locks, shared: rows of waiting, ready, running, scheduled and results, each by job; what moved meanwhile is looked
--- for again.
+-- for again; then what pin_frontier locks.
 create function pin(job_ids bigint[]) returns setof bigint
 language plpgsql
 as $$
@@ -40,10 +40,12 @@ begin
         pinned := pinned || array(select f.job_id from results f where f.job_id = any(loose) order by f.job_id for share);
         loose := array(select id from unnest(loose) id except select id from unnest(pinned) id);
         if loose = '{}' then
+            perform pin_frontier(job_ids);
             return;
         end if;
         gone := array(select id from unnest(loose) id where id not in (select j.id from jobs j where j.id = any(loose)));
         if cardinality(gone) = cardinality(loose) then
+            perform pin_frontier(job_ids);
             return query select id from unnest(gone) id;
             return;
         end if;

@@ -10,14 +10,22 @@ declare
     taken record;
     finished bigint[];
     map_id bigint;
+    start bigint;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 0;
     end if;
+    select position into start from chores where name = 'propagate';
     with picked as materialized (
-        select ctid as tid, parent_id, sum(least(last_child - first_child, 5000) + 1) over (order by parent_id, first_child)
-                    - least(last_child - first_child, 5000) as before
-        from (select ctid, * from frontier order by parent_id, first_child limit at_most for update skip locked) f
+        select f.tid, sum(w.edges) over (order by f.parent_id, f.first_child) - w.edges as before
+        from (select ctid as tid, * from frontier
+              where parent_id > start
+              order by parent_id, first_child limit at_most for update skip locked) f
+        cross join lateral (
+            select count(*) as edges
+            from (select from edges e
+                  where e.parent_id = f.parent_id and e.child_id between f.first_child and f.last_child
+                  limit 5001) e) w
     ), removed as (
         delete from frontier where ctid = any(array(select tid from picked where before <= 10000)) returning *
     )
@@ -27,8 +35,10 @@ begin
            count(*) as n
     into taken
     from removed;
+    -- Goes on behind them the next time, so that entries that lead to a locked row do not keep others from their turn.
+    update chores set position = coalesce(taken.parents[taken.n], 0) where name = 'propagate' and position <> coalesce(taken.parents[taken.n], 0);
     if taken.parents is null then
-        return 0;
+        return case when start > 0 and exists (select from frontier) then propagate_frontier(at_most) else 0 end;
     end if;
     -- Maps that are being expanded stand in the frontier with themselves as their child.
     for map_id in select p from unnest(taken.parents, taken.firsts) u(p, c) where p = c loop

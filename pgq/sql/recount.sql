@@ -1,12 +1,14 @@
--- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far, for jobs that have just been
--- put there. Internal: the caller keeps the parents where they are (pin).
+-- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far. Of maps under way these are their
+-- items, those that do not exist yet included; an external node that was reached has none any more.
+-- Internal: the caller keeps the parents where they are (pin), or holds the rows of waiting and the chores' lock.
 create function recount(job_ids bigint[]) returns void
 language plpgsql
 as $$
 #variable_conflict use_column
 begin
     update waiting w
-    set pending = n.pending, ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
+    set pending = n.pending + case when w.role = 'items' then (select m.total - m.expanded from maps m where m.job_id = w.job_id) else 0 end,
+        ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
     from (
         select u.id,
                count(*) filter (where o.outcome is null and e.child_id is not null)::integer as pending,
@@ -15,7 +17,12 @@ begin
                count(*) filter (where o.outcome = 'skipped')::integer as skipped,
                min(coalesce(f.cause_id, f.job_id)) filter (where o.outcome = 'failed') as cause_id
         from unnest(job_ids) u(id)
-        left join lateral (select * from edges where edges.child_id = u.id offset 0) e on true
+        left join lateral (select role from waiting where waiting.job_id = u.id offset 0) c on true
+        left join lateral (
+            select * from edges
+            where edges.child_id = u.id
+              and (c.role is distinct from 'items' or is_item(edges.parent_id, u.id))
+            offset 0) e on true
         left join lateral (
             select * from results r
             where r.job_id = e.parent_id
@@ -24,7 +31,7 @@ begin
         left join lateral (
             select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true
         group by u.id) n
-    where w.job_id = n.id;
+    where w.job_id = n.id and w.role is distinct from 'signal';
 end
 $$;
 comment on function recount is 'Writes into waiting what parents came to so far.';

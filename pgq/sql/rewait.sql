@@ -24,11 +24,6 @@ begin
         p.parents, (j.spec ->> 'at_least')::integer) t
     left join lateral (select held from waiting w where w.job_id = j.dag_id) d on true;
     perform recount(job_ids);
-    -- What a map waits for besides its items: those that do not exist yet.
-    update waiting w
-    set pending = w.pending + m.total - m.expanded
-    from maps m
-    where w.job_id = any(job_ids) and m.job_id = w.job_id and w.role = 'items';
 end
 $$;
 comment on function rewait is 'Puts jobs into waiting again.';

@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/dagview"
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
+	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -22,9 +24,10 @@ type Options struct {
 	Keep bool
 	// Workers share the jobs, each with a handful of handlers at a time.
 	Workers int
-	// Out gets the demo. Terminal: somebody watches; Colours: they may see colours.
-	Out               io.Writer
-	Terminal, Colours bool
+	// Screen gets the demo.
+	Screen output.Screen
+	// Report is the directory that the report and the picture are written to; empty: a temporary one.
+	Report string
 	// Logger gets what the workers log.
 	Logger *slog.Logger
 }
@@ -34,11 +37,14 @@ type demo struct {
 	Options
 	*place
 	q       *pgq.Client
+	dags    *dagsql.Client
 	source  source
-	jobs    []int64 // that count a package, in the order of source.packages
-	failing int64   // the job that cannot succeed
+	dag     int64
+	view    *dagview.View // of the DAG when it has ended
+	summary Summary       // its result
+	failing int64         // the job that cannot succeed
 	started time.Time
-	counted time.Duration // how long the counting took
+	counted time.Duration // how long the DAG took
 	meter   meter
 }
 
@@ -58,7 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	case o.Keep && d.given:
 		d.line("\ndone in %s; the schemas %s and %s are still there", since(d.started), d.schema, d.appSchema)
 	default:
-		d.line("\ndone in %s; everything that the demo made is removed again", since(d.started))
+		d.line("\ndone in %s; everything that the demo made is removed again, but for the report", since(d.started))
 	}
 	return err
 }
@@ -66,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 // show is the demo without the cleaning up.
 func (d *demo) show(ctx context.Context) error {
 	for _, part := range []func(context.Context) error{
-		d.prepare, d.enqueue, d.work, d.report, d.failure, d.figures, d.check, d.whereNext,
+		d.prepare, d.submit, d.work, d.report, d.failure, d.figures, d.check, d.picture, d.whereNext,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -84,8 +90,9 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	d.q = pgq.New(pgq.Config{Schema: d.schema})
 	d.say("PostgreSQL %s: %s", d.version, d.origin)
 	d.say("schema %s holds PGQ, schema %s the demo's own table; ready after %s", d.schema, d.appSchema, since(d.started))
-	d.source, err = findSource(ctx)
-	return err
+	d.dags = dagsql.NewClient(d.q)
+	d.source = findSource(ctx)
+	return nil
 }
 
 // work runs the workers until all is done.
@@ -106,8 +113,8 @@ func (d *demo) whereNext(ctx context.Context) error {
 	d.head("Where to look next")
 	d.say("README.md            what PGQ promises, 20 lines of code, two commands")
 	d.say("ARCHITECTURE.md      states, transitions, locks, what happens when things break")
-	d.say("examples/            small programs: hello, transactional, progress, batch, sql")
-	d.say("pgq-admin --help     migrate, check, config; make test, make bench")
+	d.say("examples/            small programs: hello, transactional, progress, map, approval, sql …")
+	d.say("pgq-admin --help     dag, migrate, check, config; make test, make bench")
 	if d.Keep {
 		return d.keep(ctx)
 	}
@@ -121,6 +128,7 @@ func (d *demo) sql() {
 	for _, statement := range []string{
 		"select queue, state, jobs from " + d.schema + ".counts() order by 1, 2;",
 		"select id, kind, attempt, error from " + d.schema + ".job_states where state = 'failed';",
+		fmt.Sprintf("select name, state, attempt, duration from %s.dag_nodes where dag_id = %d order by duration desc nulls last limit 10;", d.schema, d.dag),
 		fmt.Sprintf("select at, type, attempt, data from %s.job_history(%d);", d.schema, d.failing),
 		"select " + d.schema + ".enqueue('mail', '{\"to\": 42}', queue => 'mails', delay => '5 min');",
 	} {
@@ -149,15 +157,12 @@ func (d *demo) keep(ctx context.Context) error {
 
 // head begins a part of the demo.
 func (d *demo) head(title string) {
-	if d.Colours {
-		title = "\x1b[1m" + title + "\x1b[0m"
-	}
-	d.line("\n%s", title)
+	d.line("\n%s", d.Screen.Paint(output.Bold, title))
 }
 
 func (d *demo) say(format string, args ...any) { d.line("  "+format, args...) }
 
-func (d *demo) line(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }
+func (d *demo) line(format string, args ...any) { fmt.Fprintf(d.Screen, format+"\n", args...) }
 
 // since returns for humans how long ago t was.
 func since(t time.Time) string { return brief(time.Since(t)) }

@@ -9,13 +9,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/dagview"
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/worker"
 )
 
 // The queues of the demo.
 const (
-	sources = "sources" // one job per package
+	reports = "reports" // the DAG and its nodes
+	sources = "sources" // but for those that count a package
 	pings   = "pings"   // one job at a time, on an idle queue
 	noops   = "noops"   // many jobs that do nothing
 )
@@ -27,22 +29,6 @@ const (
 	noopJobs   = 10_000
 )
 
-// Package asks to count a package.
-type Package struct {
-	Path string `json:"path"`
-	// Flaky makes the first attempt fail.
-	Flaky bool `json:"flaky,omitempty"`
-}
-
-// Kind implements pgq.Args.
-func (Package) Kind() string { return "count_package" }
-
-// Options implements what pgq looks for: how jobs of this kind are run unless a call says otherwise.
-func (Package) Options() pgq.Options {
-	return pgq.Options{Queue: sources, MaxAttempts: 3,
-		Backoff: pgq.Backoff{Type: pgq.BackoffConstant, Base: retryDelay}}
-}
-
 // Noop asks for nothing.
 type Noop struct{}
 
@@ -52,61 +38,56 @@ func (Noop) Kind() string { return "noop" }
 // noSuchPackage is what the job that is bound to fail is to count.
 const noSuchPackage = "no/such/package"
 
-// enqueue writes rows of the demo's own table and their jobs in one transaction, and rolls another one back.
-func (d *demo) enqueue(ctx context.Context) error {
-	d.head("Enqueue inside a transaction, together with rows of your own")
-	table := d.appSchema + ".packages"
-	if _, err := d.pool.Exec(ctx, "create table "+table+" (path text primary key, job_id bigint not null)"); err != nil {
+// submit writes a row of the demo's own table and the DAG in one transaction, and rolls another one back.
+func (d *demo) submit(ctx context.Context) error {
+	d.head("Submit a DAG inside a transaction, together with a row of your own")
+	table := d.appSchema + ".runs"
+	if _, err := d.pool.Exec(ctx, "create table "+table+" (name text primary key, dag_id bigint not null)"); err != nil {
 		return err
 	}
-	items := make([]pgq.Item, 0, len(d.source.packages)+1)
-	for i, p := range d.source.packages {
-		items = append(items, pgq.Item{Args: Package{Path: p, Flaky: i%flakyEvery == 0}})
-	}
-	items = append(items, pgq.Item{Args: Package{Path: noSuchPackage}, Options: pgq.Options{Priority: pgq.Prio(0)}})
 	begin := time.Now()
-	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		ids, err := d.q.EnqueueMany(ctx, tx, items)
-		if err != nil {
-			return err
-		}
-		d.jobs, d.failing = ids[:len(ids)-1], ids[len(ids)-1]
-		_, err = tx.CopyFrom(ctx, pgx.Identifier{d.appSchema, "packages"}, []string{"path", "job_id"},
-			pgx.CopyFromSlice(len(items), func(i int) ([]any, error) { return []any{items[i].Args.(Package).Path, ids[i]}, nil }))
+	err := pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) (err error) {
+		d.dag, err = d.submitIn(ctx, tx, table, "first")
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	d.say("begin; %d rows into %s; %d jobs into queue %s; commit   %s", len(items), table, len(items), sources, since(begin))
+	d.say("begin; a row into %s; DAG %d; commit   %s", table, d.dag, since(begin))
 	return d.rollBack(ctx, table)
 }
 
-// rollBack shows that a job whose transaction is rolled back was never there.
+// submitIn writes the row and the DAG.
+func (d *demo) submitIn(ctx context.Context, tx pgx.Tx, table, name string) (int64, error) {
+	dag, err := d.dags.Submit(ctx, tx, build(name))
+	if err == nil {
+		_, err = tx.Exec(ctx, "insert into "+table+" values ($1, $2)", name, dag.ID)
+	}
+	return dag.ID, err
+}
+
+// rollBack shows that a DAG whose transaction is rolled back was never there.
 func (d *demo) rollBack(ctx context.Context, table string) error {
 	tx, err := d.pool.Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // it is rolled back by then
-	job, err := d.q.Enqueue(ctx, tx, Package{Path: "rolled/back"}, pgq.Options{})
+	dag, err := d.submitIn(ctx, tx, table, "rolled back")
 	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, "insert into "+table+" values ('rolled/back', $1)", job.ID); err != nil {
 		return err
 	}
 	if err := tx.Rollback(ctx); err != nil {
 		return err
 	}
 	var rows int
-	if err := d.pool.QueryRow(ctx, "select count(*) from "+table+" where path = 'rolled/back'").Scan(&rows); err != nil {
+	if err := d.pool.QueryRow(ctx, "select count(*) from "+table+" where name = 'rolled back'").Scan(&rows); err != nil {
 		return err
 	}
-	if _, err := d.q.Get(ctx, d.pool, job.ID); !errors.Is(err, pgq.ErrNotFound) || rows != 0 {
-		return fmt.Errorf("job %d or its row is there although it was rolled back (%d rows, %w)", job.ID, rows, err)
+	if _, err := d.dags.Get(ctx, d.pool, dag); !errors.Is(err, pgq.ErrNotFound) || rows != 0 {
+		return fmt.Errorf("DAG %d or its row is there although it was rolled back (%d rows, %w)", dag, rows, err)
 	}
-	d.say("begin; 1 row; 1 job (%d); rollback: neither the row nor the job is there", job.ID)
+	d.say("begin; a row; DAG %d; rollback: neither the row nor the DAG is there", dag)
 	return nil
 }
 
@@ -117,17 +98,11 @@ func (d *demo) hire(ctx context.Context, stop context.CancelCauseFunc) *sync.Wai
 		w := worker.New(d.pool, worker.Config{
 			Client: d.q,
 			Name:   fmt.Sprintf("demo worker %d", i+1),
-			Queues: worker.Queues{sources: {Concurrency: 4}, pings: {Concurrency: 1}, noops: {Concurrency: 50}},
+			Queues: worker.Queues{reports: {Concurrency: 2}, sources: {Concurrency: 4}, pings: {Concurrency: 1}, noops: {Concurrency: 50}},
 			Grace:  -1, // when it ends nobody waits for the jobs
 			Logger: d.Logger, Observe: d.meter.observe, Middleware: []worker.Middleware{d.meter.noteStart},
 		})
-		worker.HandleResult(w, func(ctx context.Context, job *pgq.Job[Package]) (Counts, error) {
-			if job.Args.Flaky && job.Number == 1 {
-				return Counts{}, errors.New("the disk is busy (so the demo pretends)")
-			}
-			return countPackage(ctx, d.source.files, job.Args.Path)
-		})
-		worker.Handle(w, func(context.Context, *pgq.Job[Noop]) error { return nil })
+		d.handle(w)
 		crew.Go(func() {
 			if err := w.Run(ctx); err != nil {
 				stop(err)
@@ -137,17 +112,19 @@ func (d *demo) hire(ctx context.Context, stop context.CancelCauseFunc) *sync.Wai
 	return &crew
 }
 
-// count waits until all packages are counted.
+// count follows the DAG until it has ended.
 func (d *demo) count(ctx context.Context) error {
 	d.head(fmt.Sprintf("%d workers count %s", d.Workers, d.source.what))
-	begin := time.Now()
-	d.meter.ask(begin, append(d.jobs[:len(d.jobs):len(d.jobs)], d.failing)...)
-	total := len(d.jobs) + 1
-	bar := newProgress(d.Out, d.Terminal, total, "packages")
-	defer bar.end()
-	err := d.drain(ctx, sources, 50*time.Millisecond, func(left int) { bar.set(total - left) })
-	d.counted = time.Since(begin)
-	return err
+	watch := dagview.Watch{Client: d.dags, DB: d.pool, Screen: d.Screen, Interval: 50 * time.Millisecond, Indent: "  "}
+	var err error
+	if d.view, err = watch.Run(ctx, d.dag); err != nil {
+		return err
+	}
+	d.counted = d.view.Progress.Elapsed
+	if d.view.Run.State != pgq.Completed {
+		return fmt.Errorf("the DAG has %s, but was to be completed: %s", d.view.Run.State, *d.view.Run.Error)
+	}
+	return nil
 }
 
 // ping measures how long one job takes to be started when all workers sleep.

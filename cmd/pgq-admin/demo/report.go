@@ -1,16 +1,15 @@
 package demo
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -19,59 +18,55 @@ const (
 	topWords    = 10
 )
 
-// report shows what was counted, from the results of the jobs.
-func (d *demo) report(ctx context.Context) error {
-	type counted struct {
-		path string
-		Counts
+// report shows what was counted: the DAG's result.
+func (d *demo) report(ctx context.Context) (err error) {
+	if d.summary, err = pgq.Result[Summary](ctx, d.q, d.pool, d.dag); err != nil {
+		return err
 	}
-	total := Counts{Words: map[string]int{}}
-	var all []counted
-	for i, id := range d.jobs {
-		c, err := pgq.Result[Counts](ctx, d.q, d.pool, id)
-		if err != nil {
-			return err
-		}
-		total.add(c)
-		all = append(all, counted{d.source.packages[i], c})
-	}
-	slices.SortFunc(all, func(a, b counted) int { return cmp.Or(cmp.Compare(b.Lines, a.Lines), cmp.Compare(a.path, b.path)) })
-
-	d.head("What they counted")
-	table := numbers(d.Out)
+	d.head("What they counted: the result of the DAG")
+	table := numbers(d.Screen)
 	row := func(name string, c Counts) {
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t\n", left(name, 24), thousands(c.Files), thousands(c.Lines), thousands(c.Functions))
 	}
 	fmt.Fprintf(table, "  %s\tfiles\tlines\tfunctions\t\n", left("package", 24))
-	for _, c := range all[:min(topPackages, len(all))] {
-		row(c.path, c.Counts)
+	for _, c := range d.summary.Largest {
+		row(c.Package, c)
 	}
-	if rest := len(all) - topPackages; rest > 0 {
+	if rest := d.summary.Packages - len(d.summary.Largest); rest > 0 {
 		fmt.Fprintf(table, "  %s\t\t\t\t\n", left(fmt.Sprintf("… and %d more", rest), 24))
 	}
-	row("all", total)
+	row("all", d.summary.All)
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	d.say("most used words: %s", mostUsed(total.Words))
+	d.say("most used words: %s", mostUsed(d.summary.Words))
+	d.head("What took the time")
+	for _, line := range d.view.Foot(d.Screen.Narrower(2))[1:] {
+		d.say("%s", line)
+	}
 	return nil
 }
 
-// mostUsed returns the most used words with how often they are used.
-func mostUsed(words map[string]int) string {
-	order := slices.SortedFunc(maps.Keys(words), func(a, b string) int {
-		return cmp.Or(cmp.Compare(words[b], words[a]), cmp.Compare(a, b))
-	})
-	var list []string
-	for _, word := range order[:min(topWords, len(order))] {
-		list = append(list, fmt.Sprintf("%s %s", word, thousands(words[word])))
+// mostUsed returns words with how often they are used.
+func mostUsed(words []Word) string {
+	list := make([]string, len(words))
+	for i, w := range words {
+		list[i] = w.Word + " " + thousands(w.Uses)
 	}
 	return strings.Join(list, ", ")
 }
 
 // failure shows the job that could not succeed.
 func (d *demo) failure(ctx context.Context) error {
-	d.head("One job was bound to fail, and is kept with its history")
+	d.head("One node was bound to fail; the DAG did without, and keeps it with its history")
+	nodes, _, err := d.dags.Nodes(ctx, d.pool, d.dag, dagsql.Filter{Names: []string{"missing"}})
+	if err != nil {
+		return err
+	}
+	if len(nodes) != 1 {
+		return errors.New("the DAG lacks its node missing")
+	}
+	d.failing = nodes[0].ID
 	job, err := d.q.Get(ctx, d.pool, d.failing)
 	if err != nil {
 		return err
