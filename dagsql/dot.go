@@ -5,18 +5,22 @@ import (
 	"strings"
 )
 
-// DOT returns a picture of the DAG in the language of Graphviz; as Mermaid does. Sub-DAGs are clusters.
+// DOT returns a picture of the DAG in the language of Graphviz; as Mermaid does. Sub-DAGs are clusters. The theme Dark comes
+// with a dark page.
 func (b *Builder) DOT(s Style) string {
 	p := b.graph.plan(s)
-	rank := p.style.Direction
+	rank, page, ink := p.style.Direction, "", ""
 	if rank == "TD" {
 		rank = "TB"
 	}
+	if p.style.Theme == Dark && !p.style.Plain {
+		page, ink = `, bgcolor="#0d1117", fontcolor="#f0f6fc"`, `, color="#8b949e", fontcolor="#8b949e"`
+	}
 	lines := outline{
 		"digraph dag {",
-		"    graph [compound=true, rankdir=" + rank + `, fontname="Helvetica"];`,
+		"    graph [compound=true, rankdir=" + rank + `, fontname="Helvetica"` + page + "];",
 		`    node [shape=box, fontname="Helvetica"];`,
-		`    edge [fontname="Helvetica", fontsize=10];`,
+		`    edge [fontname="Helvetica", fontsize=10` + ink + "];",
 	}
 	lines.boxes(p, "}", func(o *outline, b box) {
 		o.add(b.depth+1, "subgraph cluster_"+b.id+" {")

@@ -46,6 +46,9 @@ const (
 // nodes are kept. Nodes restrict what the modes RetryFailed and RetryDownstream choose; RetryFrom needs some.
 // pgq.ErrNotFound: there is no such DAG or node.
 func (c *Client) Retry(ctx context.Context, db pgq.DB, id int64, mode RetryMode, nodes ...string) ([]int64, error) {
+	if len(nodes) == 0 {
+		nodes = nil // all
+	}
 	return c.ids(ctx, db, "retry the DAG", "dag_retry($1, $2, $3)", id, string(mode), nodes)
 }
 
@@ -63,7 +66,7 @@ func (c *Client) Hold(ctx context.Context, db pgq.DB, id int64, reason string) (
 	return c.number(ctx, db, "hold the DAG", "dag_hold($1, nullif($2, ''))", id, pgq.Printable(reason))
 }
 
-// Resume lets a DAG go on that was held, and returns how many nodes were.
+// Resume lets a DAG go on that was held, and returns how many nodes were. Delays of jobs begin anew; retries start at once.
 func (c *Client) Resume(ctx context.Context, db pgq.DB, id int64) (int64, error) {
 	return c.number(ctx, db, "resume the DAG", "dag_resume($1)", id)
 }

@@ -67,6 +67,7 @@ type generator struct {
 	names    []*dagsql.Node
 	scopes   []dagsql.Scope
 	outcomes outcomes
+	plain    bool // without conditions, which the database writes in another way
 }
 
 func (g *generator) dag() *dagsql.Builder {
@@ -123,9 +124,9 @@ func (g *generator) parents(n *dagsql.Node) {
 		switch how := g.r.IntN(6); {
 		case how == 0:
 			n.After(parent.Soft())
-		case how == 1 && isJob:
+		case how == 1 && isJob && !g.plain:
 			n.After(parent.Branch("a"))
-		case how == 2 && isJob:
+		case how == 2 && isJob && !g.plain:
 			n.After(parent.Branch("b").Soft())
 		default:
 			n.After(parent)

@@ -1,6 +1,8 @@
 package dagsql_test
 
 import (
+	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -134,4 +136,56 @@ func TestAnEmptyPictureIsOne(t *testing.T) {
 	t.Parallel()
 	b := dagsql.New("nothing", dagsql.Options{})
 	draws(t, b.Mermaid(dagsql.Style{}), "flowchart TD\n")
+}
+
+// A DAG looks the same before and after it is submitted.
+func TestTheDatabaseDrawsWhatTheBuilderDraws(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	seed := rand.Uint64()
+	draw := func(builder *dagsql.Builder) {
+		tx, err := b.pool.Begin(b.ctx)
+		must(t, err)
+		defer func() { must(t, tx.Rollback(b.ctx)) }()
+		dag, err := b.d.Submit(b.ctx, tx, builder)
+		var bad *dagsql.InvalidError
+		if errors.As(err, &bad) {
+			return // a cycle
+		}
+		must(t, err)
+		for _, s := range []dagsql.Style{{Plain: true}, {Plain: true, Direction: "RL", MaxNodes: 4}} {
+			mermaid, err := b.d.Mermaid(b.ctx, tx, dag.ID, s)
+			must(t, err)
+			draws(t, builder.Mermaid(s), mermaid)
+			dot, err := b.d.DOT(b.ctx, tx, dag.ID, s)
+			must(t, err)
+			draws(t, builder.DOT(s), dot)
+		}
+	}
+	for i := range 40 {
+		g := generator{r: rand.New(rand.NewPCG(seed, uint64(i))), outcomes: outcomes{}, plain: true}
+		if draw(g.dag()); t.Failed() {
+			t.Fatal("seed ", seed)
+		}
+	}
+
+	// With colors as well, when all nodes wait.
+	builder := dagsql.New("all sorts", dagsql.Options{})
+	start := builder.External("start #1", dagsql.ExternalOptions{})
+	sub := builder.Sub(`s"u'b`).After(start)
+	sub.Add("direction <TD>", step{})
+	sub.Map("%%map", start, step{}, dagsql.MapOptions{})
+	builder.Sleep("nap & more", time.Hour).After(sub.Soft(), start.When(`($."risk" > 0.8)`))
+	draw(builder)
+	id := b.submit(builder)
+	for _, theme := range []dagsql.Theme{"", dagsql.DefaultTheme, dagsql.BlueProfessional, dagsql.Dark, dagsql.Pastel, dagsql.HighContrast, dagsql.Grayscale} {
+		for _, style := range []dagsql.Style{{Theme: theme}, {Theme: theme, Direction: "LR"}} {
+			mermaid, err := b.d.Mermaid(b.ctx, b.pool, id, style)
+			must(t, err)
+			draws(t, builder.Mermaid(style), mermaid)
+			dot, err := b.d.DOT(b.ctx, b.pool, id, style)
+			must(t, err)
+			draws(t, builder.DOT(style), dot)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/pgq"
@@ -162,6 +163,34 @@ func TestRetryOfTheJobThatADAGIs(t *testing.T) {
 	h.is(id, pgq.Completed, "a completed", "b completed", "c completed", "d completed", "e completed", "f completed", "g completed")
 }
 
+// In a sub-DAG, too, only what comes after a node is run again or cancelled with it, and the sub-DAG goes on with that.
+func TestWhatIsBesideANodeDoesNotComeAfterIt(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	b := steps()
+	etl := b.Sub("etl").After(b.Add("first", step{}))
+	etl.Add("z", step{}).After(etl.Add("x", step{}))
+	etl.Add("y", step{})
+	b.Add("report", step{}).AfterDone(etl)
+	id := h.submit(b)
+	h.run()
+	ids, err := h.d.Retry(h.ctx, h.pool, id, dagsql.RetryFrom, "etl/x")
+	must(t, err)
+	same(t, "reset", h.names(ids), "[DAG etl etl/x etl/z report]")
+	same(t, "it runs", h.run(), "[etl/x etl/z report]")
+	ids, err = h.d.Retry(h.ctx, h.pool, id, dagsql.RetryFrom, "first")
+	must(t, err)
+	same(t, "reset", h.names(ids), "[DAG etl etl/x etl/y etl/z first report]")
+
+	h.takes("first")
+	h.done("first", nil)
+	outcomes, err := h.d.Cancel(h.ctx, h.pool, id, dagsql.CancelOptions{Nodes: []string{"etl/x"}, Downstream: true})
+	must(t, err)
+	same(t, "cancelled", len(outcomes), 3) // with etl/z and report
+	same(t, "the rest", h.run(), "[etl/y]")
+	h.is(id, pgq.Failed, "first completed", "etl failed!", "etl/x cancelled", "etl/y completed", "etl/z cancelled", "report cancelled")
+}
+
 func TestAForkTakesResultsOver(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)
@@ -241,10 +270,10 @@ func TestADAGThatIsHeldStartsNothing(t *testing.T) {
 	b := steps()
 	a, ready := b.Add("a", step{}), b.Add("ready", step{})
 	b.Add("b", step{}).After(a)
-	b.Add("later", step{}).After(b.Sleep("nap", 1), b.External("answer", dagsql.ExternalOptions{}))
+	b.Add("later", step{}).After(b.Sleep("nap", time.Hour), b.External("answer", dagsql.ExternalOptions{}))
 	b.Map("map", a, step{}, dagsql.MapOptions{})
 	b.Add("last", step{}).After(ready)
-	b.Add("delayed", step{}, pgq.Options{Delay: 1 << 40})
+	b.Add("delayed", step{}, pgq.Options{Delay: time.Hour})
 	id := h.submit(b)
 	h.take()
 	held := h.held["ready"]
@@ -253,7 +282,7 @@ func TestADAGThatIsHeldStartsNothing(t *testing.T) {
 
 	n, err := h.d.Hold(h.ctx, h.pool, id, "wait")
 	must(t, err)
-	same(t, "held", n, 9) // all but a, which runs
+	same(t, "held", n, 8) // all but a, which runs
 	run, err := h.d.Get(h.ctx, h.pool, id)
 	must(t, err)
 	same(t, "the DAG", run.State, dagsql.Held)
@@ -262,7 +291,7 @@ func TestADAGThatIsHeldStartsNothing(t *testing.T) {
 	answer, err := h.d.Complete(h.ctx, h.pool, id, "answer", nil)
 	must(t, err)
 	same(t, "answer", answer, dagsql.AnswerCompleted)
-	h.pass(h.node(id, "nap"), "1 s")
+	h.pass(h.node(id, "nap"), "1 hour")
 	more := dagsql.NewExtension()
 	more.Add("more", step{})
 	_, err = h.d.Extend(h.ctx, h.pool, id, more)
@@ -275,6 +304,9 @@ func TestADAGThatIsHeldStartsNothing(t *testing.T) {
 	_, err = h.d.Resume(h.ctx, h.pool, id)
 	must(t, err)
 	h.run()
+	_, err = h.q.Retry(h.ctx, h.pool, h.node(id, "delayed")) // its delay began anew
+	must(t, err)
+	same(t, "the rest", h.run(), "[delayed]")
 	n, err = h.d.Resume(h.ctx, h.pool, id)
 	must(t, err)
 	same(t, "resumed again", n, 0)

@@ -76,6 +76,10 @@ create function overdue(job bigint) returns void language sql as $$
 	update pgq.jobs set expires_at = now() - interval '1 second' where id = job;
 	insert into pgq.expiries (job_id, expires_at) select id, expires_at from pgq.jobs where id = job
 $$;
+create function elapse() returns void language sql as $$
+	update pgq.expiries set expires_at = now() - interval '1 second';
+	update pgq.jobs set expires_at = now() - interval '1 second' where expires_at > now()
+$$;
 create function drain(worker bigint) returns bigint language plpgsql as $$
 declare
 	n bigint := 0;

@@ -44,6 +44,8 @@ var lateDuels = []duel{
 	{name: "an answer comes, the DAG is held", dag: asking, before: sql(take, doneA), a: sql(answer), b: sql(hold), want: states("c", "completed", "DAG", "completed")},
 	{name: "a parent finishes, the child expires", dag: join2, before: sql(take, doneB, overdueC), a: sql(doneA), b: sql(expire),
 		want: states("a", "completed", "c", "expired", "DAG", "failed")},
+	{name: "a parent finishes early, the child expires", dag: join2, before: sql(take, overdueC), a: sql(doneA), b: sql(expire),
+		want: states("b", "completed", "c", "expired", "DAG", "failed")},
 	{name: "a parent finishes, another one expires", dag: `{"name": "a", "kind": "k"}, {"name": "b", "kind": "k", "queue": "other"}, {"name": "c", "kind": "k", "after": ["a", "b"]}`,
 		before: sql(take, `select overdue(node($1, 'b'))`), a: sql(doneA), b: sql(expire), want: states("b", "expired", "c", "skipped", "DAG", "failed")},
 	{name: "the last node finishes, the DAG's deadline passes", dag: join2, before: sql(take, doneA, doneB, take, overdueDAG),
@@ -88,7 +90,7 @@ func TestTheLastParentsFinishAtTheSameInstant(t *testing.T) {
 	const finishers, rounds = 10, 8
 	conns := make([]*pgx.Conn, finishers)
 	for i := range conns {
-		conns[i] = session(t, s.pool)
+		conns[i] = connection(t, s.pool)
 	}
 	for round := range rounds {
 		worker := s.number("select clear()")
@@ -147,8 +149,8 @@ func finishTogether(ctx context.Context, conn *pgx.Conn, ready *sync.WaitGroup, 
 	return tx.Commit(ctx)
 }
 
-// session opens a connection of its own to the pool's database.
-func session(t *testing.T, pool *pgxpool.Pool) *pgx.Conn {
+// connection opens a connection of its own to the pool's database.
+func connection(t *testing.T, pool *pgxpool.Pool) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.ConnectConfig(t.Context(), pool.Config().ConnConfig)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // claimColumns are the columns of claim in the order in which they are read.
-const claimColumns = "job_id, queue, kind, priority, seq, attempt, max_attempts, timeout, created_at, tags, metadata, codec, payload, args"
+const claimColumns = "job_id, queue, kind, priority, seq, attempt, max_attempts, timeout, created_at, tags, metadata, codec, payload, args, dag_id"
 
 // collect reads what claim returns.
 func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, error) {
@@ -33,8 +33,12 @@ func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, erro
 // scanAttempt reads a row as pgx does, in whatever format it comes.
 func scanAttempt(rows pgx.Rows, a *Attempt) error {
 	var timeout *time.Duration
+	var dagID *int64
 	err := rows.Scan(&a.ID, &a.Queue, &a.Kind, &a.Priority, &a.Seq, &a.Number, &a.MaxAttempts, &timeout, &a.CreatedAt,
-		&a.Tags, (*[]byte)(&a.Metadata), &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json))
+		&a.Tags, (*[]byte)(&a.Metadata), &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json), &dagID)
+	if dagID != nil {
+		a.DAGID = *dagID
+	}
 	if timeout != nil {
 		a.Timeout = *timeout
 	}
@@ -74,6 +78,9 @@ func (r *binaryReader) read(rows pgx.Rows, a *Attempt) error {
 	if v[11] != nil {
 		codec := r.name(v[11])
 		a.args.codec, a.args.payload = &codec, append([]byte{}, v[12]...)
+	}
+	if v[14] != nil {
+		a.DAGID = int64(binary.BigEndian.Uint64(v[14]))
 	}
 	types, fields := rows.Conn().TypeMap(), rows.FieldDescriptions()
 	if v[7] != nil {

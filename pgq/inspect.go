@@ -54,6 +54,8 @@ type JobInfo struct {
 	Codec             *string
 	Output            json.RawMessage // the result, nil when a codec wrote it
 	Done, Total       *int64          // progress
+	DAGID             *int64          // the DAG of which the job is a node
+	Name              *string         // the node's name
 
 	output encoded
 	client *Client
@@ -61,14 +63,15 @@ type JobInfo struct {
 
 const infoColumns = `id, queue, kind, priority, state, attempt, max_attempts, created_at, run_at, claimed_at, finished_at,
 	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec,
-	output, output_codec, output_payload, progress_done, progress_total`
+	output, output_codec, output_payload, progress_done, progress_total, dag_id, name`
 
 func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	j := &JobInfo{client: c}
 	var metadata, args []byte
 	err := row.Scan(&j.ID, &j.Queue, &j.Kind, &j.Priority, &j.State, &j.Attempt, &j.MaxAttempts, &j.CreatedAt, &j.RunAt,
 		&j.ClaimedAt, &j.FinishedAt, &j.WorkerID, &j.CancelRequestedAt, &j.ExpiresAt, &j.Timeout, &j.Tags, &metadata,
-		&j.Error, &args, &j.Codec, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total)
+		&j.Error, &args, &j.Codec, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
+		&j.DAGID, &j.Name)
 	j.Metadata, j.Args, j.Output = metadata, args, j.output.json
 	return j, err
 }

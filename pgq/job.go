@@ -32,6 +32,8 @@ type Attempt struct {
 	CreatedAt time.Time
 	Tags      []string
 	Metadata  json.RawMessage
+	// DAGID is the DAG of which the job is a node, 0 for others; see package dagsql.
+	DAGID int64
 	// WorkerID is the worker that holds the lease.
 	WorkerID int64
 	// Seq is the place in the queue from which it was claimed.

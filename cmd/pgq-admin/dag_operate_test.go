@@ -44,7 +44,7 @@ func TestWrongUseOfDagSaysWhatIsRight(t *testing.T) {
 		{"show " + id + " --state held", 2, "no state \"held\""},
 		{"show " + id + " --limit -1", 2, "--limit"},
 		{"watch 4711", 3, "there is no DAG 4711"},
-		{"watch " + id + " -o json", 2, "table, jsonl"},
+		{"watch " + id + " -o yaml", 2, "table, jsonl"},
 		{"watch " + id + " --timeout soon", 2, "invalid"},
 		{"watch " + id + " --interval 1ms", 2, "at least 10ms"},
 		{"explain 4711", 3, "there is no DAG 4711"},
@@ -186,7 +186,7 @@ func TestDagCancelOfNodesAndAll(t *testing.T) {
 	if o.stdout != "node,outcome\ntrial-2,cancelled\n" {
 		t.Errorf("output is %q", o.stdout)
 	}
-	s.dag("show trials/a/b --nodes trial-2,best").want(t, 0, "wrong input", "skipped")
+	s.dag("show trials/a/b --nodes trial-2,best").want(t, 0, "wrong input", "best     waiting")
 	s.dag("cancel trials/a/b --yes --nodes trial-*").want(t, 5, "1 of the 3 nodes were finished already", "trial-1  cancelled")
 	s.dag("cancel trials/a/b --yes --nodes trial-*").want(t, 6, "all of the nodes (3) were finished already; nothing was changed")
 

@@ -49,17 +49,19 @@ func TestDemoLeavesAGivenDatabaseAsItWas(t *testing.T) {
 	conn := connect(t, url)
 	before := query(t, conn, everything)
 	begin := time.Now()
-	o := admin(t, "demo", "--url", url, "--workers", "3")
+	report := filepath.Join(t.TempDir(), "new", "directory")
+	o := admin(t, "demo", "--url", url, "--workers", "3", "--report", report)
 	o.want(t, 0,
 		"the server of the given URL",
 		"schema pgq_demo_2 holds PGQ, schema pgq_demo_2_app the demo's own table",
-		"rollback: neither the row nor the job is there",
-		"3 workers count ", " packages\n",
-		"most used words: ",
+		"rollback: neither the row nor the DAG is there",
+		"3 workers count ", "completed  packages in ", "completed  count, ", "completed  report in ", "failed     missing in ",
+		"count_go/first: completed, ", "most used words: ", "Slowest nodes", "Critical path",
 		"failed after 3 attempts", "no/such/package:", "retried    attempt 1", "failed     attempt 3",
-		"jobs/s", "enqueue to start p50", "10,000 completed in noops", "1 failed in sources",
+		"jobs/s", "wait p50", "10,000 completed in noops", "1 failed in sources",
 		"Check: every invariant holds", "README.md", "pgq_demo_2.job_states",
-		"everything that the demo made is removed again")
+		filepath.Join(report, "dag.mmd"), "https://mermaid.live", filepath.Join(report, "report.md"),
+		"everything that the demo made is removed again, but for the report")
 	if took := time.Since(begin); took > demoTime {
 		t.Errorf("the demo took %s; %s are allowed", took, demoTime)
 	}
@@ -70,12 +72,19 @@ func TestDemoLeavesAGivenDatabaseAsItWas(t *testing.T) {
 		t.Errorf("the database was\n%s\nand is\n%s", before, after)
 	}
 	wantNoSessions(t, url)
+	picture := read(t, filepath.Join(report, "dag.mmd"))
+	if text := read(t, filepath.Join(report, "report.md")); !strings.Contains(text, "```mermaid\n"+picture+"```") || !strings.Contains(text, "| **all** | ") {
+		t.Errorf("the report is\n%s", text)
+	}
+	if !strings.HasPrefix(picture, "flowchart TD\n") || !strings.Contains(picture, ":::failed") {
+		t.Errorf("the picture is\n%s", picture)
+	}
 }
 
 func TestDemoWithoutADatabaseStartsOneAndRemovesIt(t *testing.T) {
 	t.Parallel()
 	begin := time.Now()
-	o := admin(t, "demo")
+	o := admin(t, "demo", "--report", t.TempDir())
 	o.want(t, 0, "PostgreSQL 1", "schema pgq_demo holds PGQ", "bytes of WAL per job", "Check: every invariant holds")
 	if took := time.Since(begin); took > demoTime {
 		t.Errorf("the demo took %s; %s are allowed", took, demoTime)
@@ -86,14 +95,14 @@ func TestDemoWithoutADatabaseStartsOneAndRemovesIt(t *testing.T) {
 func TestDemoWithoutGoSourcesCountsItsOwn(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
-	o := call{args: []string{"demo", "--url", url}, env: []string{"PATH=" + t.TempDir(), "GOROOT="}}.run(t)
-	o.want(t, 0, "the demo's own sources, since no Go source tree was found", "2 of 2 packages")
+	o := call{args: []string{"demo", "--url", url, "--report", t.TempDir()}, env: []string{"PATH=" + t.TempDir(), "GOROOT="}}.run(t)
+	o.want(t, 0, "the demo's own sources, since no Go source tree was found", "completed  count, 1 of 1\n")
 }
 
 func TestDemoKeepsItsSchemasWhenAsked(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
-	o := call{args: []string{"demo", "--keep"}, env: []string{"PGQ_DATABASE_URL=" + url, "PATH=" + t.TempDir(), "GOROOT="}}.run(t)
+	o := call{args: []string{"demo", "--keep", "--report", t.TempDir()}, env: []string{"PGQ_DATABASE_URL=" + url, "PATH=" + t.TempDir(), "GOROOT="}}.run(t)
 	o.want(t, 0, "psql ", "drop schema pgq_demo, pgq_demo_app cascade;", "are still there")
 	admin(t, "check", "--url", url, "--schema", "pgq_demo").want(t, 0, "all invariants hold")
 	if config := connect(t, url).Config(); config.Password != "" {
@@ -106,12 +115,12 @@ func TestTheLinesThatDemoKeepPrintsWorkUntilCtrlC(t *testing.T) {
 	if _, err := exec.LookPath("psql"); err != nil {
 		t.Skip("no psql in PATH")
 	}
-	d := begin(t, "demo", "--keep")
+	d := begin(t, "demo", "--keep", "--report", t.TempDir())
 	out := d.until(t, "runs until you press Ctrl-C")
 	command := regexp.MustCompile(`(?m)^  (.*psql .*)$`).FindStringSubmatch(out)
 	statements := regexp.MustCompile(`(?m)^     (select .*;)$`).FindAllStringSubmatch(out, -1)
-	if command == nil || len(statements) != 4 {
-		t.Fatalf("no psql command or not 4 statements in\n%s", out)
+	if command == nil || len(statements) != 5 {
+		t.Fatalf("no psql command or not 5 statements in\n%s", out)
 	}
 	for _, s := range statements {
 		psql := exec.CommandContext(t.Context(), "sh", "-c", command[1]+" -v ON_ERROR_STOP=1 -At -f -")

@@ -425,7 +425,7 @@ as $$
                       or exists (select from frontier u where u.parent_id = e.parent_id
                                  and e.child_id between u.first_child and u.last_child)) as pending
         from edges e left join results f on f.job_id = e.parent_id
-        where e.child_id = w.job_id) n on true
+        where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
         when w.role = 'signal' then 1
         when w.role = 'items' then n.pending + m.total - m.expanded
@@ -614,7 +614,8 @@ create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
-    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb)
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
+    dag_id bigint)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
@@ -710,7 +711,7 @@ begin
                     where (too_late or loud) and wants_event(queue, too_late)
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
-                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args
+                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
                 from claimed
                 where not too_late
                 order by priority, seq;
@@ -1307,23 +1308,28 @@ comment on function dag_dot is 'A DAG in the DOT language.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_downstream(job_ids): these nodes and all that come after them in their DAG, at any depth; of sub-DAGs and maps on the
--- way also what is in them. Not the DAG's own job. Internal.
+-- dag_downstream(job_ids): these nodes and all that comes after them in their DAG, at any depth. Sub-DAGs and maps among them
+-- are taken with all that is in them; those in which some node, or item, comes after these nodes are passed through and left
+-- out themselves, as is the DAG's own job: they end with what is in them. Internal.
 create function dag_downstream(job_ids bigint[]) returns setof bigint
 language sql stable
 as $$
     with recursive reached as (
-        select id from unnest(job_ids) id
+        select id, true as taken from unnest(job_ids) id
         union
-        select n.id
+        select j.id, n.taken or case j.role
+                   when 'map' then not is_item(r.id, j.id)
+                   when 'dag' then exists (
+                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')))
+                   else true end
         from reached r
         cross join lateral (
-            select e.child_id as id from edges e where e.parent_id = r.id
+            select e.child_id as id, false as taken from edges e where e.parent_id = r.id
             union all
-            select m from members_of(array[r.id]) m) n
+            select m, true from members_of(array[r.id]) m where r.taken) n
         join jobs j on j.id = n.id and j.dag_id is not null
     )
-    select id from reached
+    select distinct id from reached where taken
 $$;
 comment on function dag_downstream is 'Nodes and all that come after them.';
 -- +goose StatementEnd
@@ -1393,14 +1399,9 @@ begin
     perform w.job_id from waiting w where w.job_id = any(followers || sinks) order by w.job_id for update;
     perform dag_check_open(followers || sinks);
     added := dag_add(dag_id, spec -> 'nodes');
-    insert into edges (parent_id, child_id)
-    select added[n.ordinality], j.id
-    from jsonb_array_elements(spec -> 'nodes') with ordinality n,
-         jsonb_array_elements_text(coalesce(n.value -> 'before', '[]')) b
-    join jobs j on j.dag_id = dag_extend.dag_id and j.name = b;
     perform dag_check_cycle(dag_id, followers, added);
     update waiting w
-    set pending = w.pending + n.more, need_failed = w.need_failed + case when j.rule = 'all_failed' then n.more else 0 end
+    set pending = w.pending + n.more, need_failed = w.need_failed + case when j.rule = 'all_failed' and j.role is distinct from 'dag' then n.more else 0 end
     from (select e.child_id, count(*)::integer as more
           from edges e where e.parent_id = any(added) and e.child_id <> all(added) group by e.child_id) n
     join jobs j on j.id = n.child_id
@@ -1847,7 +1848,7 @@ comment on function dag_hold is 'Lets no node of a DAG start.';
 -- reads the array once. Returns the ids of the nodes in their order, then those of hidden gates. Internal: dag_add.
 --
 -- Edges lead to a node
---   from what it comes after (to the gate of a sub-DAG, in its place);
+--   from what it comes after (to the gate of a sub-DAG, in its place), and from it to what it comes before;
 --   from the gate of the sub-DAG it is in, if nothing else in that comes before it and its rule is all;
 -- and from it, as from each gate, to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
@@ -1915,10 +1916,18 @@ begin
                    from dependencies d join members c on c.entry_id = d.child_id and not c.is_gate
                    group by d.child_id) had on had.child_id = m.entry_id
         where m.scope <> '' and not m.is_gate and (had.child_id is null or had.inside = 0 and m.rule = 'all')
+    ), before as materialized (
+        select i.id as parent_id, o.id as child_id, o.name as child, coalesce(o.rule, 'all') as rule
+        from input i
+        cross join lateral jsonb_array_elements_text(i.node -> 'before') b
+        cross join lateral (select id, name, rule from jobs where jobs.dag_id = dag_insert.dag_id and name = b.value offset 0) o
     ), shown as materialized (
         select p.id, bool_or(a.absorbs) as absorbed, bool_or(a.absorbs and c.rule not in ('any', 'at_least', 'one_failed')) as shown
-        from dependencies d
-        join members c on c.entry_id = d.child_id
+        from (select d.parent_id, d.soft, m.name, m.rule
+              from dependencies d join members m on m.entry_id = d.child_id
+              union all
+              select parent_id, false, child, rule from before) d
+        cross join lateral (select d.name, d.rule) c
         join members p on p.id = d.parent_id
         cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed', 'none_skipped') as absorbs) a
         where p.scope = '' or starts_with(c.name, p.scope || '/')
@@ -1938,6 +1947,7 @@ begin
         select parent_id, child_id, soft, condition from dependencies
         union all select parent_id, child_id, false, null from entering
         union all select parent_id, child_id, soft, null from leaving
+        union all select parent_id, child_id, false, null from before
     ), parents as (
         select child_id, count(*)::integer as n, bool_and(entering) as only_gate
         from (select child_id, false as entering from dependencies
@@ -1962,7 +1972,8 @@ begin
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)
-        select i.id, i.queue, i.role, coalesce(p.n, 0), i.held, t.need_ok, t.need_failed, t.max_failed, t.max_skipped, t.eager
+        select i.id, i.queue, i.role, coalesce(p.n, 0), i.held, t.need_ok, t.need_failed, t.max_failed, t.max_skipped,
+               t.eager and i.role is distinct from 'map' -- which needs its source
         from (select id, queue, nullif(type, 'job') as role, case when type = 'dag' then 'done' else rule end as rule, at_least, held from input
               union all
               select id, queue, 'gate', rule, at_least, held from gates) i
@@ -3345,7 +3356,7 @@ comment on function dag_result is 'The result of a node.';
 
 -- +goose StatementBegin
 -- dag_resume(dag_id): lets the nodes of a DAG start again that dag_hold held. Returns how many. Zero: it was not held.
--- A job that was to run at a later time starts at once. Raises PQ004 for an unknown DAG.
+-- A job that was to run at a later time starts at once, but a delay that is its own begins anew. Raises PQ004 for an unknown DAG.
 -- Locks: the DAG; rows of waiting by job.
 create function dag_resume(dag_id bigint) returns bigint
 language plpgsql set search_path from current
@@ -3936,8 +3947,8 @@ comment on function do_chores is 'What any worker has to do now and then.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- doom_dags(job_ids): lets the chores cancel what is left of DAGs with on_failure "cancel" in which one of these jobs has
--- failed, unless a node may still make up for that failure. Internal.
+-- doom_dags(job_ids): lets the chores cancel what is left of DAGs with on_failure "cancel" which fail for sure because of these
+-- jobs (doomed_dags). Internal.
 create function doom_dags(job_ids bigint[]) returns void
 language plpgsql
 as $$
@@ -3955,28 +3966,33 @@ comment on function doom_dags is 'Lets the chores cancel what is left of DAGs th
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- doomed_dags(job_ids): the DAGs under way with on_failure "cancel" in which one of these jobs has failed, and no node may still make
--- up for that failure. Internal: doom_dags, and fail_dag, which asks again: the node may have been retried since.
+-- doomed_dags(job_ids): the DAGs under way with on_failure "cancel" that fail for sure because one of these jobs has failed, or was
+-- skipped for a failure: whatever else happens, that will show in all nodes on some way from there to the DAG itself.
+-- As long as some node may still make up for it the DAG is none of them. Internal: doom_dags, and fail_dag, which asks
+-- again: the node may have been retried since.
 create function doomed_dags(job_ids bigint[]) returns setof bigint
 language sql stable
 as $$
-    select f.dag_id
-    from results f
-    cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
-    where f.job_id = any(job_ids)
-      and f.state in ('failed', 'cancelled', 'expired')
-      and f.dag_id is not null
-      and d.spec ->> 'on_failure' = 'cancel'
-      and exists (select from waiting w where w.job_id = f.dag_id and w.ending is null)
-      and exists (
-          select from edges e
-          join jobs c on c.id = e.child_id
-          where e.parent_id = f.job_id
-            and not e.soft
-            and (c.id = f.dag_id
-                 or coalesce(c.role, '') not in ('dag', 'map') and coalesce(c.rule, 'all') in ('all', 'none_failed', 'join')));
+    with recursive failing as (
+        select f.job_id as id, f.dag_id
+        from results f
+        cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
+        where f.job_id = any(job_ids)
+          and (f.state in ('failed', 'cancelled', 'expired') or f.state = 'skipped' and f.cause_id is not null)
+          and d.spec ->> 'on_failure' = 'cancel'
+          and exists (select from waiting w where w.job_id = f.dag_id and w.ending is null)
+        union
+        select c.id, f.dag_id
+        from failing f
+        join edges e on e.parent_id = f.id and not e.soft
+        cross join lateral (select id, dag_id, role, rule from jobs where jobs.id = e.child_id offset 0) c
+        where coalesce(c.dag_id, c.id) = f.dag_id
+          and (c.role = 'dag' or c.rule in ('all', 'none_failed', 'join') and not is_item(f.id, c.id))
+          and not exists (select from results r where r.job_id = c.id and r.state = 'completed')
+    )
+    select distinct dag_id from failing where id = dag_id
 $$;
-comment on function doomed_dags is 'DAGs that fail fast in which jobs have failed.';
+comment on function doomed_dags is 'DAGs that fail fast and will have failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -4397,9 +4413,9 @@ begin
     end if;
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
-    insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at, tags, metadata, args,
+    insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
                       dag_id, name, rule, spec)
-    select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, t.result_ttl, now() + t.ttl,
+    select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
@@ -4410,7 +4426,7 @@ begin
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
          jsonb_to_record(map.spec -> 'item') t(
              queue text, kind text, priority smallint, max_attempts integer, timeout interval, backoff jsonb,
-             result_ttl interval, ttl interval, tags text[], metadata jsonb, args jsonb);
+             ttl interval, tags text[], metadata jsonb, args jsonb);
     insert into expiries (expires_at, job_id)
     select j.expires_at, j.id from jobs j where j.id = any(items) and j.expires_at is not null;
     insert into edges (parent_id, child_id) select id, map.job_id from unnest(items) id;
@@ -5001,7 +5017,7 @@ comment on function fail is 'Says that attempts failed; they run again while att
 
 -- +goose StatementBegin
 -- fail_dag(dag_id): ends a DAG with on_failure "cancel" in which a node has failed: what has not ended is cancelled, but for
--- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Does nothing if the node that
+-- nodes that clean up or compensate (rules done, one_failed, all_failed and none_skipped) and what follows them. Does nothing if the node that
 -- failed runs again. Internal: expire_dags.
 create function fail_dag(dag_id bigint) returns void
 language plpgsql
@@ -5013,7 +5029,7 @@ begin
     if not exists (
         select from doomed_dags(array(
             select f.job_id from jobs j join results f on f.job_id = j.id
-            where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')))) then
+            where j.dag_id = fail_dag.dag_id and f.state <> 'completed'))) then
         return;
     end if;
     select format('%s %s', j.name, f.state) into cause
@@ -5024,7 +5040,7 @@ begin
     where job_id = fail_dag.dag_id and ending is null;
     perform cancel_all(array(
         with recursive spared as (
-            select j.id from jobs j where j.dag_id = fail_dag.dag_id and j.rule in ('done', 'one_failed', 'all_failed')
+            select j.id from jobs j where j.dag_id = fail_dag.dag_id and j.rule in ('done', 'one_failed', 'all_failed', 'none_skipped')
             union
             select e.child_id from spared s join edges e on e.parent_id = s.id
         )
@@ -5512,6 +5528,9 @@ declare
     answer record;
 begin
     select id, queue, role, spec, dag_id, result_ttl into node from jobs where id = open_external.job_id;
+    if node.role = 'sleep' and (node.spec ->> 'delay')::interval <= interval '0' then
+        insert into signals (job_id) values (node.id) on conflict do nothing;
+    end if;
     delete from signals s where s.job_id = open_external.job_id returning * into answer;
     if found then
         delete from waiting w where w.job_id = open_external.job_id;
@@ -6427,7 +6446,8 @@ begin
            t.need_ok, t.need_failed,
            case when m.job_id is null then t.max_failed
                 else floor(m.total * coalesce((j.spec ->> 'tolerate')::numeric, 0) / 100) end,
-           case when m.job_id is null then t.max_skipped else 2147483647 end, t.eager
+           case when m.job_id is null then t.max_skipped else 2147483647 end,
+           t.eager and j.role is distinct from 'map'
     from unnest(job_ids, attempts) u(id, attempt)
     cross join lateral (select id, queue, role, rule, spec, dag_id from jobs where jobs.id = u.id offset 0) j
     left join maps m on m.job_id = j.id

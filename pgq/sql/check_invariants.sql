@@ -65,7 +65,7 @@ as $$
                       or exists (select from frontier u where u.parent_id = e.parent_id
                                  and e.child_id between u.first_child and u.last_child)) as pending
         from edges e left join results f on f.job_id = e.parent_id
-        where e.child_id = w.job_id) n on true
+        where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
         when w.role = 'signal' then 1
         when w.role = 'items' then n.pending + m.total - m.expanded

@@ -11,7 +11,8 @@ create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
-    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb)
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
+    dag_id bigint)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
@@ -107,7 +108,7 @@ begin
                     where (too_late or loud) and wants_event(queue, too_late)
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
-                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args
+                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
                 from claimed
                 where not too_late
                 order by priority, seq;

@@ -1,19 +1,24 @@
--- dag_downstream(job_ids): these nodes and all that come after them in their DAG, at any depth; of sub-DAGs and maps on the
--- way also what is in them. Not the DAG's own job. Internal.
+-- dag_downstream(job_ids): these nodes and all that comes after them in their DAG, at any depth. Sub-DAGs and maps among them
+-- are taken with all that is in them; those in which some node, or item, comes after these nodes are passed through and left
+-- out themselves, as is the DAG's own job: they end with what is in them. Internal.
 create function dag_downstream(job_ids bigint[]) returns setof bigint
 language sql stable
 as $$
     with recursive reached as (
-        select id from unnest(job_ids) id
+        select id, true as taken from unnest(job_ids) id
         union
-        select n.id
+        select j.id, n.taken or case j.role
+                   when 'map' then not is_item(r.id, j.id)
+                   when 'dag' then exists (
+                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')))
+                   else true end
         from reached r
         cross join lateral (
-            select e.child_id as id from edges e where e.parent_id = r.id
+            select e.child_id as id, false as taken from edges e where e.parent_id = r.id
             union all
-            select m from members_of(array[r.id]) m) n
+            select m, true from members_of(array[r.id]) m where r.taken) n
         join jobs j on j.id = n.id and j.dag_id is not null
     )
-    select id from reached
+    select distinct id from reached where taken
 $$;
 comment on function dag_downstream is 'Nodes and all that come after them.';

@@ -34,14 +34,9 @@ begin
     perform w.job_id from waiting w where w.job_id = any(followers || sinks) order by w.job_id for update;
     perform dag_check_open(followers || sinks);
     added := dag_add(dag_id, spec -> 'nodes');
-    insert into edges (parent_id, child_id)
-    select added[n.ordinality], j.id
-    from jsonb_array_elements(spec -> 'nodes') with ordinality n,
-         jsonb_array_elements_text(coalesce(n.value -> 'before', '[]')) b
-    join jobs j on j.dag_id = dag_extend.dag_id and j.name = b;
     perform dag_check_cycle(dag_id, followers, added);
     update waiting w
-    set pending = w.pending + n.more, need_failed = w.need_failed + case when j.rule = 'all_failed' then n.more else 0 end
+    set pending = w.pending + n.more, need_failed = w.need_failed + case when j.rule = 'all_failed' and j.role is distinct from 'dag' then n.more else 0 end
     from (select e.child_id, count(*)::integer as more
           from edges e where e.parent_id = any(added) and e.child_id <> all(added) group by e.child_id) n
     join jobs j on j.id = n.child_id

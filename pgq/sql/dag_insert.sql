@@ -2,7 +2,7 @@
 -- reads the array once. Returns the ids of the nodes in their order, then those of hidden gates. Internal: dag_add.
 --
 -- Edges lead to a node
---   from what it comes after (to the gate of a sub-DAG, in its place);
+--   from what it comes after (to the gate of a sub-DAG, in its place), and from it to what it comes before;
 --   from the gate of the sub-DAG it is in, if nothing else in that comes before it and its rule is all;
 -- and from it, as from each gate, to the sub-DAG or DAG it is in if it is a leaf: if no other node in that waits for it in such a way that its
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
@@ -70,10 +70,18 @@ begin
                    from dependencies d join members c on c.entry_id = d.child_id and not c.is_gate
                    group by d.child_id) had on had.child_id = m.entry_id
         where m.scope <> '' and not m.is_gate and (had.child_id is null or had.inside = 0 and m.rule = 'all')
+    ), before as materialized (
+        select i.id as parent_id, o.id as child_id, o.name as child, coalesce(o.rule, 'all') as rule
+        from input i
+        cross join lateral jsonb_array_elements_text(i.node -> 'before') b
+        cross join lateral (select id, name, rule from jobs where jobs.dag_id = dag_insert.dag_id and name = b.value offset 0) o
     ), shown as materialized (
         select p.id, bool_or(a.absorbs) as absorbed, bool_or(a.absorbs and c.rule not in ('any', 'at_least', 'one_failed')) as shown
-        from dependencies d
-        join members c on c.entry_id = d.child_id
+        from (select d.parent_id, d.soft, m.name, m.rule
+              from dependencies d join members m on m.entry_id = d.child_id
+              union all
+              select parent_id, false, child, rule from before) d
+        cross join lateral (select d.name, d.rule) c
         join members p on p.id = d.parent_id
         cross join lateral (select d.soft or c.rule not in ('done', 'one_failed', 'all_failed', 'none_skipped') as absorbs) a
         where p.scope = '' or starts_with(c.name, p.scope || '/')
@@ -93,6 +101,7 @@ begin
         select parent_id, child_id, soft, condition from dependencies
         union all select parent_id, child_id, false, null from entering
         union all select parent_id, child_id, soft, null from leaving
+        union all select parent_id, child_id, false, null from before
     ), parents as (
         select child_id, count(*)::integer as n, bool_and(entering) as only_gate
         from (select child_id, false as entering from dependencies
@@ -117,7 +126,8 @@ begin
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)
-        select i.id, i.queue, i.role, coalesce(p.n, 0), i.held, t.need_ok, t.need_failed, t.max_failed, t.max_skipped, t.eager
+        select i.id, i.queue, i.role, coalesce(p.n, 0), i.held, t.need_ok, t.need_failed, t.max_failed, t.max_skipped,
+               t.eager and i.role is distinct from 'map' -- which needs its source
         from (select id, queue, nullif(type, 'job') as role, case when type = 'dag' then 'done' else rule end as rule, at_least, held from input
               union all
               select id, queue, 'gate', rule, at_least, held from gates) i

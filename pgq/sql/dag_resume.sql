@@ -1,5 +1,5 @@
 -- dag_resume(dag_id): lets the nodes of a DAG start again that dag_hold held. Returns how many. Zero: it was not held.
--- A job that was to run at a later time starts at once. Raises PQ004 for an unknown DAG.
+-- A job that was to run at a later time starts at once, but a delay that is its own begins anew. Raises PQ004 for an unknown DAG.
 -- Locks: the DAG; rows of waiting by job.
 create function dag_resume(dag_id bigint) returns bigint
 language plpgsql set search_path from current

@@ -1,5 +1,5 @@
--- doom_dags(job_ids): lets the chores cancel what is left of DAGs with on_failure "cancel" in which one of these jobs has
--- failed, unless a node may still make up for that failure. Internal.
+-- doom_dags(job_ids): lets the chores cancel what is left of DAGs with on_failure "cancel" which fail for sure because of these
+-- jobs (doomed_dags). Internal.
 create function doom_dags(job_ids bigint[]) returns void
 language plpgsql
 as $$

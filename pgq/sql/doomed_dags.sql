@@ -1,22 +1,27 @@
--- doomed_dags(job_ids): the DAGs under way with on_failure "cancel" in which one of these jobs has failed, and no node may still make
--- up for that failure. Internal: doom_dags, and fail_dag, which asks again: the node may have been retried since.
+-- doomed_dags(job_ids): the DAGs under way with on_failure "cancel" that fail for sure because one of these jobs has failed, or was
+-- skipped for a failure: whatever else happens, that will show in all nodes on some way from there to the DAG itself.
+-- As long as some node may still make up for it the DAG is none of them. Internal: doom_dags, and fail_dag, which asks
+-- again: the node may have been retried since.
 create function doomed_dags(job_ids bigint[]) returns setof bigint
 language sql stable
 as $$
-    select f.dag_id
-    from results f
-    cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
-    where f.job_id = any(job_ids)
-      and f.state in ('failed', 'cancelled', 'expired')
-      and f.dag_id is not null
-      and d.spec ->> 'on_failure' = 'cancel'
-      and exists (select from waiting w where w.job_id = f.dag_id and w.ending is null)
-      and exists (
-          select from edges e
-          join jobs c on c.id = e.child_id
-          where e.parent_id = f.job_id
-            and not e.soft
-            and (c.id = f.dag_id
-                 or coalesce(c.role, '') not in ('dag', 'map') and coalesce(c.rule, 'all') in ('all', 'none_failed', 'join')));
+    with recursive failing as (
+        select f.job_id as id, f.dag_id
+        from results f
+        cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
+        where f.job_id = any(job_ids)
+          and (f.state in ('failed', 'cancelled', 'expired') or f.state = 'skipped' and f.cause_id is not null)
+          and d.spec ->> 'on_failure' = 'cancel'
+          and exists (select from waiting w where w.job_id = f.dag_id and w.ending is null)
+        union
+        select c.id, f.dag_id
+        from failing f
+        join edges e on e.parent_id = f.id and not e.soft
+        cross join lateral (select id, dag_id, role, rule from jobs where jobs.id = e.child_id offset 0) c
+        where coalesce(c.dag_id, c.id) = f.dag_id
+          and (c.role = 'dag' or c.rule in ('all', 'none_failed', 'join') and not is_item(f.id, c.id))
+          and not exists (select from results r where r.job_id = c.id and r.state = 'completed')
+    )
+    select distinct dag_id from failing where id = dag_id
 $$;
-comment on function doomed_dags is 'DAGs that fail fast in which jobs have failed.';
+comment on function doomed_dags is 'DAGs that fail fast and will have failed.';

@@ -42,9 +42,9 @@ begin
     end if;
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
-    insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at, tags, metadata, args,
+    insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
                       dag_id, name, rule, spec)
-    select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, t.result_ttl, now() + t.ttl,
+    select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
@@ -55,7 +55,7 @@ begin
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
          jsonb_to_record(map.spec -> 'item') t(
              queue text, kind text, priority smallint, max_attempts integer, timeout interval, backoff jsonb,
-             result_ttl interval, ttl interval, tags text[], metadata jsonb, args jsonb);
+             ttl interval, tags text[], metadata jsonb, args jsonb);
     insert into expiries (expires_at, job_id)
     select j.expires_at, j.id from jobs j where j.id = any(items) and j.expires_at is not null;
     insert into edges (parent_id, child_id) select id, map.job_id from unnest(items) id;

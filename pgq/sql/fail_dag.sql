@@ -1,5 +1,5 @@
 -- fail_dag(dag_id): ends a DAG with on_failure "cancel" in which a node has failed: what has not ended is cancelled, but for
--- nodes that clean up or compensate (rules done, one_failed and all_failed) and what follows them. Does nothing if the node that
+-- nodes that clean up or compensate (rules done, one_failed, all_failed and none_skipped) and what follows them. Does nothing if the node that
 -- failed runs again. Internal: expire_dags.
 create function fail_dag(dag_id bigint) returns void
 language plpgsql
@@ -11,7 +11,7 @@ begin
     if not exists (
         select from doomed_dags(array(
             select f.job_id from jobs j join results f on f.job_id = j.id
-            where j.dag_id = fail_dag.dag_id and f.state in ('failed', 'expired', 'cancelled')))) then
+            where j.dag_id = fail_dag.dag_id and f.state <> 'completed'))) then
         return;
     end if;
     select format('%s %s', j.name, f.state) into cause
@@ -22,7 +22,7 @@ begin
     where job_id = fail_dag.dag_id and ending is null;
     perform cancel_all(array(
         with recursive spared as (
-            select j.id from jobs j where j.dag_id = fail_dag.dag_id and j.rule in ('done', 'one_failed', 'all_failed')
+            select j.id from jobs j where j.dag_id = fail_dag.dag_id and j.rule in ('done', 'one_failed', 'all_failed', 'none_skipped')
             union
             select e.child_id from spared s join edges e on e.parent_id = s.id
         )

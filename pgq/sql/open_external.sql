@@ -10,6 +10,9 @@ declare
     answer record;
 begin
     select id, queue, role, spec, dag_id, result_ttl into node from jobs where id = open_external.job_id;
+    if node.role = 'sleep' and (node.spec ->> 'delay')::interval <= interval '0' then
+        insert into signals (job_id) values (node.id) on conflict do nothing;
+    end if;
     delete from signals s where s.job_id = open_external.job_id returning * into answer;
     if found then
         delete from waiting w where w.job_id = open_external.job_id;

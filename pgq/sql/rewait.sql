@@ -11,7 +11,8 @@ begin
            t.need_ok, t.need_failed,
            case when m.job_id is null then t.max_failed
                 else floor(m.total * coalesce((j.spec ->> 'tolerate')::numeric, 0) / 100) end,
-           case when m.job_id is null then t.max_skipped else 2147483647 end, t.eager
+           case when m.job_id is null then t.max_skipped else 2147483647 end,
+           t.eager and j.role is distinct from 'map'
     from unnest(job_ids, attempts) u(id, attempt)
     cross join lateral (select id, queue, role, rule, spec, dag_id from jobs where jobs.id = u.id offset 0) j
     left join maps m on m.job_id = j.id

@@ -50,7 +50,7 @@ type Node struct {
 
 const (
 	pageSize    = 10_000 // of nodes
-	graphNodes  = 10_000 // for which edges and counts are shown
+	graphNodes  = 1_000  // for which edges and counts are shown: it costs more than they are worth beyond
 	slowestSize = 5
 )
 

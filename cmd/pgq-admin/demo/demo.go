@@ -160,7 +160,9 @@ func (d *demo) head(title string) {
 	d.line("\n%s", d.Screen.Paint(output.Bold, title))
 }
 
-func (d *demo) say(format string, args ...any) { d.line("  "+format, args...) }
+func (d *demo) say(format string, args ...any) {
+	d.line("%s", strings.TrimRight("  "+fmt.Sprintf(format, args...), " "))
+}
 
 func (d *demo) line(format string, args ...any) { fmt.Fprintf(d.Screen, format+"\n", args...) }
 

@@ -1,0 +1,188 @@
+package output
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// row is what the tests print.
+type row struct {
+	name  string
+	state pgq.State
+	took  *time.Duration
+	at    time.Time
+	tags  []string
+	extra json.RawMessage
+}
+
+var columns = []Column[row]{
+	{Name: "name", Value: func(r row) any { return r.name }},
+	{Name: "state", Value: func(r row) any { return r.state }},
+	{Name: "took", Level: Wide, Value: func(r row) any { return r.took }},
+	{Name: "started_at", Level: Data, Value: func(r row) any { return r.at }},
+	{Name: "tags", Level: Data, Value: func(r row) any { return r.tags }},
+	{Name: "extra", Level: Data, Value: func(r row) any { return r.extra }},
+}
+
+var (
+	short = 1500 * time.Millisecond
+	long  = 90 * time.Minute
+	noon  = time.Date(2026, 1, 2, 13, 0, 0, 0, time.FixedZone("CET", 3600))
+	rows  = []row{
+		{"böse\n<b>", pgq.Failed, &short, noon, []string{"a", "b"}, json.RawMessage(`{"x":1}`)},
+		{"日本", pgq.Completed, nil, noon, nil, nil},
+		{"", pgq.Running, &long, noon.Add(-time.Hour), nil, nil},
+	}
+)
+
+// printed returns what a table prints.
+func printed(t *testing.T, o Options, s Screen) string {
+	t.Helper()
+	table, err := NewTable(&o, columns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	s.Writer = &text
+	if err := table.PrintPage(s, rows, 7); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{}, "NAME      STATE\nböse <b>  failed\n日本      completed\n-         running\n"},
+		{Options{Format: FormatWide}, "NAME      STATE      TOOK\nböse <b>  failed     1.5s\n日本      completed  -\n-         running    1h30m\n"},
+		{Options{Format: FormatTable, Columns: []string{"STARTED_AT", "tags"}}, "STARTED AT            TAGS\n2026-01-02T12:00:00Z  a,b\n2026-01-02T12:00:00Z  -\n2026-01-02T11:00:00Z  -\n"},
+		{Options{Format: FormatName}, "böse\n<b>\n日本\n\n"},
+		{Options{Format: FormatName, Sort: "-took"}, "\nböse\n<b>\n日本\n"},
+		{Options{Format: FormatName, Sort: "took"}, "böse\n<b>\n\n日本\n"},
+		{Options{Format: FormatName, Sort: "started_at"}, "\nböse\n<b>\n日本\n"},
+		{Options{Format: FormatCSV}, "name,state,took,started_at,tags,extra\n\"böse\n<b>\",failed,1.5,2026-01-02T12:00:00Z,\"[\"\"a\"\",\"\"b\"\"]\",\"{\"\"x\"\":1}\"\n" +
+			"日本,completed,,2026-01-02T12:00:00Z,[],\n,running,5400,2026-01-02T11:00:00Z,[],\n"},
+		{Options{Format: FormatJSONL, Columns: []string{"name", "took", "tags", "extra"}}, `{"name":"böse\n<b>","took":1.5,"tags":["a","b"],"extra":{"x":1}}` + "\n" +
+			`{"name":"日本","took":null,"tags":[],"extra":null}` + "\n" + `{"name":"","took":5400,"tags":[],"extra":null}` + "\n"},
+		{Options{Format: FormatJSON, Columns: []string{"state"}}, "{\n  \"items\": [\n    {\n      \"state\": \"failed\"\n    },\n    {\n      \"state\": \"completed\"\n    },\n    {\n      \"state\": \"running\"\n    }\n  ],\n  \"next\": 7\n}\n"},
+		{Options{Format: FormatYAML, Columns: []string{"state", "took"}}, "items:\n- state: failed\n  took: 1.5\n- state: completed\n  took: null\n- state: running\n  took: 5400\nnext: 7\n"},
+	} {
+		if got := printed(t, c.o, Screen{}); got != c.want {
+			t.Errorf("%+v:\n%q, want\n%q", c.o, got, c.want)
+		}
+	}
+}
+
+func TestATerminalGetsColoursAndNoLineTooLong(t *testing.T) {
+	t.Parallel()
+	narrow := Screen{Terminal: true, Colours: true, size: func() (int, int, error) { return 14, 5, nil }}
+	got := printed(t, Options{}, narrow)
+	if want := "\x1b[1mNAME\x1b[0m      \x1b[1mSTA…\x1b[0m\n"; !strings.HasPrefix(got, want) {
+		t.Errorf("head is %q, want %q", got, want)
+	}
+	if !strings.Contains(got, "日本      \x1b[32mcom…\x1b[0m\n") {
+		t.Errorf("no cut state in %q", got)
+	}
+	if width, _ := narrow.Narrower(20).Size(); width != 1 {
+		t.Errorf("width is %d", width)
+	}
+	if width, height := (Screen{}).Narrower(3).Size(); width != 0 || height != 0 {
+		t.Errorf("size of no terminal is %d, %d", width, height)
+	}
+}
+
+func TestUnknownColumnsAreRefusedWithThoseThatThereAre(t *testing.T) {
+	t.Parallel()
+	for _, o := range []Options{{Columns: []string{"name", "size"}}, {Sort: "size"}, {Sort: "-size"}} {
+		_, err := NewTable(&o, columns)
+		var wrong *Error
+		if !errors.As(err, &wrong) || wrong.Code != ExitUsage || !strings.Contains(err.Error(), `"size"; choose from name, state, took`) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+func TestFlagsTakeTheFormatsOfTheCommand(t *testing.T) {
+	t.Parallel()
+	var o Options
+	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	o.FormatFlag(flags, FormatTable, FormatJSONL)
+	if err := flags.Parse([]string{"-o", "jsonl"}); err != nil || o.Format != FormatJSONL {
+		t.Errorf("%v, format %s", err, o.Format)
+	}
+	if err := flags.Parse([]string{"-o", "csv"}); err == nil || !strings.Contains(err.Error(), "table, jsonl") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestWantsJSON(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]bool{
+		"": false, "list": false, "list -o": false, "-o json": true, "-ojsonl": true, "-o=json x": true, "--output json": true,
+		"--output=jsonl": true, "--output=yaml": false, "-o json -o csv": false, "x -- -o json": false, "-o": false,
+	} {
+		if got := WantsJSON(strings.Fields(args)); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
+func TestFailuresArePrintedForPeopleAndPrograms(t *testing.T) {
+	t.Parallel()
+	f := Failure{Code: ExitNotFound, Message: "there is no DAG <7>\n", Fix: "look", Problems: []Problem{{"a", "kind", "must be"}, {"", "name", "must"}}}
+	var people, programs bytes.Buffer
+	f.Print(&people, "pgq-admin", false)
+	f.Print(&programs, "pgq-admin", true)
+	if want := "pgq-admin: there is no DAG <7>\n  node \"a\": kind must be\n  name must\n  fix: look\n"; people.String() != want {
+		t.Errorf("%q, want %q", people.String(), want)
+	}
+	want := `{"code":3,"reason":"not_found","message":"there is no DAG <7>\n","problems":[{"node":"a","field":"kind","rule":"must be"},{"field":"name","rule":"must"}],"fix":"look"}` + "\n"
+	if programs.String() != want {
+		t.Errorf("%s, want %s", programs.String(), want)
+	}
+	cause := errors.New("cause")
+	if err := fmt.Errorf("around: %w", &Error{Code: ExitTimeout, Text: "late", Err: cause}); !errors.Is(err, cause) {
+		t.Error("the cause is lost")
+	}
+}
+
+func TestTextIsCleanedAndCut(t *testing.T) {
+	t.Parallel()
+	if got := Clean(" a\r\nb\x1b[2J\u202e \xff "); got != "a  b [2J\uFFFD \uFFFD" {
+		t.Errorf("cleaned is %q", got)
+	}
+	for _, c := range []struct {
+		text  string
+		width int
+		want  string
+	}{{"abc", 3, "abc"}, {"abcd", 3, "ab…"}, {"日本語", 5, "日本…"}, {"日本語", 4, "日…"}, {"abc", 0, "abc"}, {"abc", 1, "…"}} {
+		if got := Cut(c.text, c.width); got != c.want {
+			t.Errorf("%q in %d: %q, want %q", c.text, c.width, got, c.want)
+		}
+	}
+}
+
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0s", 340 * time.Microsecond: "0.34ms", 340 * time.Millisecond: "340ms", 1240 * time.Millisecond: "1.2s",
+		999900 * time.Microsecond: "1.0s", 59990 * time.Millisecond: "1m0s", 200 * time.Second: "3m20s", 310 * time.Minute: "5h10m",
+		52 * time.Hour: "2d4h", -time.Second: "-1.0s",
+	} {
+		if got := Brief(d); got != want {
+			t.Errorf("%s: %s, want %s", d, got, want)
+		}
+	}
+}
