@@ -54,11 +54,14 @@ func (h *hand) take() []string {
 	h.t.Helper()
 	claimed, err := h.q.Claim(h.ctx, h.pool, pgq.ClaimRequest{WorkerID: h.worker, Queues: []string{"default"}, Limits: []int32{1000}})
 	must(h.t, err)
-	names := []string{}
+	ids := []int64{}
 	for _, a := range claimed {
-		name := one[string](h.bench, "select coalesce(name, 'job ' || id) from pgq.jobs where id = $1", a.ID)
-		h.held[name] = a
-		names = append(names, name)
+		ids = append(ids, a.ID)
+	}
+	names := one[[]string](h.bench, `select array(select coalesce(j.name, 'job ' || id)
+		from unnest($1::bigint[]) with ordinality u(id, place) join pgq.jobs j using (id) order by place)`, ids)
+	for i, a := range claimed {
+		h.held[names[i]] = a
 	}
 	slices.Sort(names)
 	return names

@@ -19,8 +19,13 @@ type verdict struct {
 // counters, no order and no time.
 type oracle struct {
 	plan  *plan
+	there map[string]bool // nodes, if it is known which ones have been added
 	ends  map[*vertex]verdict
 	gates map[*vertex]verdict
+}
+
+func newOracle(p *plan, there map[string]bool) *oracle {
+	return &oracle{plan: p, there: there, ends: map[*vertex]verdict{}, gates: map[*vertex]verdict{}}
 }
 
 // end returns how a node or a job outside ends, one of another DAG as well. A node that is never added ends as "".
@@ -30,7 +35,7 @@ func (o *oracle) end(v *vertex) verdict {
 	}
 	end := verdict{state: "completed"}
 	switch {
-	case v.addedBy != nil && o.end(v.addedBy).state != "completed":
+	case v.addedBy != nil && !o.isThere(v):
 		end = verdict{}
 	case v.kind == "dag":
 		end = o.together(v, v.members)
@@ -41,6 +46,11 @@ func (o *oracle) end(v *vertex) verdict {
 	}
 	o.ends[v] = end
 	return end
+}
+
+// isThere reports whether a node is added: if the one that does it is completed, as it was at least once.
+func (o *oracle) isThere(v *vertex) bool {
+	return o.there[v.name] || o.there == nil && o.end(v.addedBy).state == "completed"
 }
 
 // run returns how a node ends that is run.
@@ -166,7 +176,11 @@ func (o *oracle) isAbsorbed(parent *vertex) bool {
 
 // over returns what the end of a parent means over an edge.
 func (o *oracle) over(e dependency) verdict {
-	end := e.parent.home.says.end(e.parent)
+	of := o
+	if e.parent.home != o.plan {
+		of = e.parent.home.says
+	}
+	end := of.end(e.parent)
 	switch {
 	case end.state == "completed" && e.above > 0 && (end.output == nil || end.output.Risk <= e.above):
 		return verdict{state: "skipped"}

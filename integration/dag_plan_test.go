@@ -76,7 +76,7 @@ func (p *plan) oneIn(n int) bool { return p.random.IntN(n) == 0 }
 // newPlan draws a DAG of 2 to 60 nodes. Nodes of earlier ones may be parents of its own.
 func newPlan(random *rand.Rand, earlier []*plan, extends bool) *plan {
 	p := &plan{random: random, named: map[string]*vertex{}, extends: extends}
-	p.says = &oracle{plan: p, ends: map[*vertex]verdict{}, gates: map[*vertex]verdict{}}
+	p.says = newOracle(p, nil)
 	for _, other := range earlier {
 		for _, v := range other.vertices {
 			if v.addedBy == nil {

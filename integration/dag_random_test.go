@@ -42,10 +42,11 @@ func seeds(t *testing.T, test func(t *testing.T, seed uint64)) {
 // world is a database in which random DAGs run, with what happens to them from outside.
 type world struct {
 	*system
-	ctx   context.Context
-	mu    sync.Mutex
-	plans map[int64]*plan  // by the ids of their DAGs
-	ran   map[attempts]int // how often handlers in this process ran
+	ctx      context.Context
+	mu       sync.Mutex
+	plans    map[int64]*plan  // by the ids of their DAGs
+	ran      map[attempts]int // how often handlers in this process ran
+	troubled bool             // by more than workers that lose their leases
 }
 
 type attempts struct {
@@ -243,7 +244,6 @@ func TestRandomDAGsEndAsTheOracleSays(t *testing.T) {
 		for _, cramped := range []bool{false, true} {
 			t.Run(fmt.Sprintf("cramped=%v", cramped), func(t *testing.T) {
 				t.Parallel()
-				t0 := time.Now()
 				w := newWorld(t)
 				if cramped {
 					w.cramped()
@@ -256,7 +256,7 @@ func TestRandomDAGsEndAsTheOracleSays(t *testing.T) {
 				for i := range uint64(3) {
 					all.Go(func() {
 						var earlier []*plan
-						for j := range uint64(25) {
+						for j := range uint64(12) {
 							p := newPlan(rand.New(rand.NewPCG(seed, 1000*i+j)), earlier[max(0, len(earlier)-2):], true)
 							if err := w.submit(p); err != nil {
 								t.Errorf("submit: %v", err)
@@ -267,12 +267,9 @@ func TestRandomDAGsEndAsTheOracleSays(t *testing.T) {
 					})
 				}
 				all.Wait()
-				t.Logf("PROF submitted %s", time.Since(t0))
 				if !t.Failed() {
 					w.settle()
-				t.Logf("PROF settled %s", time.Since(t0))
 					w.judge()
-				t.Logf("PROF judged %s active %d ms", time.Since(t0), w.number("select active_time::bigint from pg_stat_database where datname=current_database()"))
 				}
 			})
 		}

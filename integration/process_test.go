@@ -63,9 +63,10 @@ func workerMain(url string) int {
 	return 0
 }
 
-// newWorker returns a worker for errands.
+// newWorker returns a worker for errands and deeds.
 func newWorker(pool *pgxpool.Pool, c worker.Config) *worker.Worker {
 	w := worker.New(pool, c)
+	handleDeeds(w, pool, func(*pgq.Attempt) {})
 	worker.Handle(w, func(ctx context.Context, job *pgq.Job[errand]) error {
 		note := func(what string) error {
 			_, err := pool.Exec(context.WithoutCancel(ctx), "insert into effects values ($1, $2, $3, $4)", job.ID, job.Number, os.Getpid(), what)

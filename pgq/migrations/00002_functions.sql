@@ -1575,9 +1575,11 @@ begin
           and v.role = 'dag'
           and v.name = any(array(
               select array_to_string(f.parts[1:k], '/') from first f, generate_series(1, cardinality(f.parts) - 1) k))
+    ), subs as materialized (
+        select name, place from shown where role = 'dag'
     ), nested as materialized (
         select s.*, j.kind, j.rule, j.spec,
-               array(select o.place from shown o
+               array(select o.place from subs o
                      where o.name = any(array(
                          select array_to_string(s.parts[1:k], '/') from generate_series(1, cardinality(s.parts) - 1) k))
                      order by length(o.name)) || s.place as path
