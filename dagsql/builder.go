@@ -15,9 +15,10 @@ type Options struct {
 	// Queue and Priority are those of its nodes that have none of their own.
 	Queue    string
 	Priority pgq.Priority
-	// Deadline cancels what is not finished when this much time has passed since it was submitted.
+	// Deadline expires the DAG when this much time has passed since it was submitted: what is not finished is cancelled.
 	Deadline time.Duration
-	// FailFast cancels the rest as soon as a failure is not made up for. Otherwise all is run that still can.
+	// FailFast cancels the rest as soon as it is sure that a failure makes the DAG fail, but for nodes that tidy up (with the
+	// rules Done, OneFailed and AllFailed) and what comes after them. Otherwise all is run that still can.
 	FailFast bool
 	// Output is the full name of the node whose result is the DAG's, if it is in JSON.
 	Output string

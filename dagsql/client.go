@@ -3,7 +3,6 @@ package dagsql
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -31,9 +30,8 @@ type Submitted struct {
 // Submit adds a DAG in one round trip. Given a transaction, the DAG exists exactly if the transaction commits; given
 // a pool or a connection, it is committed when Submit returns.
 //
-// Errors: *InvalidError with all that is wrong with the DAG, pgq.ErrQueueFull, pgq.ErrNotInstalled, or what the
-// database says. When the connection breaks during a commit it is unknown whether the DAG exists: submit it
-// again, with a key.
+// Errors: *InvalidError with all that is wrong with the DAG, pgq.ErrNotInstalled, or what the database says. When the
+// connection breaks during a commit it is unknown whether the DAG exists: submit it again, with a key.
 func (c *Client) Submit(ctx context.Context, db pgq.DB, b *Builder) (Submitted, error) {
 	if b.graph.extension {
 		return Submitted{}, invalid([]Problem{{Field: "name", Rule: "must be given: extensions are not submitted"}}, nil)
@@ -60,7 +58,7 @@ func (c *Client) submit(ctx context.Context, db pgq.DB, document json.RawMessage
 	return submitted, wrap("submit the DAG", err)
 }
 
-// problems returns the builder's mistakes and those that the database finds besides.
+// problems returns the builder's mistakes and those that the database finds besides; of an extension with the id of its DAG.
 func (c *Client) problems(ctx context.Context, db pgq.DB, extends *int64, document []byte, mistakes []Problem) error {
 	rows, err := db.Query(ctx, c.q.From("coalesce(node, ''), coalesce(field, ''), rule", "dag_problems($1::jsonb, $2)"),
 		json.RawMessage(document), extends)
@@ -75,19 +73,19 @@ func (c *Client) problems(ctx context.Context, db pgq.DB, extends *int64, docume
 }
 
 // Extend adds nodes to the DAG that the running job is a node of; see [NewExtension]. With tx a transaction in which the
-// job is completed, too, the nodes are there exactly if the job is completed. Errors are those of [Client.Extend].
+// job is completed, too, the nodes are there exactly if the job is completed. Errors are those of [Client.Extend];
+// pgq.ErrNotFound also means that the job is no node.
 func Extend(ctx context.Context, db pgq.DB, job *pgq.Attempt, b *Builder) ([]int64, error) {
-	c := NewClient(job.Client())
-	id, err := c.dagOf(ctx, db, job.ID)
-	if err != nil {
-		return nil, err
+	if job.DAGID == 0 {
+		return nil, fmt.Errorf("%w: job %d is no node of a DAG", pgq.ErrNotFound, job.ID)
 	}
-	return c.Extend(ctx, db, id, b)
+	return NewClient(job.Client()).Extend(ctx, db, job.DAGID, b)
 }
 
 // Extend adds nodes to a DAG that is not finished and returns their ids in the order in which they were added. The new
 // nodes may wait for any node of the DAG, and those that still wait may be made to wait for them ([Node.Before]).
-// Errors: *InvalidError, pgq.ErrNotFound, pgq.ErrBusy.
+// Errors: *InvalidError; *pgq.ArgumentError when the DAG has ended or is ending, when a node that is to wait does so no
+// more, or for a cycle; pgq.ErrNotFound when there is no such DAG.
 func (c *Client) Extend(ctx context.Context, db pgq.DB, id int64, b *Builder) ([]int64, error) {
 	if !b.graph.extension {
 		return nil, invalid([]Problem{{Field: "name", Rule: "must not be given: build it with NewExtension"}}, nil)
@@ -97,19 +95,6 @@ func (c *Client) Extend(ctx context.Context, db pgq.DB, id int64, b *Builder) ([
 		return nil, c.problems(ctx, db, &id, document, problems)
 	}
 	return c.ids(ctx, db, "extend the DAG", "dag_extend($1, $2::jsonb)", id, json.RawMessage(document))
-}
-
-// dagOf returns the DAG that a job is a node of.
-func (c *Client) dagOf(ctx context.Context, db pgq.DB, jobID int64) (int64, error) {
-	var id *int64
-	err := db.QueryRow(ctx, c.q.From("dag_id", "jobs where id = $1"), jobID).Scan(&id)
-	if errors.Is(err, pgx.ErrNoRows) || err == nil && id == nil {
-		return 0, fmt.Errorf("%w: job %d is no node of a DAG", pgq.ErrNotFound, jobID)
-	}
-	if err != nil {
-		return 0, wrap("find the DAG", err)
-	}
-	return *id, nil
 }
 
 // ids calls a function that returns ids.

@@ -54,8 +54,9 @@
 //	files := b.Map("thumbs", list, ThumbArgs{}, dagsql.MapOptions{Path: "$.keys[*]", Window: 100, Tolerate: 2.5})
 //	ok := b.External("approve", dagsql.ExternalOptions{Timeout: 24 * time.Hour}).After(summary)
 //	later := b.Sleep("cooldown", time.Hour).After(ok)
-//	etl := b.Sub("etl").After(later)
+//	etl := b.Sub("etl").After(later).Output("load")
 //	extract := etl.Add("extract", ExtractArgs{}) // its full name is etl/extract
+//	etl.Add("load", LoadArgs{}).After(extract)
 //
 // A map runs a job for each item of a result. An external node waits for [Client.Complete] or [Client.Fail], and no worker
 // waits with it. A sub-DAG is a node made of nodes. A handler adds nodes to the DAG that it is part of by [Extend].

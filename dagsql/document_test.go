@@ -157,14 +157,18 @@ func TestMapsSleepsAndExternalNodesAreWrittenWithTheirOptions(t *testing.T) {
 	}).After(list.Soft())
 	b.Map("plain", list, step{}, dagsql.MapOptions{})
 	b.External("approve", dagsql.ExternalOptions{Timeout: time.Hour, Default: map[string]bool{"ok": false}}).After(list)
-	b.External("callback", dagsql.ExternalOptions{})
+	b.External("callback", dagsql.ExternalOptions{Tags: []string{"t"}, Metadata: map[string]any{"to": "eve"}})
+	sub := b.Sub("sub").Output("x")
+	sub.Add("x", step{})
 	means(t, b, `{"name": "special", "nodes": [
 		{"name": "list", "kind": "step", "args": {"n": 0}},
 		{"name": "thumbs", "type": "map", "kind": "step", "args": {"n": 7}, "queue": "images", "delay": "1000000 microseconds",
 		 "over": "list", "path": "$.keys[*]", "as": "key", "window": 100, "tolerate": 2.5, "after": [{"node": "list", "soft": true}]},
 		{"name": "plain", "type": "map", "kind": "step", "args": null, "over": "list"},
 		{"name": "approve", "type": "external", "timeout": "3600000000 microseconds", "default": {"ok": false}, "after": ["list"]},
-		{"name": "callback", "type": "external"}
+		{"name": "callback", "type": "external", "tags": ["t"], "metadata": {"to": "eve"}},
+		{"name": "sub", "type": "dag", "output": "x"},
+		{"name": "sub/x", "kind": "step", "args": {"n": 0}}
 	]}`)
 }
 

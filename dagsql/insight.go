@@ -80,7 +80,7 @@ type Filter struct {
 	IDs    []int64
 	Names  []string
 	States []pgq.State
-	// Top leaves out nodes of sub-DAGs and items of maps.
+	// Top leaves out nodes of sub-DAGs and items of maps. It means nothing for DAGs.
 	Top bool
 	// From is the cursor, which List and Nodes return.
 	From int64
@@ -277,7 +277,7 @@ func (c *Client) Graph(ctx context.Context, db pgq.DB, id int64, maxNodes int) (
 
 // Reason is one of the reasons why something does not run.
 type Reason struct {
-	// Reason is a word: the sorts of reasons are listed in explain.sql.
+	// Reason is a word: the sorts of reasons are listed in explain_job.sql.
 	Reason string
 	// Detail says it in words.
 	Detail string

@@ -20,7 +20,7 @@ type CancelOptions struct {
 }
 
 // Cancel cancels a DAG or nodes of it. Outcomes per job are those of pgq's Cancel: what runs is told to stop.
-// pgq.ErrNotFound: there is no such DAG.
+// pgq.ErrNotFound: there is no such DAG or node.
 func (c *Client) Cancel(ctx context.Context, db pgq.DB, id int64, o CancelOptions) ([]pgq.Outcome, error) {
 	rows, err := db.Query(ctx, c.q.From("job_id, outcome", "dag_cancel($1, $2, $3, nullif($4, ''))"),
 		id, o.Nodes, o.Downstream, pgq.Printable(o.Reason))
@@ -43,8 +43,9 @@ const (
 )
 
 // Retry runs nodes of a DAG again, in place, and returns the ids of the jobs that were reset. The results of the other
-// nodes are kept. Nodes restrict what the modes RetryFailed and RetryDownstream choose; RetryFrom needs some.
-// pgq.ErrNotFound: there is no such DAG or node.
+// nodes are kept. Nodes, by name or pattern, restrict what the modes RetryFailed and RetryDownstream choose; RetryFrom needs
+// some. A map that runs again keeps its items, unless the node that it maps over runs again, too.
+// Errors: pgq.ErrNotFound when there is no such DAG or node, *pgq.ArgumentError for a mode that is none or lacks nodes.
 func (c *Client) Retry(ctx context.Context, db pgq.DB, id int64, mode RetryMode, nodes ...string) ([]int64, error) {
 	if len(nodes) == 0 {
 		nodes = nil // all
@@ -52,8 +53,10 @@ func (c *Client) Retry(ctx context.Context, db pgq.DB, id int64, mode RetryMode,
 	return c.ids(ctx, db, "retry the DAG", "dag_retry($1, $2, $3)", id, string(mode), nodes)
 }
 
-// Fork submits a new DAG like another one that runs again from these nodes on, and has the results of the other nodes
-// as they were. It returns the id of the new DAG. pgq.ErrNotFound: there is no such DAG or node.
+// Fork submits a new DAG like another one that has ended, and returns its id. These nodes, by name or pattern, run
+// again in it, with all that comes after them and all that has not succeeded; the results of the others are taken over.
+// The new DAG has no key. Errors: pgq.ErrNotFound when there is no such DAG or node, *pgq.ArgumentError when the DAG has not
+// ended, or without nodes.
 func (c *Client) Fork(ctx context.Context, db pgq.DB, id int64, nodes ...string) (int64, error) {
 	var fork int64
 	err := db.QueryRow(ctx, c.q.From("*", "dag_fork($1, $2)"), id, nodes).Scan(&fork)
@@ -61,12 +64,13 @@ func (c *Client) Fork(ctx context.Context, db pgq.DB, id int64, nodes ...string)
 }
 
 // Hold keeps nodes of a DAG that have not been started from being started, and returns how many that are. What runs
-// goes on. The reason may be empty.
+// goes on. The reason may be empty. pgq.ErrNotFound: there is no such DAG.
 func (c *Client) Hold(ctx context.Context, db pgq.DB, id int64, reason string) (int64, error) {
 	return c.number(ctx, db, "hold the DAG", "dag_hold($1, nullif($2, ''))", id, pgq.Printable(reason))
 }
 
 // Resume lets a DAG go on that was held, and returns how many nodes were. Delays of jobs begin anew; retries start at once.
+// pgq.ErrNotFound: there is no such DAG.
 func (c *Client) Resume(ctx context.Context, db pgq.DB, id int64) (int64, error) {
 	return c.number(ctx, db, "resume the DAG", "dag_resume($1)", id)
 }

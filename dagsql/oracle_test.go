@@ -23,7 +23,7 @@ func TestTheDatabaseDecidesAsTheSimulationDoes(t *testing.T) {
 		want    dagsql.Simulation
 	}
 	var all []submitted
-	for i := range 200 {
+	for i := range 100 {
 		g := generator{r: rand.New(rand.NewPCG(seed, uint64(i))), outcomes: outcomes{}}
 		builder := g.dag()
 		want, err := dagsql.Simulate(builder, g.outcomes)

@@ -162,7 +162,7 @@ func TestTheDatabaseDrawsWhatTheBuilderDraws(t *testing.T) {
 			draws(t, builder.DOT(s), dot)
 		}
 	}
-	for i := range 40 {
+	for i := range 20 {
 		g := generator{r: rand.New(rand.NewPCG(seed, uint64(i))), outcomes: outcomes{}, plain: true}
 		if draw(g.dag()); t.Failed() {
 			t.Fatal("seed ", seed)

@@ -18,7 +18,7 @@ var ErrNotUpstream = errors.New("dagsql: node is not upstream")
 // NodeResult is how a node ended, or where it is.
 type NodeResult struct {
 	ID   int64
-	Name string // empty for a job that is no node
+	Name string // the kind, for a job outside of the DAG
 	// Index is the place of an item of a map, from 0 on.
 	Index int
 	State pgq.State

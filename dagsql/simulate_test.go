@@ -216,6 +216,26 @@ func TestASubDAGIsANode(t *testing.T) {
 		"etl": "skipped!", "etl/extract": "skipped!", "etl/inner": "skipped!", "after": "skipped!"})
 }
 
+// A node of a sub-DAG that waits, by a rule of its own, for nodes outside only does not wait for what the sub-DAG waits for.
+func TestASubDAGIsSkippedWhateverRunsInIt(t *testing.T) {
+	t.Parallel()
+	b := dagsql.New("subs", dagsql.Options{})
+	route, other := b.Add("route", step{}), b.Add("other", step{})
+	sub := b.Sub("sub").After(route.Branch("sub"))
+	sub.Add("report", step{}).AfterDone(other)
+	sub.Add("x", step{}).After(other)
+	sub.Add("y", step{}).Rule(dagsql.Done)
+	b.Add("after", step{}).After(sub).Rule(dagsql.NoneFailed)
+	ends(t, b, outcomes{"route": chooses("sub")}, pgq.Completed, map[string]string{
+		"sub": "completed", "sub/report": "completed", "sub/x": "completed", "sub/y": "completed", "after": "completed"})
+	ends(t, b, nil, pgq.Completed, map[string]string{
+		"sub": "skipped", "sub/report": "completed", "sub/x": "skipped", "sub/y": "skipped", "after": "completed"})
+	ends(t, b, outcomes{"sub/report": fails}, pgq.Failed, map[string]string{
+		"sub": "skipped!", "sub/report": "failed", "sub/x": "skipped", "sub/y": "skipped", "after": "skipped!"})
+	ends(t, b, outcomes{"route": fails}, pgq.Failed, map[string]string{
+		"sub": "skipped!", "sub/report": "completed", "sub/x": "skipped!", "sub/y": "skipped!", "after": "skipped!"})
+}
+
 // What happens in a sub-DAG is dealt with there, whoever outside of it waits for the node that failed.
 func TestAFailureInASubDAGIsNotAbsorbedOutsideOfIt(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,8 @@ package dagsql
 
 // Sub is a sub-DAG that is being built: a node that is completed when the nodes added to it are. It fails when a
 // failure among them is not made up for. Its nodes are named "sub/node" and wait for what it waits for; the nodes that
-// wait for it wait for them all.
+// wait for it wait for them all. (A node in it that has a rule other than All and waits for nodes outside of it only,
+// waits for just these. The sub-DAG is skipped when what it waits for says so, whatever such a node does.)
 type Sub struct {
 	*Node
 	Scope

@@ -18,6 +18,8 @@ const (
 	default5 = `{"name": "x", "type": "external", "timeout": "1 day", "default": 5}, {"name": "c", "kind": "k", "after": ["x"]}`
 	windowed = `{"name": "a", "kind": "k"}, {"name": "m", "type": "map", "kind": "k", "over": "a", "window": 1}, {"name": "c", "kind": "k", "after": ["m"]}`
 
+	afterBoth = `select dag_id from dag_submit(format('{"name": "other", "nodes": [{"name": "x", "kind": "k"}, {"name": "n", "kind": "k", "after": ["x", {"job": %s}]}]}', plain())::jsonb)`
+
 	overdueX   = `select overdue(node($1, 'x'))`
 	overdueC   = `select overdue(node($1, 'c'))`
 	overdueDAG = `select overdue($1)`
@@ -53,6 +55,12 @@ var lateDuels = []duel{
 	{name: "a parent finishes, the DAG's deadline passes", dag: join2, before: sql(take, doneB, overdueDAG), a: sql(doneA), b: sql(expire),
 		want: states("DAG", "expired")},
 	{name: "the deadline passes, a failed node is retried", dag: join2, before: sql(take, failsA, overdueDAG), a: sql(retry), b: sql(expire)},
+	{name: "a finished job is retried, a DAG comes after it", dag: `{"name": "a", "kind": "k"}`, before: sql(`select enqueue('plain')`, take, `select done($2, '{plain}')`),
+		a: sql(`select retry(array[plain()])`), b: sql(afterBoth), refused: "PQ006"},
+	{name: "a node finishes, it is retried", dag: join2, before: sql(take, doneB), a: sql(doneA), b: sql(`select retry(array[node($1, 'a')])`),
+		want: states("a", "completed", "c", "completed", "DAG", "completed")},
+	{name: "a node that failed finishes again, it is retried", dag: join2, before: sql(take, doneB, failsA, retry, take), a: sql(failsA), b: sql(`select retry(array[node($1, 'a')])`),
+		want: states("a", "failed completed")},
 	{name: "a map grows, its DAG is cancelled", dag: mapping, before: sql(take, doneA), small: true, a: sql(frontier), b: sql(cancel),
 		want: states("m", "cancelled", "c", "cancelled", "DAG", "cancelled")},
 	{name: "a map grows, it is cancelled", dag: mapping, before: sql(take, doneA), small: true, a: sql(frontier), b: sql(`select dag_cancel($1, '{m}')`),

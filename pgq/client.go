@@ -22,7 +22,8 @@ type Config struct {
 	Schema string
 	// Codecs can read the args and results that other clients wrote with them; JSON needs none.
 	Codecs []Codec
-	// NoNotify leaves it to the polling of workers to find what is enqueued: no NOTIFY is ever sent.
+	// NoNotify leaves it to the polling of workers to find what is enqueued: enqueueing sends no NOTIFY. Nodes of DAGs
+	// that become ready still wake workers that sleep.
 	NoNotify bool
 }
 

@@ -13,7 +13,8 @@ func (c *Client) Cancel(ctx context.Context, db DB, reason string, ids ...int64)
 }
 
 // Retry runs jobs again now, finished ones with at least one attempt more, scheduled ones without waiting for
-// their time. Outcomes: ready, running, not_found.
+// their time. Outcomes: ready, running, not_found; of DAGs and their nodes also waiting (for other nodes) and finished (a
+// DAG, sub-DAG or map in which there was nothing to run again).
 func (c *Client) Retry(ctx context.Context, db DB, ids ...int64) ([]Outcome, error) {
 	return c.outcomes(ctx, db, "retry", "retry($1)", ids)
 }

@@ -45,6 +45,35 @@ func TestRunMeasuresEverySystem(t *testing.T) {
 	}
 }
 
+func TestRunMeasuresDAGsOfEverySystem(t *testing.T) {
+	o, err := parseOptions([]string{"-only", "dag-submit,dag-chain,dag-fanout,dag-fanin,dag-layers,dag-skip", "-runs", "1"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.pacing.chainNodes, o.pacing.fewNodes, o.pacing.nodes, o.pacing.manyNodes = 5, 200, 400, 600
+	b, err := newBench(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close(t.Context())
+	samples, err := b.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, s := range samples {
+		if s.value <= 0 || units[s.metric] == "" {
+			t.Errorf("odd sample: %+v", s)
+		}
+		seen[s.scenario+" "+s.system] = true
+	}
+	for _, name := range o.scenarios {
+		if !seen[name+" "+pgqName] || seen[name+" "+riverName] == (name == "dag-skip") || seen[name+" "+floorName] == (name == "dag-submit") {
+			t.Errorf("%s is not measured as it should be: %v", name, seen)
+		}
+	}
+}
+
 func TestAMeasurementThatFailsIsAnError(t *testing.T) {
 	var stdout strings.Builder
 	err := run(t.Context(), []string{"-url", "postgres://127.0.0.1:1/none", "-only", "drain"}, &stdout, t.Output())

@@ -7,6 +7,10 @@ func TestVerdict(t *testing.T) {
 		return row{scenario: "enqueue-tx", metric: jobsPerSecond, values: map[string]float64{pgqName: value},
 			params: params{{"clients", 16}, {"workers", "busy"}, {"notify", notify}}}
 	}
+	fan := func(shape string, value float64) row {
+		return row{scenario: "dag-fanin", metric: microsecondsPerNode, values: map[string]float64{pgqName: value},
+			params: params{{"shape", shape}, {"nodes", 101}, {"pinned", false}}}
+	}
 	one := func(scenario, metric string, values map[string]float64) []row {
 		return []row{{scenario: scenario, metric: metric, values: values}}
 	}
@@ -25,6 +29,9 @@ func TestVerdict(t *testing.T) {
 		{"notify met", []row{tx("on", 95), tx("off", 100)}, "≥ 0.9x notify=off: met (0.95)"},
 		{"notify missed", []row{tx("on", 80), tx("off", 100)}, "≥ 0.9x notify=off: missed (0.80)"},
 		{"notify without reference", []row{tx("on", 80)}, ""},
+		{"as fast as layers", []row{fan("fan-in", 9), fan("layers", 10)}, "≤ 1x layers: met (0.90)"},
+		{"slower than layers", []row{fan("fan-in", 11), fan("layers", 10)}, "≤ 1x layers: missed (1.10)"},
+		{"layers have no budget among fans", []row{fan("layers", 10)}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := verdict(c.rows[0], c.rows); got != c.want {

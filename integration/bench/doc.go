@@ -22,6 +22,19 @@
 //     the first job (pinned=true), and the same without it.
 //   - idle: queries per second of a worker process that has nothing to do, with 1 and with 20 queues.
 //   - memory: peak resident memory of a worker process, a child process of its own, with 1,000 handlers running.
+//   - dag-submit: a DAG of 1,000 and of 100,000 nodes, in layers, from the first node that is added in memory to the commit; and
+//     the peak resident memory of the process that does it, a child process of its own.
+//   - dag-layers: a DAG of layers of 100 nodes, each of which waits for 3 of the layer before.
+//   - dag-chain: a DAG in which each node waits for the one before. The time per node is that of a hop.
+//   - dag-fanout: 100,000 nodes that wait for one. Also the time from the start of that one's handler to those of the first
+//     and the last of them.
+//   - dag-fanin: one node that waits for 10,000.
+//   - dag-skip: layers that come after a node that fails, so that all of them are skipped; of PGQ alone.
+//
+// DAGs are drained like the jobs of drain: they are there when the worker process is started, and the time ends with the
+// commit that ends the DAG. It is told per node, as is WAL. Every DAG is drained with and without a snapshot from before its
+// submission that is held to the end (pinned). The floor is as many plain jobs of PGQ, not pinned. Fans take turns with
+// layers of as many nodes, to be compared with.
 //
 // # Fairness
 //
@@ -32,6 +45,10 @@
 // River runs with the settings of its own benchmark (2,000 workers, FetchCooldown 2 ms, FetchPollInterval 20 ms), except
 // in idle, where its defaults serve it better; PGQ always has its defaults, with as many handlers as River. Both systems
 // keep finished jobs. Of the pool, River uses one connection to listen; PGQ opens one more of its own.
+//
+// River's DAGs are what a user of River without its paid edition would write: a table that says for how many parents a node
+// waits, and whose children it has; the handler completes its job, counts down in its children and enqueues those that are
+// ready in one transaction of River's, locking rows in order. Nodes without children are completed by River in batches.
 //
 // # Server
 //

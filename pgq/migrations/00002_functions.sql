@@ -1327,7 +1327,8 @@ as $$
             select e.child_id as id, false as taken from edges e where e.parent_id = r.id
             union all
             select m, true from members_of(array[r.id]) m where r.taken) n
-        join jobs j on j.id = n.id and j.dag_id is not null
+        cross join lateral (select dag_id from jobs where jobs.id = r.id offset 0) o
+        join jobs j on j.id = n.id and j.dag_id = o.dag_id
     )
     select distinct id from reached where taken
 $$;
@@ -3673,7 +3674,7 @@ begin
         cross join lateral (select * from jobs where jobs.id = g.job_id offset 0) j
         cross join lateral (select case
             when g.ending is not null then g.ending
-            when g.role = 'dag' and j.dag_id is not null and gate_was_skipped(j.dag_id, j.name) then 'skipped'
+            when g.role is not distinct from 'dag' and j.dag_id is not null and gate_was_skipped(j.dag_id, j.name) then 'skipped'
             when g.role = 'dag' and g.failed > 0 then 'failed'
             when g.role = 'items' and g.verdict = 'skip' then 'failed'
             when g.verdict = 'skip' then 'skipped'
@@ -5291,6 +5292,7 @@ comment on function jobs_from_json is 'The jobs of a JSON array as rows.';
 -- Locks: rows of waiting in the order of their ids.
 create function judge(job_ids bigint[]) returns void
 language plpgsql
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -5754,6 +5756,7 @@ comment on function promote_due is 'Promotes from where it stopped the last time
 -- chores, so the transaction stays bounded at any depth and width.
 create function propagate(job_ids bigint[]) returns void
 language plpgsql
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     wave bigint[] := job_ids;
@@ -5790,6 +5793,7 @@ comment on function propagate is 'Tells the children of finished jobs, and so on
 create function propagate_frontier(at_most integer default 500) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     taken record;
@@ -6363,9 +6367,10 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- +goose StatementBegin
 -- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
--- Outcome per job: ready (also when it was already), waiting (for other jobs), running, not_found. A node of a DAG that has
+-- Outcome per job: ready (also when it was already), waiting (for other jobs), running, finished (a DAG, sub-DAG, map or gate
+-- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
--- Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
+-- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -6377,6 +6382,7 @@ declare
     gone record;
     moved bigint[];
     linked bigint[];
+    reopened bigint[] := '{}';
 begin
     linked := array(
         select j.id from jobs j
@@ -6385,7 +6391,7 @@ begin
     if linked <> '{}' then
         perform pg_advisory_xact_lock(advisory_key('chores'));
         perform lock_dags(linked);
-        perform dag_reset(linked || array(
+        reopened := dag_reset(linked || array(
             select m.id from jobs m join results f on f.job_id = m.id
             where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')));
     end if;
@@ -6402,21 +6408,29 @@ begin
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw(found_at.ids) w;
+            elsif found_at.ids && linked then
+                -- What ends again at once runs no handler; what has ended since takes others along, too.
+                return query select id, 'finished' from unnest(found_at.ids) id where id = any(reopened);
+                found_at.ids := array(select unnest(found_at.ids) except select unnest(reopened));
+                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)));
+                moved := moved || found_at.ids;
+                continue;
             else
-                with locked as materialized (
-                    select f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update
-                ), reopened as (
-                    delete from results f using locked l where f.job_id = l.job_id
-                    returning f.job_id, f.attempt, f.queue
+                perform f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update;
+                if exists (select from edges e where e.parent_id = any(found_at.ids)) then
+                    perform too_busy(found_at.ids);
+                end if;
+                with taken as (
+                    delete from results f where f.job_id = any(found_at.ids) returning f.job_id, f.attempt, f.queue
                 ), extended as (
                     update jobs j
                     set max_attempts = greatest(coalesce(j.max_attempts, s.max_attempts), r.attempt + 1), expires_at = null
-                    from reopened r, settings_of(r.queue) s
+                    from taken r, settings_of(r.queue) s
                     where j.id = r.job_id
                 )
                 select coalesce(array_agg(r.job_id order by r.job_id), '{}') as ids,
                        array_agg(r.attempt order by r.job_id) as attempts
-                into gone from reopened r;
+                into gone from taken r;
             end if;
             perform put_ready(gone.ids, gone.attempts);
             perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);

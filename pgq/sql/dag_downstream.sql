@@ -17,7 +17,8 @@ as $$
             select e.child_id as id, false as taken from edges e where e.parent_id = r.id
             union all
             select m, true from members_of(array[r.id]) m where r.taken) n
-        join jobs j on j.id = n.id and j.dag_id is not null
+        cross join lateral (select dag_id from jobs where jobs.id = r.id offset 0) o
+        join jobs j on j.id = n.id and j.dag_id = o.dag_id
     )
     select distinct id from reached where taken
 $$;

@@ -24,7 +24,7 @@ begin
         cross join lateral (select * from jobs where jobs.id = g.job_id offset 0) j
         cross join lateral (select case
             when g.ending is not null then g.ending
-            when g.role = 'dag' and j.dag_id is not null and gate_was_skipped(j.dag_id, j.name) then 'skipped'
+            when g.role is not distinct from 'dag' and j.dag_id is not null and gate_was_skipped(j.dag_id, j.name) then 'skipped'
             when g.role = 'dag' and g.failed > 0 then 'failed'
             when g.role = 'items' and g.verdict = 'skip' then 'failed'
             when g.verdict = 'skip' then 'skipped'

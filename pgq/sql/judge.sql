@@ -3,6 +3,7 @@
 -- Locks: rows of waiting in the order of their ids.
 create function judge(job_ids bigint[]) returns void
 language plpgsql
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

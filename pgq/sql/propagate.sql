@@ -4,6 +4,7 @@
 -- chores, so the transaction stays bounded at any depth and width.
 create function propagate(job_ids bigint[]) returns void
 language plpgsql
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     wave bigint[] := job_ids;

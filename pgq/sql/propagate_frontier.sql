@@ -5,6 +5,7 @@
 create function propagate_frontier(at_most integer default 500) returns integer
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     taken record;

@@ -1,8 +1,9 @@
 -- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
--- Outcome per job: ready (also when it was already), waiting (for other jobs), running, not_found. A node of a DAG that has
+-- Outcome per job: ready (also when it was already), waiting (for other jobs), running, finished (a DAG, sub-DAG, map or gate
+-- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
--- Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
+-- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -14,6 +15,7 @@ declare
     gone record;
     moved bigint[];
     linked bigint[];
+    reopened bigint[] := '{}';
 begin
     linked := array(
         select j.id from jobs j
@@ -22,7 +24,7 @@ begin
     if linked <> '{}' then
         perform pg_advisory_xact_lock(advisory_key('chores'));
         perform lock_dags(linked);
-        perform dag_reset(linked || array(
+        reopened := dag_reset(linked || array(
             select m.id from jobs m join results f on f.job_id = m.id
             where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')));
     end if;
@@ -39,21 +41,29 @@ begin
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw(found_at.ids) w;
+            elsif found_at.ids && linked then
+                -- What ends again at once runs no handler; what has ended since takes others along, too.
+                return query select id, 'finished' from unnest(found_at.ids) id where id = any(reopened);
+                found_at.ids := array(select unnest(found_at.ids) except select unnest(reopened));
+                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)));
+                moved := moved || found_at.ids;
+                continue;
             else
-                with locked as materialized (
-                    select f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update
-                ), reopened as (
-                    delete from results f using locked l where f.job_id = l.job_id
-                    returning f.job_id, f.attempt, f.queue
+                perform f.job_id from results f where f.job_id = any(found_at.ids) order by f.job_id for update;
+                if exists (select from edges e where e.parent_id = any(found_at.ids)) then
+                    perform too_busy(found_at.ids);
+                end if;
+                with taken as (
+                    delete from results f where f.job_id = any(found_at.ids) returning f.job_id, f.attempt, f.queue
                 ), extended as (
                     update jobs j
                     set max_attempts = greatest(coalesce(j.max_attempts, s.max_attempts), r.attempt + 1), expires_at = null
-                    from reopened r, settings_of(r.queue) s
+                    from taken r, settings_of(r.queue) s
                     where j.id = r.job_id
                 )
                 select coalesce(array_agg(r.job_id order by r.job_id), '{}') as ids,
                        array_agg(r.attempt order by r.job_id) as attempts
-                into gone from reopened r;
+                into gone from taken r;
             end if;
             perform put_ready(gone.ids, gone.attempts);
             perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
