@@ -30,8 +30,11 @@ type duel struct {
 }
 
 // schedules returns the orders in which the steps of a duel are made: all that differ. Both transactions begin before anything
-// else, since to begin takes neither a lock nor a snapshot.
+// else, since to begin takes neither a lock nor a snapshot; with -dag.soak they begin whenever they may.
 func (d duel) schedules() [][]int {
+	if *dagSoak > 0 {
+		return schedules(2+len(d.a), 2+len(d.b))
+	}
 	all := schedules(1+len(d.a), 1+len(d.b))
 	for i, rest := range all {
 		all[i] = append([]int{0, 1}, rest...)

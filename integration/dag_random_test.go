@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -234,8 +235,24 @@ func (w *world) settle() {
 	left := -1
 	var err error
 	if !wait(func() bool { left, err = w.turn(); return left == 0 || err != nil }) || err != nil {
-		w.t.Fatalf("%d jobs do not end: %v", left, err)
+		w.t.Fatalf("%d jobs do not end: %v\n%s", left, err, w.unended())
 	}
+}
+
+// unended describes the jobs that have not ended.
+func (w *world) unended() string {
+	rows, err := w.pool.Query(context.Background(), `
+		select format('%s %s of DAG %s (%s) is %s: %s', s.id, s.name, s.dag_id, s.kind, s.state, w)
+		from pgq.job_states s left join pgq.waiting w on w.job_id = s.id
+		where s.state in ('waiting', 'ready', 'scheduled', 'running')
+		union all select format('frontier: %s', f) from pgq.frontier f
+		union all select format('broken invariant: %s', c) from pgq.check_invariants() c
+		limit 100`)
+	if err != nil {
+		return err.Error()
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return fmt.Sprint(strings.Join(lines, "\n"), err)
 }
 
 // What the database makes of random DAGs is what plain recursion says, whoever runs them in whatever order.

@@ -47,7 +47,11 @@ var verbsOfTrouble = []string{
 	"select pgq.dag_fork($1, array[$3])",
 	"select pgq.propagate_frontier()",
 	"select pgq.do_chores()",
+	check, check,
 }
+
+// check is no trouble: no invariant may be broken at any time.
+const check = "select coalesce(max(c::text), '') from pgq.check_invariants() c"
 
 // act does something to some DAG.
 func (m *trouble) act(ctx context.Context) error {
@@ -62,14 +66,17 @@ func (m *trouble) act(ctx context.Context) error {
 		return err
 	}
 	verb := verbsOfTrouble[m.random.IntN(len(verbsOfTrouble))]
-	m.done = append(m.done, fmt.Sprintf("%s with %d, %d, %q", verb, dag, node, name))
+	m.done = append(m.done, fmt.Sprintf("%s %s with %d, %d, %q", time.Now().Format("05.000000"), verb, dag, node, name))
 	var result string
+	defer func() { m.done = append(m.done, fmt.Sprintf("%s: %q %v", time.Now().Format("05.000000"), result, err)) }()
 	err = m.conn.QueryRow(ctx, "select r::text from (select $1::bigint, $2::bigint, $3::text) p, lateral ("+verb+") s(r)", dag, node, name).Scan(&result)
 	var pg *pgconn.PgError
 	switch {
 	case errors.As(err, &pg) && slices.Contains([]string{"PQ001", "PQ004", "PQ006"}, pg.Code), errors.Is(err, pgx.ErrNoRows):
 	case err != nil:
-		return fmt.Errorf("%s: %w", m.done[len(m.done)-1], err)
+		return fmt.Errorf("%s: %w", verb, err)
+	case verb == check && result != "":
+		return fmt.Errorf("broken invariant: %s", result)
 	case strings.Contains(verb, "dag_fork"):
 		m.acted++
 		var fork int64
@@ -137,10 +144,12 @@ func TestRandomDAGsSurviveTrouble(t *testing.T) {
 		makers := w.makeTrouble(seed, stopped.Load)
 		(&processes{world: w, random: rand.New(rand.NewPCG(seed, 7))}).hurt(stopped.Load)
 		for _, m := range makers() {
-			t.Logf("trouble was made %d times, %d times without effect", m.acted, len(m.done)-m.acted)
-			if t.Failed() {
-				t.Logf("one made trouble by:\n%s", strings.Join(m.done, "\n"))
-			}
+			t.Logf("trouble was made %d times, %d times with effect", len(m.done)/2, m.acted)
+			defer func() {
+				if t.Failed() {
+					t.Logf("one made trouble by:\n%s", strings.Join(m.done, "\n"))
+				}
+			}()
 		}
 		w.peace()
 		if t.Failed() {

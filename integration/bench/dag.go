@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 func chainCells(b *bench) []cell { return b.dagCells(b.queues(), chain(b.pacing.chainNodes)) }
@@ -53,7 +51,9 @@ func (b *bench) dagCells(queues []queue, g graph) []cell {
 		p := params{{"pinned", false}}
 		cells = append(cells, cell{"plain jobs", func(ctx context.Context) ([]sample, error) {
 			q := newPGQ()
-			took, wal, err := b.work(ctx, q, plain(q, g.nodes))
+			batch := plain(q, g.nodes)
+			batch.used = true
+			took, wal, err := b.work(ctx, q, batch)
 			if err != nil {
 				return nil, err
 			}
@@ -87,22 +87,16 @@ func (b *bench) dag(ctx context.Context, q queue, g graph, pinned bool) ([]sampl
 		began             = time.Now()
 		root, first, last atomic.Int64 // since began
 	)
-	batch := batch{
-		jobs:   g.nodes,
-		pinned: pinned,
-		load:   func(ctx context.Context, pool *pgxpool.Pool) (probe, error) { return q.submit(ctx, pool, g) },
-		handle: func(num int) {
-			since := int64(time.Since(began))
-			if num == 0 {
-				root.Store(since)
-				return
-			}
-			first.CompareAndSwap(0, since)
-			last.Store(since)
-		},
-	}
-	if g.broken {
-		batch.jobs = 0
+	batch := nodes(q, g)
+	batch.pinned, batch.used = pinned, true
+	batch.handle = func(num int) {
+		since := int64(time.Since(began))
+		if num == 0 {
+			root.Store(since)
+			return
+		}
+		first.CompareAndSwap(0, since)
+		last.Store(since)
 	}
 	took, wal, err := b.work(ctx, q, batch)
 	if err != nil {

@@ -105,7 +105,7 @@ func (r *riverQueue) startWorkers(ctx context.Context, pool *pgxpool.Pool, w wor
 	}))
 	workNode := r.workNode(pool)
 	river.AddWorker(registry, river.WorkFunc(func(ctx context.Context, job *river.Job[riverNode]) error {
-		w.handle(ctx, int(job.Args.Num))
+		w.handle(ctx, job.Args.num())
 		return workNode(ctx, job)
 	}))
 	config := &river.Config{

@@ -13,40 +13,46 @@ import (
 // riverNode is a node of a DAG as a user of River without Pro writes it. A table of the user's own says for how many parents
 // each node still waits; the job that completes the last one enqueues it, in the transaction that completes that job.
 type riverNode struct {
-	DAG      int64   `json:"dag"`
-	Num      int64   `json:"num"`
+	ID       int64   `json:"id"`
 	Children []int64 `json:"children,omitempty"`
 }
 
 func (riverNode) Kind() string { return "bench_node" }
 
+// num returns the number of the node in its DAG. The bits before it are the DAG's.
+func (n riverNode) num() int { return int(n.ID % riverDAGNodes) }
+
+// riverDAGNodes is how many nodes a DAG may have.
+const riverDAGNodes = 1 << 24
+
 const riverNodes = `
 	create table dag_nodes (
-		dag       bigint,
-		num       bigint,
+		id        bigint primary key,
 		pending   integer not null,
-		children  bigint[],
-		primary key (dag, num)
+		children  bigint[]
 	) with (fillfactor = 80)`
 
 // submit writes the nodes and enqueues those that wait for nothing, in one transaction.
 func (r *riverQueue) submit(ctx context.Context, pool *pgxpool.Pool, g graph) (probe, error) {
 	var (
-		dag      = rand.Int64()
+		first    = rand.Int64N(1<<32) * riverDAGNodes
 		children = g.children()
 		nodes    [][]any
 		roots    []river.InsertManyParams
 	)
 	for i := range g.nodes {
-		pending := len(g.parents(i))
-		if pending == 0 {
-			roots = append(roots, river.InsertManyParams{Args: riverNode{dag, int64(i), children[i]}})
+		for k := range children[i] {
+			children[i][k] += first
+		}
+		id := first + int64(i)
+		if pending := len(g.parents(i)); pending > 0 {
+			nodes = append(nodes, []any{id, int32(pending), children[i]})
 		} else {
-			nodes = append(nodes, []any{dag, int64(i), int32(pending), children[i]})
+			roots = append(roots, river.InsertManyParams{Args: riverNode{id, children[i]}})
 		}
 	}
 	return r.drained, pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		columns := []string{"dag", "num", "pending", "children"}
+		columns := []string{"id", "pending", "children"}
 		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"dag_nodes"}, columns, pgx.CopyFromRows(nodes)); err != nil {
 			return err
 		}
@@ -68,15 +74,14 @@ func (r *riverQueue) workNode(pool *pgxpool.Pool) func(context.Context, *river.J
 			// Locked in order: parents that have several children in common must not deadlock.
 			rows, err := tx.Query(ctx, `
 				with locked as materialized (
-					select dag, num from dag_nodes where dag = $1 and num = any($2) order by num for no key update
+					select id from dag_nodes where id = any($1) order by id for no key update
 				), counted as (
-					update dag_nodes n
+					update dag_nodes
 					set pending = pending - 1
-					from locked l
-					where n.dag = l.dag and n.num = l.num
-					returning n.dag, n.num, n.children, n.pending
+					where id = any(array(select id from locked))
+					returning id, children, pending
 				)
-				select dag, num, children from counted where pending = 0`, job.Args.DAG, job.Args.Children)
+				select id, children from counted where pending = 0`, job.Args.Children)
 			if err != nil {
 				return err
 			}

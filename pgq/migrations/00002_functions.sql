@@ -1511,8 +1511,8 @@ begin
     from unnest(old_ids) with ordinality u(id, place)
     join edges e on e.child_id = u.id;
     insert into maps (job_id, source_id, total, expanded, released, next_item)
-    select renumber(m.job_id, old_ids, new_ids), renumber(m.source_id, old_ids, new_ids), total, expanded, released,
-           9223372036854775807
+    select renumber(m.job_id, old_ids, new_ids), renumber(m.source_id, old_ids, new_ids), total, expanded, expanded,
+           new_ids[cardinality(new_ids)] + 1 -- before the items that are still to be added
     from maps m where m.job_id = any(old_ids);
     insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, codec, payload, output, error, dag_id, cause_id)
     select new_ids[u.place], f.queue, f.state, f.attempt, f.worker_id, f.claimed_at, f.finished_at, f.codec, f.payload, f.output, f.error,
@@ -3763,7 +3763,7 @@ begin
                       and f.job_id <> all(untold_jobs())
                     order by f.job_id for update
                 ), removed as (
-                    delete from results f using locked l where f.job_id = l.job_id returning f.job_id
+                    delete from results f where f.job_id = any(array(select l.job_id from locked l)) returning f.job_id
                 )
                 select coalesce(array_agg(r.job_id), '{}') into gone from removed r;
             end if;
@@ -3857,19 +3857,31 @@ begin
         select *, node_verdict(pending, ok, failed, skipped, need_ok, need_failed, max_failed, max_skipped, eager,
                                held and (role is null or role not in ('dag', 'items'))) as verdict
         from locked
-    ), counted as (
-        update waiting w
-        set pending = j.pending, ok = j.ok, failed = j.failed, skipped = j.skipped, cause_id = j.cause_id
-        from judged j
-        where w.job_id = j.job_id and (j.role is not null or j.verdict is distinct from 'run')
+    ), kept as materialized (
+        select array_agg(job_id order by job_id) as ids, array_agg(pending order by job_id) as pending,
+               array_agg(ok order by job_id) as ok, array_agg(failed order by job_id) as failed,
+               array_agg(skipped order by job_id) as skipped, array_agg(cause_id order by job_id) as causes
+        from judged
+        where role is not null or verdict is distinct from 'run'
     )
-    select array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
+    select (select ids from kept) as ids, (select pending from kept) as pending, (select ok from kept) as ok,
+           (select failed from kept) as failed, (select skipped from kept) as skipped, (select causes from kept) as causes,
+           array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
            array_agg(job_id) filter (where verdict is not null and not (verdict = 'run' and role is null)) as others,
            array_agg(verdict) filter (where verdict is not null and not (verdict = 'run' and role is null)) as verdicts,
            exists (select from left_over) as left_over,
            array_agg(job_id) filter (where verdict is null and role = 'items') as maps
     into decided
     from judged;
+    if decided.ids is not null then
+        -- By "= any", as in complete: a join might walk all of waiting, which the planner takes for empty at times.
+        update waiting w
+        set pending = decided.pending[width_bucket(w.job_id, decided.ids)], ok = decided.ok[width_bucket(w.job_id, decided.ids)],
+            failed = decided.failed[width_bucket(w.job_id, decided.ids)],
+            skipped = decided.skipped[width_bucket(w.job_id, decided.ids)],
+            cause_id = decided.causes[width_bucket(w.job_id, decided.ids)]
+        where w.job_id = any(decided.ids);
+    end if;
     if decided.left_over and not quiet then
         perform wake_chores();
     end if;
@@ -5336,7 +5348,10 @@ declare
         from edges e
         join jobs c on c.id = e.child_id and c.dag_id is not null
         join jobs p on p.id = e.parent_id and p.dag_id = c.dag_id
-        where e.child_id = any(job_ids) and e.parent_id <> all(job_ids)
+        where e.child_id = any(job_ids)
+          -- DAGs and maps under way stay when the others are ended.
+          and (e.parent_id <> all(job_ids)
+               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items')))
           and not exists (select from results f where f.job_id = e.parent_id));
 begin
     if parents = '{}' then
@@ -6033,32 +6048,28 @@ language plpgsql
 as $$
 #variable_conflict use_column
 begin
+    -- Row by row, without a join, for which the planner might walk all of waiting.
     update waiting w
-    set pending = n.pending + case when w.role = 'items' then (select m.total - m.expanded from maps m where m.job_id = w.job_id) else 0 end,
-        ok = n.ok, failed = n.failed, skipped = n.skipped, cause_id = n.cause_id
-    from (
-        select u.id,
-               count(*) filter (where o.outcome is null and e.child_id is not null)::integer as pending,
-               count(*) filter (where o.outcome = 'ok')::integer as ok,
-               count(*) filter (where o.outcome = 'failed')::integer as failed,
-               count(*) filter (where o.outcome = 'skipped')::integer as skipped,
-               min(coalesce(f.cause_id, f.job_id)) filter (where o.outcome = 'failed') as cause_id
-        from unnest(job_ids) u(id)
-        left join lateral (select role from waiting where waiting.job_id = u.id offset 0) c on true
-        left join lateral (
-            select * from edges
-            where edges.child_id = u.id
-              and (c.role is distinct from 'items' or is_item(edges.parent_id, u.id))
-            offset 0) e on true
+    set (pending, ok, failed, skipped, cause_id) = (
+        select (count(*) filter (where o.outcome is null and e.child_id is not null))::integer
+                   + case when w.role = 'items' then (select m.total - m.expanded from maps m where m.job_id = w.job_id) else 0 end,
+               (count(*) filter (where o.outcome = 'ok'))::integer,
+               (count(*) filter (where o.outcome = 'failed'))::integer,
+               (count(*) filter (where o.outcome = 'skipped'))::integer,
+               min(coalesce(f.cause_id, f.job_id)) filter (where o.outcome = 'failed')
+        from (select * from edges
+              where edges.child_id = w.job_id
+                and (w.role is distinct from 'items' or is_item(edges.parent_id, w.job_id))
+              offset 0) e
         left join lateral (
             select * from results r
             where r.job_id = e.parent_id
-              and not exists (select from frontier x where x.parent_id = e.parent_id and u.id between x.first_child and x.last_child)
+              and not exists (
+                  select from frontier x where x.parent_id = e.parent_id and e.child_id between x.first_child and x.last_child)
             offset 0) f on true
         left join lateral (
-            select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true
-        group by u.id) n
-    where w.job_id = n.id and w.role is distinct from 'signal';
+            select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true)
+    where w.job_id = any(job_ids) and w.role is distinct from 'signal';
 end
 $$;
 comment on function recount is 'Writes into waiting what parents came to so far.';
@@ -6956,7 +6967,7 @@ begin
             order by s.job_id
             for update
         ), taken as (
-            delete from scheduled s using locked l where s.job_id = l.job_id
+            delete from scheduled s where s.job_id = any(array(select l.job_id from locked l))
             returning s.job_id, s.attempt
         )
         select t.job_id, j.queue, j.priority, j.kind, t.attempt

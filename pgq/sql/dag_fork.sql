@@ -38,8 +38,8 @@ begin
     from unnest(old_ids) with ordinality u(id, place)
     join edges e on e.child_id = u.id;
     insert into maps (job_id, source_id, total, expanded, released, next_item)
-    select renumber(m.job_id, old_ids, new_ids), renumber(m.source_id, old_ids, new_ids), total, expanded, released,
-           9223372036854775807
+    select renumber(m.job_id, old_ids, new_ids), renumber(m.source_id, old_ids, new_ids), total, expanded, expanded,
+           new_ids[cardinality(new_ids)] + 1 -- before the items that are still to be added
     from maps m where m.job_id = any(old_ids);
     insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, codec, payload, output, error, dag_id, cause_id)
     select new_ids[u.place], f.queue, f.state, f.attempt, f.worker_id, f.claimed_at, f.finished_at, f.codec, f.payload, f.output, f.error,

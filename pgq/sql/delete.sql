@@ -49,7 +49,7 @@ begin
                       and f.job_id <> all(untold_jobs())
                     order by f.job_id for update
                 ), removed as (
-                    delete from results f using locked l where f.job_id = l.job_id returning f.job_id
+                    delete from results f where f.job_id = any(array(select l.job_id from locked l)) returning f.job_id
                 )
                 select coalesce(array_agg(r.job_id), '{}') into gone from removed r;
             end if;

@@ -72,19 +72,31 @@ begin
         select *, node_verdict(pending, ok, failed, skipped, need_ok, need_failed, max_failed, max_skipped, eager,
                                held and (role is null or role not in ('dag', 'items'))) as verdict
         from locked
-    ), counted as (
-        update waiting w
-        set pending = j.pending, ok = j.ok, failed = j.failed, skipped = j.skipped, cause_id = j.cause_id
-        from judged j
-        where w.job_id = j.job_id and (j.role is not null or j.verdict is distinct from 'run')
+    ), kept as materialized (
+        select array_agg(job_id order by job_id) as ids, array_agg(pending order by job_id) as pending,
+               array_agg(ok order by job_id) as ok, array_agg(failed order by job_id) as failed,
+               array_agg(skipped order by job_id) as skipped, array_agg(cause_id order by job_id) as causes
+        from judged
+        where role is not null or verdict is distinct from 'run'
     )
-    select array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
+    select (select ids from kept) as ids, (select pending from kept) as pending, (select ok from kept) as ok,
+           (select failed from kept) as failed, (select skipped from kept) as skipped, (select causes from kept) as causes,
+           array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
            array_agg(job_id) filter (where verdict is not null and not (verdict = 'run' and role is null)) as others,
            array_agg(verdict) filter (where verdict is not null and not (verdict = 'run' and role is null)) as verdicts,
            exists (select from left_over) as left_over,
            array_agg(job_id) filter (where verdict is null and role = 'items') as maps
     into decided
     from judged;
+    if decided.ids is not null then
+        -- By "= any", as in complete: a join might walk all of waiting, which the planner takes for empty at times.
+        update waiting w
+        set pending = decided.pending[width_bucket(w.job_id, decided.ids)], ok = decided.ok[width_bucket(w.job_id, decided.ids)],
+            failed = decided.failed[width_bucket(w.job_id, decided.ids)],
+            skipped = decided.skipped[width_bucket(w.job_id, decided.ids)],
+            cause_id = decided.causes[width_bucket(w.job_id, decided.ids)]
+        where w.job_id = any(decided.ids);
+    end if;
     if decided.left_over and not quiet then
         perform wake_chores();
     end if;

@@ -11,7 +11,10 @@ declare
         from edges e
         join jobs c on c.id = e.child_id and c.dag_id is not null
         join jobs p on p.id = e.parent_id and p.dag_id = c.dag_id
-        where e.child_id = any(job_ids) and e.parent_id <> all(job_ids)
+        where e.child_id = any(job_ids)
+          -- DAGs and maps under way stay when the others are ended.
+          and (e.parent_id <> all(job_ids)
+               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items')))
           and not exists (select from results f where f.job_id = e.parent_id));
 begin
     if parents = '{}' then

@@ -17,7 +17,7 @@ begin
             order by s.job_id
             for update
         ), taken as (
-            delete from scheduled s using locked l where s.job_id = l.job_id
+            delete from scheduled s where s.job_id = any(array(select l.job_id from locked l))
             returning s.job_id, s.attempt
         )
         select t.job_id, j.queue, j.priority, j.kind, t.attempt
