@@ -35,6 +35,9 @@ demo: postgres ## show PGQ at work on a PostgreSQL of its own (DEMOFLAGS=…)
 test: postgres compiler ## run all tests, with the race detector, in random order (TESTFLAGS=…)
 	@$(scratch); $(race); \
 	docker version >/dev/null 2>&1 || echo "make: no Docker here, so the tests that need it are SKIPPED" >&2; \
+	python3 -c 'import psycopg2' 2>/dev/null || /usr/bin/python3 -c 'import psycopg2' 2>/dev/null || \
+		echo "make: no Python with psycopg2 here, so examples/python-worker is NOT TESTED" >&2; \
+	command -v psql >/dev/null || echo "make: no psql here, so the examples in SQL and shell are NOT TESTED" >&2; \
 	$(withpg) $(GO) test $$race -shuffle=on $(TESTFLAGS) ./...
 
 .PHONY: cover

@@ -78,7 +78,7 @@ var badInputs = []badInput{
 	{name: "endless time to live", field: "ttl", rule: "must be at most 100 years", options: pgq.Options{TTL: 200 * 365 * 24 * time.Hour}, sql: "ttl => '200 years'", json: `{"kind": "k", "ttl": "200 years"}`},
 	{name: "negative result_ttl", field: "result_ttl", rule: "must not be negative", options: pgq.Options{ResultTTL: -time.Second}, sql: "result_ttl => '-1 s'", json: `{"kind": "k", "result_ttl": "-1 s"}`},
 	{name: "endless result_ttl", field: "result_ttl", rule: "must be at most 100 years", options: pgq.Options{ResultTTL: 200 * 365 * 24 * time.Hour}, sql: "result_ttl => '200 years'", json: `{"kind": "k", "result_ttl": "200 years"}`},
-	{name: "backoff of another type", field: "backoff", rule: "must have a type: constant, linear or exponential", options: pgq.Options{Backoff: pgq.Backoff{Base: 1}},
+	{name: "backoff of another type", field: "backoff", rule: "must have a type: constant, linear, polynomial, exponential or table", options: pgq.Options{Backoff: pgq.Backoff{Base: 1}},
 		sql: `backoff => '{"base": 1}'`, json: `{"kind": "k", "backoff": {"base": 1}}`},
 	{name: "backoff with a negative base", field: "backoff", rule: "must have a base of 0 to 31536000 seconds", options: pgq.Options{Backoff: pgq.Backoff{Type: pgq.BackoffLinear, Base: -1}},
 		sql: `backoff => '{"type": "linear", "base": -1}'`, json: `{"kind": "k", "backoff": {"type": "linear", "base": -1}}`},

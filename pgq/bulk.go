@@ -42,16 +42,30 @@ type copier interface {
 //
 // Errors are those of [Client.Enqueue]; fields are named with the index of the job, "jobs[3].priority".
 func (c *Client) EnqueueMany(ctx context.Context, db DB, items []Item) ([]int64, error) {
+	jobs, err := c.EnqueueEach(ctx, db, items)
+	if err != nil || len(items) == 0 {
+		return nil, err
+	}
+	ids := make([]int64, len(jobs))
+	for i, job := range jobs {
+		ids[i] = job.ID
+	}
+	return ids, nil
+}
+
+// EnqueueEach is [Client.EnqueueMany] for jobs that are to be unique: it says of each, in the order of items, what became of it.
+// Of jobs of one call with the same key the first one counts.
+func (c *Client) EnqueueEach(ctx context.Context, db DB, items []Item) ([]Enqueued, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	var ids []int64
+	var added []Enqueued
 	err := inTransaction(ctx, db, func(tx DB) (err error) {
 		if to, ok := tx.(copier); ok && len(items) >= copyFrom {
 			b := bulk{client: c, tx: tx, to: to}
 			allowed, err := b.enqueue(ctx, items)
 			if allowed || err != nil {
-				ids = b.ids
+				added = b.enqueued()
 				return err
 			}
 		}
@@ -59,13 +73,13 @@ func (c *Client) EnqueueMany(ctx context.Context, db DB, items []Item) ([]int64,
 		if err != nil {
 			return err
 		}
-		ids, err = c.enqueueJSON(ctx, tx, jobs)
+		added, err = c.enqueueJSON(ctx, tx, jobs)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return ids, nil
+	return added, nil
 }
 
 // prepareAll prepares jobs, using all processors. The error names the first job that breaks a rule.
@@ -102,27 +116,32 @@ func atIndex(i int, err error) error {
 	return err
 }
 
-// enqueueJSON enqueues by enqueue_many, chunk by chunk.
-func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]int64, error) {
-	ids := make([]int64, 0, len(jobs))
+// enqueueJSON enqueues by enqueue_jobs, chunk by chunk.
+func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]Enqueued, error) {
+	added := make([]Enqueued, 0, len(jobs))
 	for start := 0; start < len(jobs); {
 		chunk := jobs[start : start+chunkSize(jobs[start:])]
 		document, err := json.Marshal(chunk)
 		if err != nil {
 			return nil, fmt.Errorf("pgq: enqueue: %w", err)
 		}
-		rows, err := tx.Query(ctx, c.from("*", "enqueue_many($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
+		rows, err := tx.Query(ctx, c.from("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
 		if err != nil {
 			return nil, wrap("enqueue", err)
 		}
-		got, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		got, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (job Enqueued, err error) {
+			var outcome string
+			err = row.Scan(&job.ID, &outcome)
+			job.take(outcome)
+			return job, err
+		})
 		if err != nil {
 			return nil, shiftIndex(wrap("enqueue", err), start)
 		}
-		ids = append(ids, got...)
+		added = append(added, got...)
 		start += len(chunk)
 	}
-	return ids, nil
+	return added, nil
 }
 
 // chunkSize returns how many of the jobs, at least one, go into one call of enqueue_many.
@@ -150,7 +169,7 @@ func shiftIndex(err error, start int) error {
 	return err
 }
 
-// MarshalJSON returns the form that enqueue_many takes.
+// MarshalJSON returns the form that enqueue_many and enqueue_jobs take.
 func (j newJob) MarshalJSON() ([]byte, error) {
 	object := map[string]any{"kind": j.kind, "queue": j.queue, "priority": j.priority}
 	optional := func(name string, given bool, value any) {
@@ -170,6 +189,7 @@ func (j newJob) MarshalJSON() ([]byte, error) {
 	optional("metadata", j.metadata != nil, j.metadata)
 	optional("ttl", j.ttl != nil, interval(j.ttl))
 	optional("result_ttl", j.resultTTL != nil, interval(j.resultTTL))
+	optional("unique", j.unique != nil, j.unique)
 	return json.Marshal(object)
 }
 
@@ -190,6 +210,10 @@ type bulk struct {
 	ids    []int64
 	at     time.Time // the database's time, from which delays count
 	loud   bool      // somebody wants the events of the jobs
+
+	keys    []*string        // of jobs that are to be unique
+	holds   []*time.Time     // until when those bar others at least
+	earlier map[int]Enqueued // jobs that stand for those of the bulk, by place; see takeKeys
 }
 
 // enqueue reports false, having written nothing, where the user may not write to the tables, or where only
@@ -212,8 +236,13 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	if err != nil || !allowed {
 		return false, err
 	}
-	if known, err := b.checkSizes(ctx, queues); err != nil || !known {
-		return false, err
+	for _, check := range []func() (known bool, err error){
+		func() (bool, error) { return b.checkSizes(ctx, queues) },
+		func() (bool, error) { return b.takeKeys(ctx) },
+	} {
+		if known, err := check(); err != nil || !known {
+			return false, err
+		}
 	}
 	for _, copyRows := range []func(context.Context) error{b.copyJobs, b.copyReady, b.copyScheduled, b.copyExpiries} {
 		if err := copyRows(ctx); err != nil {
@@ -222,7 +251,11 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	}
 	var told []int64
 	if b.loud {
-		told = b.ids
+		for i, id := range b.ids {
+			if !b.barred(i) {
+				told = append(told, id)
+			}
+		}
 	}
 	_, err = b.tx.Exec(ctx, b.client.from("*", "announce($1, $2, $3)"), told, queues, !b.client.config.NoNotify)
 	return true, wrap("enqueue", err)
@@ -350,12 +383,21 @@ func (b *bulk) copyJobs(ctx context.Context) error {
 			}
 		}
 	}
+	if b.keys != nil {
+		columns = append(columns, "unique_key")
+	}
 	values := make([]any, len(columns))
 	return b.copy(ctx, "jobs", columns, len(b.jobs), func(i int) []any {
+		if b.barred(i) {
+			return nil
+		}
 		j := &b.jobs[i]
 		values = append(values[:0], b.ids[i], j.queue, j.kind, j.priority, b.at, b.after(j.ttl))
 		for _, column := range optional {
 			values = append(values, column.value(j))
+		}
+		if b.keys != nil {
+			values = append(values, b.keys[i])
 		}
 		return values
 	})
@@ -370,7 +412,7 @@ type run struct {
 func (b *bulk) copyReady(ctx context.Context) error {
 	var runs []run
 	for i := range b.jobs {
-		if b.due(i) != nil {
+		if b.due(i) != nil || b.barred(i) {
 			continue
 		}
 		if len(runs) > 0 {
@@ -399,7 +441,7 @@ func (b *bulk) copyScheduled(ctx context.Context) error {
 		return nil
 	}
 	return b.copy(ctx, "scheduled", []string{"job_id", "queue", "run_at"}, len(b.jobs), func(i int) []any {
-		if due := b.due(i); due != nil {
+		if due := b.due(i); due != nil && !b.barred(i) {
 			return []any{b.ids[i], b.jobs[i].queue, *due}
 		}
 		return nil
@@ -411,7 +453,7 @@ func (b *bulk) copyExpiries(ctx context.Context) error {
 		return nil
 	}
 	return b.copy(ctx, "expiries", []string{"expires_at", "job_id"}, len(b.jobs), func(i int) []any {
-		if at := b.after(b.jobs[i].ttl); at != nil {
+		if at := b.after(b.jobs[i].ttl); at != nil && !b.barred(i) {
 			return []any{*at, b.ids[i]}
 		}
 		return nil

@@ -2,9 +2,11 @@ package pgq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // DefaultSchema is the schema that holds PGQ's objects unless another one is configured.
@@ -59,6 +61,10 @@ func (c *Client) CheckVersion(ctx context.Context, db DB) error {
 	var version, applied int64
 	err := db.QueryRow(ctx, "select coalesce(max(version_id), 0), count(*) filter (where version_id > 0) from "+
 		c.schema+".schema_migrations where is_applied").Scan(&version, &applied)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42703" { // others have tables of that name
+		return fmt.Errorf("%w: %s.schema_migrations is not PGQ's", ErrNotInstalled, c.schema)
+	}
 	if err != nil {
 		return wrap("read the version of the schema", err)
 	}

@@ -46,7 +46,7 @@ func TestTheClientKnowsTheNamesThatSQLKnows(t *testing.T) {
 	if got := one[string](t, conn, "select channel()"); got != w.q.Channel() || w.q.Schema() != pgq.DefaultSchema {
 		t.Errorf("the channel is %q in SQL, %q in Go", got, w.q.Channel())
 	}
-	if got := one[string](t, conn, "select event_channel()"); got != w.q.Channel()+":ev" {
+	if got := one[string](t, conn, "select event_channel()"); got != "pgq-events:"+w.q.Schema() {
 		t.Errorf("the channel of events is %q", got)
 	}
 	if got := one[int64](t, conn, "select max(version_id) from schema_migrations"); got != pgq.SchemaVersion {

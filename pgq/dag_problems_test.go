@@ -236,7 +236,7 @@ func TestDAGProblemsOfDocuments(t *testing.T) {
 			"backoff": {"type": "fast"}, "tags": [` + strings.Repeat(`"t", `, 64) + `"t"], "metadata": 1, "codec": "", "payload": "AA==", "args": {}}]`,
 			want: []string{"a: kind must not have control characters", "a: queue must have 1 to 128 characters", "a: priority must be 0 to 9", "a: delay must not be negative",
 				"a: max_attempts must be at least 1", "a: timeout must be positive", "a: ttl must be positive", "a: result_ttl must not be negative",
-				"a: backoff must have a type: constant, linear or exponential", "a: tags must be at most 64", "a: metadata must be a JSON object", "a: codec must not be empty",
+				"a: backoff must have a type: constant, linear, polynomial, exponential or table", "a: tags must be at most 64", "a: metadata must be a JSON object", "a: codec must not be empty",
 				"a: args must not be given together with a payload"}},
 		{name: "all that cannot be read", spec: `[{"name": "a", "kind": ["k"], "queue": 1, "priority": "high", "delay": "later", "max_attempts": 1.5, "timeout": {}, "ttl": true, "result_ttl": "x",
 			"backoff": 1, "tags": "t", "metadata": "m", "codec": 1, "payload": 2, "rule": 1, "at_least": 5},

@@ -28,6 +28,11 @@
 // [FromSQL]. Given a transaction, the method is part of it and nothing is visible before it commits.
 // A [Client] holds settings and no connection; it is safe for concurrent use.
 //
+// # Handlers
+//
+// What a handler does can be kept with its job: the results of steps ([Step], [StepIn]), cursors of loops ([SaveCursor]), sleeps
+// ([SleepFor]) and signals ([WaitFor], [Client.Signal]). The next attempt goes on from there. See docs/handlers.md.
+//
 // # Time
 //
 // Only the database's clock counts. Durations are sent to it and added there.

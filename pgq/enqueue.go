@@ -8,19 +8,24 @@ import (
 type Enqueued struct {
 	// ID of the job.
 	ID int64
-	// NearLimit says that the queue is past its warning depth (see [QueueSettings]).
+	// NearLimit says that the queue is past its warning depth (see [QueueSettings]). It is not told of jobs that are to be unique.
 	NearLimit bool
+	// Existing says that an earlier job bars the new one (see [Unique]), Replaced that it took over its args. ID is that job's.
+	Existing, Replaced bool
 }
 
 // Enqueue adds a job. Given a transaction, the job exists exactly if the transaction commits; given a pool or a
 // connection, it is committed when Enqueue returns.
 //
-// Errors: *ArgumentError for a field that breaks a rule, ErrQueueFull, ErrNotInstalled, or what the database
+// Errors: *ArgumentError for a field that breaks a rule, ErrQueueFull, ErrDuplicate, ErrNotInstalled, or what the database
 // says. When the connection breaks during a commit it is unknown whether the job exists.
 func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqueued, error) {
 	j, err := prepare(args, o)
 	if err != nil {
 		return Enqueued{}, err
+	}
+	if j.unique != nil {
+		return c.enqueueUnique(ctx, db, j)
 	}
 	var job Enqueued
 	err = db.QueryRow(ctx, c.from("job_id, near_limit",

@@ -106,7 +106,7 @@ func TestAllOptionsArriveOnEveryWay(t *testing.T) {
 		}
 		var backoff pgq.Backoff
 		must(t, json.Unmarshal(one[[]byte](t, w.pool, "select backoff from pgq.jobs where id = $1", id), &backoff))
-		if backoff != o.Backoff || one[time.Duration](t, w.pool, "select result_ttl from pgq.jobs where id = $1", id) != o.ResultTTL {
+		if !reflect.DeepEqual(backoff, o.Backoff) || one[time.Duration](t, w.pool, "select result_ttl from pgq.jobs where id = $1", id) != o.ResultTTL {
 			t.Errorf("job %d has backoff %+v", id, backoff)
 		}
 	}

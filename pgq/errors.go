@@ -21,6 +21,10 @@ var (
 	ErrWorkerGone = errors.New("pgq: worker is not registered or was declared dead")
 	// ErrBusy means that jobs moved each time they were looked at (PQ006). Nothing was changed; try again.
 	ErrBusy = errors.New("pgq: jobs move faster than they can be changed")
+	// ErrPermission means that the database role may not do that (42501); see pgq-admin grant. Nothing was changed.
+	ErrPermission = errors.New("pgq: permission denied")
+	// ErrDuplicate means that there is a job with the unique key already (PQ007). Nothing was enqueued.
+	ErrDuplicate = errors.New("pgq: there is such a job already")
 	// ErrNotInstalled means that the schema lacks PGQ or parts of it; run the migrations.
 	ErrNotInstalled = errors.New("pgq: PGQ is not installed in the schema; run the migrations (pgq-admin migrate up)")
 	// ErrSchemaVersion means that the schema is newer or older than this library knows.
@@ -60,6 +64,10 @@ func wrap(verb string, err error) error {
 		return fmt.Errorf("%w: %s", ErrWorkerGone, pg.Message)
 	case "PQ006":
 		return fmt.Errorf("%w: %s", ErrBusy, pg.Message)
+	case "42501":
+		return fmt.Errorf("%w: %s", ErrPermission, strings.TrimPrefix(pg.Message, "permission denied "))
+	case "PQ007":
+		return fmt.Errorf("%w: %s", ErrDuplicate, pg.Message)
 	case "3F000", "42883", "42P01": // no such schema, function, table
 		return fmt.Errorf("%w: %s", ErrNotInstalled, pg.Message)
 	case "22P05", "22021": // what jsonb and text refuse: \u0000, a NUL byte, invalid UTF-8

@@ -13,7 +13,8 @@ import (
 )
 
 // Event is something that happened. Type: enqueued, claimed, completed, retried, failed, cancelled, expired, snoozed,
-// released, cancel_requested, retry_requested, rescheduled of jobs; paused, resumed of queues.
+// released, cancel_requested, retry_requested, rescheduled, moved, priority_set, signalled of jobs; paused, resumed of queues;
+// operated of the changes that an operator makes to many jobs (see Client.Change): who, when, why, and with which filter.
 type Event struct {
 	ID       int64 // 0 for what the history takes from the job itself
 	JobID    *int64
@@ -48,12 +49,33 @@ type EventFilter struct {
 	Kinds  []string
 	Types  []string
 	JobIDs []int64
+	// After is the id of the event behind which Subscribe begins; 0 for the newest one there is.
+	After int64
 }
 
 func (f EventFilter) fits(e Event) bool {
 	has := func(all []string, one *string) bool { return len(all) == 0 || one != nil && slices.Contains(all, *one) }
 	return has(f.Queues, e.Queue) && has(f.Kinds, e.Kind) && has(f.Types, &e.Type) &&
 		(len(f.JobIDs) == 0 || e.JobID != nil && slices.Contains(f.JobIDs, *e.JobID))
+}
+
+// LatestEvents returns the latest events that fit, in order, at most so many (10,000 at most). Unless the filter names jobs it
+// looks at the latest 100,000 events only.
+func (c *Client) LatestEvents(ctx context.Context, db DB, f EventFilter, atMost int) ([]Event, error) {
+	rows, err := db.Query(ctx, c.from("id, job_id, queue, kind, type, attempt, worker_id, at, data", "latest_events($1, $2, $3, $4, $5)"),
+		f.Queues, f.Kinds, f.Types, f.JobIDs, atMost)
+	if err != nil {
+		return nil, wrap("read events", err)
+	}
+	events, err := pgx.CollectRows(rows, scanEvent)
+	return events, wrap("read events", err)
+}
+
+func scanEvent(row pgx.CollectableRow) (e Event, err error) {
+	var data []byte
+	err = row.Scan(&e.ID, &e.JobID, &e.Queue, &e.Kind, &e.Type, &e.Attempt, &e.WorkerID, &e.At, &data)
+	e.Data = data
+	return e, err
 }
 
 const (
@@ -121,7 +143,7 @@ func (s *subscription) listen(ctx context.Context, pool *pgxpool.Pool) error {
 		_ = conn.Conn().Close(context.WithoutCancel(ctx))
 		conn.Release()
 	}()
-	channel := s.client.Channel() + ":ev"
+	channel := "pgq-events:" + s.client.config.Schema // as event_channel() in SQL
 	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return wrap("subscribe", err)
 	}
@@ -155,13 +177,17 @@ func (s *subscription) renew(ctx context.Context, db DB) error {
 // still open, so they are gaps; the statement looks for them in a snapshot from before it registers.
 func (s *subscription) begin(ctx context.Context, db DB) error {
 	var missing []int64
-	err := db.QueryRow(ctx, s.client.from(`id, last_event_id, array(
-		select n from generate_series(greatest(1, last_event_id - $2), last_event_id) n
-		where not exists (select from `+s.client.schema+`.events e where e.id = n))`, "subscribe(null, $1)"), subscriberLease, firstGaps).
+	err := db.QueryRow(ctx, s.client.from("id, last_event_id, "+s.client.schema+".event_gaps(last_event_id, $2)",
+		"subscribe(null, $1)"), subscriberLease, firstGaps).
 		Scan(&s.id, &s.last, &missing)
+	if s.filter.After > 0 {
+		s.last = min(s.last, s.filter.After)
+	}
 	until := time.Now().Add(gapLife)
 	for _, id := range missing {
-		s.gaps[id] = until
+		if id <= s.last {
+			s.gaps[id] = until
+		}
 	}
 	return wrap("subscribe", err)
 }
@@ -202,12 +228,7 @@ func (s *subscription) read(ctx context.Context, db DB) ([]Event, error) {
 	if err != nil {
 		return nil, wrap("read events", err)
 	}
-	events, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Event, err error) {
-		var data []byte
-		err = row.Scan(&e.ID, &e.JobID, &e.Queue, &e.Kind, &e.Type, &e.Attempt, &e.WorkerID, &e.At, &data)
-		e.Data = data
-		return e, err
-	})
+	events, err := pgx.CollectRows(rows, scanEvent)
 	return events, wrap("read events", err)
 }
 

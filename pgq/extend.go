@@ -25,6 +25,11 @@ func (a *Attempt) DB() DB { return a.db }
 // Client returns the client that claimed the attempt; it knows the schema and the codecs.
 func (a *Attempt) Client() *Client { return a.client }
 
+// EncodedArgs returns the args as they are stored.
+func (a *Attempt) EncodedArgs() Encoded {
+	return Encoded{JSON: a.args.json, Codec: a.args.codec, Payload: a.args.payload}
+}
+
 // Encoded is a value as it is stored: JSON, or bytes with the name of their codec; neither is no value.
 type Encoded struct {
 	JSON    json.RawMessage

@@ -47,6 +47,8 @@ type JobInfo struct {
 	CancelRequestedAt *time.Time
 	ExpiresAt         *time.Time
 	Timeout           *time.Duration
+	Backoff           json.RawMessage // its own, if it has one
+	ResultTTL         *time.Duration
 	Tags              []string
 	Metadata          json.RawMessage
 	Error             *string
@@ -63,17 +65,26 @@ type JobInfo struct {
 
 const infoColumns = `id, queue, kind, priority, state, attempt, max_attempts, created_at, run_at, claimed_at, finished_at,
 	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec,
-	output, output_codec, output_payload, progress_done, progress_total, dag_id, name`
+	output, output_codec, output_payload, progress_done, progress_total, dag_id, name, backoff, result_ttl`
 
 func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	j := &JobInfo{client: c}
-	var metadata, args []byte
+	var metadata, args, backoff []byte
 	err := row.Scan(&j.ID, &j.Queue, &j.Kind, &j.Priority, &j.State, &j.Attempt, &j.MaxAttempts, &j.CreatedAt, &j.RunAt,
 		&j.ClaimedAt, &j.FinishedAt, &j.WorkerID, &j.CancelRequestedAt, &j.ExpiresAt, &j.Timeout, &j.Tags, &metadata,
 		&j.Error, &args, &j.Codec, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
-		&j.DAGID, &j.Name)
+		&j.DAGID, &j.Name, &backoff, &j.ResultTTL)
+	j.Backoff = backoff
 	j.Metadata, j.Args, j.Output = metadata, args, j.output.json
 	return j, err
+}
+
+// OutputCodec returns the name of the codec that wrote the result; empty for JSON.
+func (j *JobInfo) OutputCodec() string {
+	if j.output.codec == nil {
+		return ""
+	}
+	return *j.output.codec
 }
 
 // DecodeOutput reads the result into a value. ErrNotCompleted: the job has none.
@@ -109,48 +120,6 @@ func (c *Client) infos(ctx context.Context, db DB, ids []int64) ([]*JobInfo, err
 	return jobs, wrap("read jobs", err)
 }
 
-// Filter chooses jobs: those that fit all that is given.
-type Filter struct {
-	Queues []string
-	Kinds  []string
-	States []State
-	// Tags: the job has all of them.
-	Tags []string
-	// Since and Until bound the time of enqueueing: from Since on, before Until.
-	Since, Until time.Time
-	// Args and Metadata are JSON that the job's must contain (the operator @> of jsonb).
-	Args, Metadata json.RawMessage
-	// Error is a part of the error's text.
-	Error string
-	// Before is the cursor: only jobs with a lower id. List returns the next one.
-	Before int64
-	// Limit is the size of the page: 100 by default, at most 10,000.
-	Limit int
-}
-
-// List returns a page of jobs, newest first, and the cursor of the next page: 0 when this is the last.
-func (c *Client) List(ctx context.Context, db DB, f Filter) (jobs []*JobInfo, next int64, err error) {
-	limit := first(f.Limit, 100)
-	var states []string // which database/sql can send
-	for _, state := range f.States {
-		states = append(states, string(state))
-	}
-	rows, err := db.Query(ctx, c.from("*", "list_jobs($1, $2, $3::text[], $4, $5, $6, $7::jsonb, $8::jsonb, $9, $10, $11)"),
-		f.Queues, f.Kinds, states, f.Tags, given(f.Since), given(f.Until), f.Args, f.Metadata, given(f.Error), given(f.Before), limit)
-	if err != nil {
-		return nil, 0, wrap("list jobs", err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return nil, 0, wrap("list jobs", err)
-	}
-	if len(ids) == limit {
-		next = ids[len(ids)-1]
-	}
-	jobs, err = c.infos(ctx, db, ids)
-	return jobs, next, err
-}
-
 // Count is how many jobs of a queue are in a state.
 type Count struct {
 	Queue string
@@ -184,7 +153,7 @@ type Worker struct {
 
 // Workers returns the registered worker processes.
 func (c *Client) Workers(ctx context.Context, db DB) ([]Worker, error) {
-	rows, err := db.Query(ctx, "select id, name, queues, kinds, started_at, heartbeat_at, dead_at from "+c.schema+".workers order by id")
+	rows, err := db.Query(ctx, "select id, name, queues, kinds, started_at, heartbeat_at, dead_at from "+c.schema+".worker_states order by id")
 	if err != nil {
 		return nil, wrap("read the workers", err)
 	}
@@ -222,8 +191,7 @@ type LogLine struct {
 // Logs returns what the handlers of a job logged, also while it runs: lines with an id above after, oldest first,
 // at most 1,000.
 func (c *Client) Logs(ctx context.Context, db DB, jobID, after int64) ([]LogLine, error) {
-	rows, err := db.Query(ctx, "select id, attempt, at, level, message, attrs from "+c.schema+
-		".logs where job_id = $1 and id > $2 order by id limit 1000", jobID, after)
+	rows, err := db.Query(ctx, c.from("id, attempt, at, level, message, attrs", "job_logs($1, $2)"), jobID, after)
 	if err != nil {
 		return nil, wrap("read logs", err)
 	}

@@ -3,6 +3,7 @@ package pgq_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func TestQueueSettingsGoThereAndBack(t *testing.T) {
 	must(t, w.q.SetQueue(ctx, w.pool, "q", want))
 	got, err := w.q.QueueSettings(ctx, w.pool, "q")
 	must(t, err)
-	if *got.MaxDepth != 9 || *got.WarnDepth != 8 || *got.MaxArgsBytes != 7 || *got.MaxAttempts != 6 || *got.Timeout != *want.Timeout || *got.Backoff != *want.Backoff ||
+	if *got.MaxDepth != 9 || *got.WarnDepth != 8 || *got.MaxArgsBytes != 7 || *got.MaxAttempts != 6 || *got.Timeout != *want.Timeout || !reflect.DeepEqual(got.Backoff, want.Backoff) ||
 		*got.KeepCompleted != 0 || *got.KeepFailed != *want.KeepFailed || *got.KeepCancelled != time.Second || *got.KeepExpired != time.Microsecond || *got.Events != pgq.EventsNone {
 		t.Errorf("got %+v", got)
 	}

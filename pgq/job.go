@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -43,6 +44,11 @@ type Attempt struct {
 	client    *Client
 	db        DB
 	completed atomic.Bool
+	steps     struct {
+		mu   sync.Mutex
+		kept map[string]kept // nil: not read yet
+		used map[string]bool // in this attempt
+	}
 }
 
 // DecodeArgs reads the args into a value.

@@ -33,6 +33,26 @@ func (c *Client) Delete(ctx context.Context, db DB, ids ...int64) ([]Outcome, er
 	return c.outcomes(ctx, db, "delete", "delete($1)", ids)
 }
 
+// Move moves jobs that are ready or scheduled to another queue, behind those that are ready there; scheduled ones keep their
+// time. Outcomes: moved, unchanged (it is in that queue), running, waiting, finished, not_found. ErrQueueFull: the queue
+// would be past its maximum depth; nothing was changed.
+func (c *Client) Move(ctx context.Context, db DB, queue string, ids ...int64) ([]Outcome, error) {
+	return c.outcomes(ctx, db, "move", "move($1, $2)", ids, queue)
+}
+
+// SetPriority gives jobs that are ready or scheduled another priority, 0 (the soonest) to 9. Ready ones come behind those
+// that have it already. Outcomes: changed, unchanged, running, waiting, finished, not_found.
+func (c *Client) SetPriority(ctx context.Context, db DB, priority int, ids ...int64) ([]Outcome, error) {
+	return c.outcomes(ctx, db, "set the priority", "set_priority($1, $2)", ids, priority)
+}
+
+// Purge deletes one batch of the jobs of a queue, whatever their state, but those that run; see [Client.Change]. Nodes of
+// DAGs stay: they go with their DAG. Its Batch, Reason, Actor and Filter.After count of the change.
+func (c *Client) Purge(ctx context.Context, db DB, queue string, change Change) (Changed, error) {
+	change.Verb, change.Filter.Queues = VerbDelete, []string{queue}
+	return c.Change(ctx, db, change)
+}
+
 // Printable returns text that PostgreSQL can hold: NUL and invalid UTF-8 are replaced by U+FFFD.
 func Printable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")

@@ -48,7 +48,7 @@ type Options struct {
 	Delay time.Duration
 	// RunAt keeps the job from running before this time; not together with Delay.
 	RunAt time.Time
-	// MaxAttempts is how often the job is tried, the first time included; 25 by default.
+	// MaxAttempts is how often the job is tried, the first time included; 25 by default, [Unlimited] for as often as it takes.
 	MaxAttempts int
 	// Timeout cancels the context of an attempt after this long; none by default.
 	Timeout time.Duration
@@ -63,6 +63,8 @@ type Options struct {
 	ResultTTL time.Duration
 	// Codec encodes the args; JSON by default.
 	Codec Codec
+	// Unique bars the job if there is one like it already.
+	Unique Unique
 }
 
 // or returns the options with what is not given taken from others.
@@ -74,7 +76,9 @@ func (o Options) or(other Options) Options {
 	}
 	o.MaxAttempts = first(o.MaxAttempts, other.MaxAttempts)
 	o.Timeout = first(o.Timeout, other.Timeout)
-	o.Backoff = first(o.Backoff, other.Backoff)
+	if o.Backoff.isZero() {
+		o.Backoff = other.Backoff
+	}
 	o.TTL = first(o.TTL, other.TTL)
 	o.ResultTTL = first(o.ResultTTL, other.ResultTTL)
 	if o.Tags == nil {
@@ -85,6 +89,9 @@ func (o Options) or(other Options) Options {
 	}
 	if o.Codec == nil {
 		o.Codec = other.Codec
+	}
+	if !o.Unique.given() {
+		o.Unique = other.Unique
 	}
 	return o
 }
@@ -112,6 +119,7 @@ type newJob struct {
 	ttl         *time.Duration
 	resultTTL   *time.Duration
 	args        encoded
+	unique      *Unique
 }
 
 var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
@@ -136,11 +144,17 @@ func prepare(args Args, o Options) (newJob, error) {
 	if !o.RunAt.IsZero() {
 		j.runAt = &o.RunAt
 	}
-	if o.Backoff != (Backoff{}) {
+	if !o.Backoff.isZero() {
 		if rule := o.Backoff.problem(); rule != "" {
 			return newJob{}, &ArgumentError{Field: "backoff", Rule: rule}
 		}
 		j.backoff, _ = json.Marshal(o.Backoff)
+	}
+	if o.Unique.given() {
+		j.unique = &o.Unique
+		if err := j.unique.check(); err != nil {
+			return newJob{}, err
+		}
 	}
 	if o.Metadata != nil {
 		metadata, err := encode("metadata", nil, o.Metadata)

@@ -69,13 +69,18 @@ func (c *Client) ResetQueue(ctx context.Context, db DB, queue string, names ...s
 	return c.setQueue(ctx, db, queue, settings)
 }
 
+// SetQueueJSON is [Client.SetQueue] with a JSON object of settings, as set_queue takes it in SQL; null puts one back to the default.
+func (c *Client) SetQueueJSON(ctx context.Context, db DB, queue string, settings json.RawMessage) error {
+	_, err := db.Exec(ctx, c.from("*", "set_queue($1, $2::jsonb)"), queue, settings)
+	return wrap("set the queue", err)
+}
+
 func (c *Client) setQueue(ctx context.Context, db DB, queue string, settings map[string]any) error {
 	document, err := json.Marshal(settings)
 	if err != nil {
 		return &ArgumentError{Field: "settings", Rule: "must be encodable: " + err.Error()}
 	}
-	_, err = db.Exec(ctx, c.from("*", "set_queue($1, $2::jsonb)"), queue, json.RawMessage(document))
-	return wrap("set the queue", err)
+	return c.SetQueueJSON(ctx, db, queue, document)
 }
 
 func put[T any](settings map[string]any, name string, value *T) {
@@ -122,7 +127,7 @@ type Queue struct {
 // Queue returns a queue. ErrNotFound: it is not registered.
 func (c *Client) Queue(ctx context.Context, db DB, name string) (Queue, error) {
 	var q Queue
-	err := db.QueryRow(ctx, "select name, paused_at, pause_reason from "+c.schema+".queues where name = $1", name).
+	err := db.QueryRow(ctx, "select name, paused_at, pause_reason from "+c.schema+".registered_queues where name = $1", name).
 		Scan(&q.Name, &q.PausedAt, &q.PauseReason)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return q, fmt.Errorf("%w: queue %q", ErrNotFound, name)

@@ -67,14 +67,13 @@ func (c *Client) AwaitFinished(ctx context.Context, db DB, id int64) (*JobInfo, 
 }
 
 // isFinished costs one look-up while the job is not finished.
-func (c *Client) isFinished(ctx context.Context, db DB, id int64) (finished bool, err error) {
-	var exists bool
-	err = db.QueryRow(ctx, "select exists (select from "+c.schema+".results where job_id = $1), exists (select from "+
-		c.schema+".jobs where id = $1)", id).Scan(&finished, &exists)
-	if err == nil && !exists {
+func (c *Client) isFinished(ctx context.Context, db DB, id int64) (bool, error) {
+	var finished *bool
+	err := db.QueryRow(ctx, c.from("*", "is_finished($1)"), id).Scan(&finished)
+	if err == nil && finished == nil {
 		return false, fmt.Errorf("%w: job %d", ErrNotFound, id)
 	}
-	return finished, wrap("await the job", err)
+	return finished != nil && *finished, wrap("await the job", err)
 }
 
 func notCompleted(j *JobInfo) error {

@@ -1,6 +1,9 @@
 package pgq_test
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 func TestClaimCases(t *testing.T) {
 	t.Parallel()
@@ -84,6 +87,25 @@ func TestClaimCases(t *testing.T) {
 			given: `select set_queue('loud', '{"events": "all"}'); select set_queue('mute', '{"events": "none"}'); select enqueue('a', queue => 'mute'), enqueue('a')`,
 			call:  "select job_id from claim(1, '{mute,default}', '{9,9}')", want: "(1) (2)", then: "select pg_temp.log()", is: "()"},
 	})
+}
+
+// A claim that takes single jobs for runs finds a hundredth of what it wants. It must not go on like that.
+func TestSingleJobsAreFoundInFewRounds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	one[int64](t, w.session(), `select count(*) from enqueue_many((
+		select jsonb_agg(jsonb_build_object('kind', 'k' || i % 2)) from generate_series(1, 1000) i))`)
+	worker := one[int64](t, w.session(), "select register_worker('one', '{}', '{}')")
+	tx, err := w.session().Begin(t.Context())
+	must(t, err)
+	defer func() { must(t, tx.Rollback(context.Background())) }()
+	if jobs := one[int](t, tx, "select count(*) from claim($1, '{default}', '{1000}')", worker); jobs != 1000 {
+		t.Fatalf("claimed %d jobs of 1000", jobs)
+	}
+	// At most ten scans a round, one per priority.
+	if scans := one[int](t, tx, "select idx_scan from pg_stat_xact_user_tables where relid = 'ready'::regclass"); scans > 40 {
+		t.Errorf("looked into ready %d times for 1000 single jobs, want 40 at most", scans)
+	}
 }
 
 func TestUnknownKindsCases(t *testing.T) {

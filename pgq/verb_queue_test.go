@@ -50,8 +50,8 @@ func TestBackoffCases(t *testing.T) {
 	verbTest(t, []verbCase{
 		{name: "complete", call: problem(`{"type": "exponential", "base": 0.5, "factor": 3, "cap": 60, "jitter": 0.5}`), want: "()"},
 		{name: "not an object", call: problem(`[]`), want: `("must be a JSON object")`},
-		{name: "no type", call: problem(`{"base": 1}`), want: `("must have a type: constant, linear or exponential")`},
-		{name: "another type", call: problem(`{"type": "quadratic", "base": 1}`), want: `("must have a type: constant, linear or exponential")`},
+		{name: "no type", call: problem(`{"base": 1}`), want: `("must have a type: constant, linear, polynomial, exponential or table")`},
+		{name: "another type", call: problem(`{"type": "quadratic", "base": 1}`), want: `("must have a type: constant, linear, polynomial, exponential or table")`},
 		{name: "no base", call: problem(`{"type": "linear"}`), want: `("must have a base in seconds")`},
 		{name: "text as base", call: problem(`{"type": "linear", "base": "1"}`), want: `("must have a number as base")`},
 		{name: "a negative base", call: problem(`{"type": "linear", "base": -1}`), want: `("must have a base of 0 to 31536000 seconds")`},

@@ -7,7 +7,7 @@ import (
 )
 
 // Handlers answer by what they return: nil for success, an error for a failed attempt that is retried as the
-// backoff says, or one of the following.
+// backoff says, what [SleepFor] and [WaitFor] return while they are not over, or one of the following.
 
 // Snooze returns an error that puts the job off until later; the attempt does not count.
 func Snooze(d time.Duration) error { return &SnoozeError{Delay: d} }

@@ -69,6 +69,8 @@ create table jobs (
     role          text collate "C",
     rule          text collate "C",
     spec          jsonb,
+    unique_key    text collate "C",
+    enqueued_by   integer,
     constraint jobs_queue_is_1_to_128_characters check (length(queue) between 1 and 128),
     constraint jobs_kind_is_1_to_128_characters check (length(kind) between 1 and 128),
     constraint jobs_priority_is_0_to_9 check (priority between 0 and 9),
@@ -86,6 +88,20 @@ create table jobs (
 comment on table jobs is 'What was asked: one row per job, written once.';
 create unique index jobs_nodes on jobs (dag_id, name) where dag_id is not null;
 create index jobs_dags on jobs (kind, id) where role = 'dag' and dag_id is null;
+create index jobs_by_producer on jobs (enqueued_by, id) where enqueued_by is not null;
+comment on column jobs.enqueued_by is 'The producer (producers.id) with whose grant it was enqueued; null where an owner of the schema did that.';
+
+-- Which job a key stands for: the last one that was enqueued with it. Whether that one still bars others is not noted but
+-- looked up where it is when the next one comes, so jobs that run and end have nothing to do here. The row is what
+-- those that enqueue with the same key wait for. holds_until: until then the key bars others, whatever becomes of the job.
+create table unique_keys (
+    key          text collate "C" primary key,
+    job_id       bigint not null,
+    taken_at     timestamptz not null default now(),
+    holds_until  timestamptz,
+    constraint unique_keys_key_is_1_to_500_characters check (length(key) between 1 and 500)
+) with (fillfactor = 80);
+comment on table unique_keys is 'Which job a unique key stands for.';
 
 -- Parent before child. Inserted with the child, deleted with either.
 create table edges (
@@ -292,6 +308,54 @@ create table logs (
 comment on table logs is 'Log lines of handlers.';
 create index logs_by_job on logs (job_id, id);
 
+-- What handlers keep across attempts: results of steps, cursors, sleeps, and signals that they wait for or that came. Jobs that
+-- do not use it have no rows. done_at: recorded, saved, sent; attempt: that last wrote or awaited it, null where nobody did.
+create table steps (
+    job_id     bigint not null,
+    name       text collate "C" not null,
+    type       text collate "C" not null,
+    attempt    integer,
+    noted_at   timestamptz not null default clock_timestamp(),
+    wake_at    timestamptz,
+    done_at    timestamptz,
+    timed_out  boolean not null default false,
+    codec      text,
+    payload    bytea,
+    output     jsonb,
+    primary key (job_id, name),
+    constraint steps_name_is_1_to_200_characters check (length(name) between 1 and 200),
+    constraint steps_type_is_known check (type in ('step', 'cursor', 'sleep', 'signal')),
+    constraint steps_steps_and_cursors_have_a_value check (type not in ('step', 'cursor') or done_at is not null),
+    constraint steps_sleeps_end check (type <> 'sleep' or wake_at is not null),
+    constraint steps_signals_time_out check (type = 'signal' or not timed_out),
+    constraint steps_codec_names_the_payload check ((codec is null) = (payload is null))
+) with (fillfactor = 90);
+comment on table steps is 'What handlers keep across attempts.';
+
+-- Why attempts failed, for as long as their job is kept; of each job the last 100.
+create table attempt_errors (
+    job_id     bigint not null,
+    attempt    integer not null,
+    worker_id  bigint,
+    at         timestamptz not null,
+    outcome    text collate "C" not null,
+    run_at     timestamptz,
+    error      text,
+    stack      text,
+    primary key (job_id, attempt),
+    constraint attempt_errors_outcome_is_known check (outcome in ('ready', 'scheduled', 'failed', 'cancelled'))
+);
+comment on table attempt_errors is 'Why attempts failed.';
+
+-- Settings per kind of job; null means "as its queue says".
+create table kinds (
+    name        text collate "C" primary key,
+    backoff     jsonb,
+    updated_at  timestamptz not null default now(),
+    constraint kinds_name_is_1_to_128_characters check (length(name) between 1 and 128)
+);
+comment on table kinds is 'Settings per kind of job.';
+
 -- Worker processes. The heartbeat is the only thing written regularly, once per process and few seconds.
 create table workers (
     id            bigint generated always as identity primary key,
@@ -310,11 +374,348 @@ comment on table workers is 'Registered worker processes and their heartbeats.';
 create table chores (
     name         text primary key,
     last_run_at  timestamptz not null default '-infinity',
-    position     bigint not null default 0
+    position     bigint not null default 0,
+    key          text collate "C" not null default ''
 ) with (fillfactor = 50);
 comment on table chores is 'The chores any worker does, when each ran last and where it goes on.';
 insert into chores (name) values ('round'), ('propagate'), ('promote'), ('rescue'), ('prune'), ('sweep');
 
+-- What is to be enqueued at certain times: a job, or a DAG. fields, period and once_at are the spec as it was read (read_spec);
+-- next_at is the next time that is due, fire_at the moment at which the chores look at it: later by its jitter, or sooner
+-- than that again where a time waits. A schedule without fire_at is paused or has ended.
+create table schedules (
+    name           text collate "C" primary key,
+    spec           text not null,
+    zone           text not null,
+    fields         bigint[],
+    period         interval,
+    once_at        timestamptz,
+    anchor         timestamptz not null,
+    job            jsonb,
+    dag            jsonb,
+    jitter         interval not null default interval '0',
+    starts_at      timestamptz,
+    ends_at        timestamptz,
+    max_runs       bigint,
+    missed         text collate "C" not null default 'once',
+    missed_limit   integer not null default 100,
+    overlap        text collate "C" not null default 'allow',
+    declared_by    text collate "C",
+    paused_at      timestamptz,
+    paused_by      text,
+    pause_reason   text,
+    next_at        timestamptz,
+    fire_at        timestamptz,
+    queued_at      timestamptz,
+    runs           bigint not null default 0,
+    last_due_at    timestamptz,
+    last_fired_at  timestamptz,
+    last_job_id    bigint,
+    error          text,
+    created_at     timestamptz not null default now(),
+    updated_at     timestamptz not null default now(),
+    constraint schedules_name_is_1_to_128_characters check (length(name) between 1 and 128),
+    constraint schedules_have_one_sort_of_times check (num_nonnulls(fields, period, once_at) = 1),
+    constraint schedules_have_a_job_or_a_dag check (num_nonnulls(job, dag) = 1),
+    constraint schedules_jitter_is_0_to_1_day check (jitter between interval '0' and interval '1 day'),
+    constraint schedules_end_after_they_start check (ends_at > starts_at),
+    constraint schedules_max_runs_is_positive check (max_runs > 0),
+    constraint schedules_missed_is_a_policy check (missed in ('skip', 'once', 'all')),
+    constraint schedules_missed_limit_is_1_to_1000 check (missed_limit between 1 and 1000),
+    constraint schedules_overlap_is_a_policy check (overlap in ('allow', 'skip', 'queue', 'cancel')),
+    constraint schedules_are_fired_if_not_paused check (paused_at is null or fire_at is null),
+    constraint schedules_runs_is_not_negative check (runs >= 0)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
+comment on table schedules is 'What is to be enqueued at certain times.';
+create index schedules_by_time on schedules (fire_at) where fire_at is not null;
+create index schedules_by_zone on schedules (zone);
+create index schedules_by_declarer on schedules (declared_by) where declared_by is not null;
+
+-- What became of the times at which schedules were due; the last 100 or so of each. One row per time that fired. Times
+-- that follow each other and did not are one row with the first of them, and how many if that is known.
+create table schedule_runs (
+    schedule  text collate "C",
+    due_at    timestamptz,
+    outcome   text collate "C" not null,
+    times     bigint,
+    job_id    bigint,
+    fired_at  timestamptz not null default now(),
+    error     text,
+    primary key (schedule, due_at),
+    constraint schedule_runs_outcome_is_known check (outcome in ('fired', 'by_hand', 'missed', 'overlapped', 'failed')),
+    constraint schedule_runs_have_jobs_if_they_fired check ((job_id is not null) = (outcome in ('fired', 'by_hand')))
+);
+comment on table schedule_runs is 'What became of the times at which schedules were due.';
+
+-- Which database role may do what: see grant_role. '*' is every queue and every tenant. Rights in PostgreSQL follow from it
+-- (apply_grants); queues and tenants are looked up when jobs are enqueued and read.
+create table grants (
+    role_id     regrole,
+    class       text collate "C",
+    queue       text collate "C" default '*',
+    tenant      text collate "C" default '*',
+    payloads    boolean not null default false,
+    granted_by  text not null default session_user,
+    granted_at  timestamptz not null default now(),
+    primary key (role_id, class, queue, tenant),
+    constraint grants_class_is_known check (class in ('producer', 'worker', 'operator', 'reader')),
+    constraint grants_queues_are_of_producers check (queue = '*' or class = 'producer'),
+    constraint grants_tenants_are_of_readers check (tenant = '*' or class = 'reader'),
+    constraint grants_payloads_are_for_readers check (not payloads or class = 'reader')
+);
+comment on table grants is 'Which database role may do what.';
+comment on column grants.role_id is 'The database role.';
+comment on column grants.class is 'producer, worker, operator or reader.';
+comment on column grants.queue is 'Of a producer: the queue into which it may enqueue; ''*'': all.';
+comment on column grants.tenant is 'Of a reader: the tenant whose jobs it sees; ''*'': all jobs.';
+comment on column grants.payloads is 'Of a reader: whether it sees args and results.';
+comment on column grants.granted_by is 'Who granted it.';
+comment on column grants.granted_at is 'When it was granted.';
+
+-- Producers, by which jobs say who enqueued them. Numbers of roles are others in the cluster into which a dump is restored.
+create table producers (
+    id       integer generated always as identity primary key,
+    role_id  regrole not null unique
+);
+comment on table producers is 'Database roles that may enqueue, or might.';
+comment on column producers.id is 'Its number, as in jobs.enqueued_by.';
+comment on column producers.role_id is 'The database role.';
+
+-- Sessions that do chores of owners at the moment with less rights: see act_as_owner. Empty but for rows of open transactions.
+create table acting (
+    pid  integer primary key
+);
+comment on table acting is 'Sessions that do chores of owners at the moment.';
+
+-- For whom each function and view is: written by the migration of the functions, from the headers of their files.
+-- What is not in here is for owners of the schema alone.
+create table rights (
+    object  text collate "C",
+    class   text collate "C",
+    primary key (object, class)
+);
+comment on table rights is 'Which function and view is for which class of database roles.';
+comment on column rights.object is 'Name of the function or view.';
+comment on column rights.class is 'producer, worker, operator, reader; payloads (readers that see those) or tenant (readers of one).';
+
+-- What the columns say.
+comment on column queues.name is 'Name of the queue; ''*'': the defaults of all queues.';
+comment on column queues.paused_at is 'Since when its jobs are kept from being claimed; null: it is not paused.';
+comment on column queues.pause_reason is 'Why it is paused.';
+comment on column queues.max_depth is 'How many jobs may wait to be started; more are refused with PQ002.';
+comment on column queues.warn_depth is 'The depth past which enqueue warns.';
+comment on column queues.max_args_bytes is 'The largest size of args.';
+comment on column queues.max_attempts is 'Attempts of jobs that have no limit of their own.';
+comment on column queues.timeout is 'Timeout of jobs that have none of their own.';
+comment on column queues.backoff is 'Pauses between the attempts of jobs that have no backoff of their own; see backoff_problem.';
+comment on column queues.keep_completed is 'For how long completed jobs are kept.';
+comment on column queues.keep_failed is 'For how long failed jobs are kept.';
+comment on column queues.keep_cancelled is 'For how long cancelled and skipped jobs are kept.';
+comment on column queues.keep_expired is 'For how long expired jobs are kept.';
+comment on column queues.events is 'Which events are written: none, changes (all but the usual way) or all.';
+comment on column queues.created_at is 'When it was registered.';
+comment on column queues.updated_at is 'When its settings or its pause changed last.';
+comment on column jobs.id is 'The job. Ids rise in the order of enqueueing; it is also its place in the queue.';
+comment on column jobs.queue is 'Where it waits.';
+comment on column jobs.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column jobs.priority is '0 (soonest) to 9.';
+comment on column jobs.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column jobs.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column jobs.backoff is 'Pauses between attempts; null: as its kind or queue says.';
+comment on column jobs.result_ttl is 'For how long its result is kept; null: as its queue says.';
+comment on column jobs.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column jobs.tags is 'Words to find it by.';
+comment on column jobs.metadata is 'A JSON object that goes with it and that handlers may read.';
+comment on column jobs.codec is 'Which codec wrote payload; null: args are JSON.';
+comment on column jobs.payload is 'Its input in place of args, as a codec wrote it.';
+comment on column jobs.created_at is 'When it was enqueued.';
+comment on column jobs.args is 'Its input.';
+comment on column jobs.dag_id is 'The DAG of which it is a node.';
+comment on column jobs.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column jobs.role is 'Null: a handler runs it; else dag, gate, external, sleep or map.';
+comment on column jobs.rule is 'Which ends of its parents let it run.';
+comment on column jobs.spec is 'What else was said of a DAG or a node with a role.';
+comment on column jobs.unique_key is 'The key for which no other job is enqueued while this one bars it.';
+comment on column unique_keys.key is 'The key.';
+comment on column unique_keys.job_id is 'The last job that was enqueued with it.';
+comment on column unique_keys.taken_at is 'When that was.';
+comment on column unique_keys.holds_until is 'Until when the key bars others, whatever becomes of the job.';
+comment on column edges.parent_id is 'The job that is waited for.';
+comment on column edges.child_id is 'The job that waits.';
+comment on column edges.soft is 'Whether a parent that failed counts as if it had succeeded.';
+comment on column edges.condition is 'What the result of the parent must fulfil for the child to run.';
+comment on column waiting.job_id is 'The job that waits.';
+comment on column waiting.queue is 'Its queue.';
+comment on column waiting.role is 'Its role; items for a map under way.';
+comment on column waiting.pending is 'Parents that have not ended, or of whose end it has not heard.';
+comment on column waiting.ok is 'Parents that succeeded.';
+comment on column waiting.failed is 'Parents that failed.';
+comment on column waiting.skipped is 'Parents that were skipped.';
+comment on column waiting.need_ok is 'How many must succeed for it to run.';
+comment on column waiting.need_failed is 'How many must fail for it to run.';
+comment on column waiting.max_failed is 'How many may fail for it to run.';
+comment on column waiting.max_skipped is 'How many may be skipped for it to run.';
+comment on column waiting.eager is 'Whether it runs as soon as that is certain, and not when all parents have ended.';
+comment on column waiting.held is 'Whether an operator holds it.';
+comment on column waiting.attempt is 'Attempts so far.';
+comment on column waiting.cause_id is 'The job whose failure will have been the reason if it does not run.';
+comment on column waiting.ending is 'How a DAG that lets its nodes end will have ended.';
+comment on column waiting.reason is 'Why.';
+comment on column frontier.parent_id is 'The job that has ended.';
+comment on column frontier.first_child is 'The first child that has not heard of it.';
+comment on column frontier.last_child is 'The last one.';
+comment on column maps.job_id is 'The map.';
+comment on column maps.source_id is 'The node whose result it expands.';
+comment on column maps.total is 'How many items there are.';
+comment on column maps.expanded is 'How many of them are jobs by now.';
+comment on column maps.released is 'How many of these may run or have run.';
+comment on column maps.next_item is 'The id from which the next one to be released is looked for.';
+comment on column signals.job_id is 'The external node.';
+comment on column signals.output is 'The result that it was given.';
+comment on column signals.error is 'The error that it was given.';
+comment on column signals.at is 'When.';
+comment on column dag_keys.kind is 'Name of the DAG.';
+comment on column dag_keys.key is 'The key.';
+comment on column dag_keys.dag_id is 'The DAG that was submitted with it.';
+comment on column ready.queue is 'Queue of the jobs of the run.';
+comment on column ready.priority is 'Their priority.';
+comment on column ready.seq is 'Place in the queue: the lower, the sooner.';
+comment on column ready.job_id is 'The first of the jobs.';
+comment on column ready.size is 'How many jobs with consecutive ids they are.';
+comment on column ready.attempt is 'Attempts so far.';
+comment on column ready.kind is 'Their kind.';
+comment on column scheduled.job_id is 'The job.';
+comment on column scheduled.queue is 'Its queue.';
+comment on column scheduled.run_at is 'When it becomes ready.';
+comment on column scheduled.attempt is 'Attempts so far.';
+comment on column running.job_id is 'The job.';
+comment on column running.queue is 'Its queue.';
+comment on column running.attempt is 'Which attempt runs, from 1.';
+comment on column running.worker_id is 'Who has it.';
+comment on column running.claimed_at is 'Since when.';
+comment on column running.result_ttl is 'For how long its result will be kept; null: as its queue says.';
+comment on column running.dag_id is 'The DAG of which it is a node.';
+comment on column running.cancel_requested_at is 'When somebody asked to cancel it.';
+comment on column results.job_id is 'The job.';
+comment on column results.queue is 'Its queue.';
+comment on column results.state is 'How it ended: completed, failed, cancelled, skipped or expired.';
+comment on column results.attempt is 'How many attempts there were.';
+comment on column results.worker_id is 'Who ran the last one.';
+comment on column results.claimed_at is 'When that one began.';
+comment on column results.finished_at is 'When it ended.';
+comment on column results.expires_at is 'Until when the result is kept; null: as the queue says.';
+comment on column results.codec is 'Which codec wrote payload; null: output is JSON.';
+comment on column results.payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column results.output is 'The result''s value.';
+comment on column results.error is 'Why it did not complete.';
+comment on column expiries.expires_at is 'The time.';
+comment on column expiries.job_id is 'The job.';
+comment on column events.id is 'Rises in the order in which events were written, not in that of their commits.';
+comment on column events.job_id is 'The job it is about, if any.';
+comment on column events.queue is 'The queue it is about.';
+comment on column events.type is 'What happened.';
+comment on column events.attempt is 'In which attempt.';
+comment on column events.worker_id is 'By which worker.';
+comment on column events.at is 'When.';
+comment on column events.data is 'What else there is to say.';
+comment on column subscribers.id is 'The reader.';
+comment on column subscribers.alive_until is 'Until when it counts.';
+comment on column progress.job_id is 'The job.';
+comment on column progress.attempt is 'The attempt that reported.';
+comment on column progress.done is 'How far it is.';
+comment on column progress.total is 'Of how much.';
+comment on column progress.updated_at is 'When it was reported.';
+comment on column logs.id is 'Rises with time.';
+comment on column logs.job_id is 'The job.';
+comment on column logs.attempt is 'The attempt.';
+comment on column logs.at is 'When the line was written.';
+comment on column logs.level is 'How grave it is.';
+comment on column logs.message is 'What it says.';
+comment on column logs.attrs is 'Its attributes.';
+comment on column steps.job_id is 'The job.';
+comment on column steps.name is 'What its handler calls it.';
+comment on column steps.type is 'step, cursor, sleep or signal.';
+comment on column steps.attempt is 'The attempt that last wrote or awaited it; null where nobody did.';
+comment on column steps.noted_at is 'When it was first noted.';
+comment on column steps.wake_at is 'When a sleep ends, or the wait for a signal.';
+comment on column steps.done_at is 'When it was recorded, saved or sent.';
+comment on column steps.timed_out is 'Whether a signal did not come in time.';
+comment on column steps.codec is 'Which codec wrote payload; null: output is JSON.';
+comment on column steps.payload is 'Its value in place of output, as a codec wrote it.';
+comment on column steps.output is 'Its value.';
+comment on column attempt_errors.job_id is 'The job.';
+comment on column attempt_errors.attempt is 'The attempt that failed.';
+comment on column attempt_errors.worker_id is 'Who ran it.';
+comment on column attempt_errors.at is 'When it failed.';
+comment on column attempt_errors.error is 'Why.';
+comment on column attempt_errors.stack is 'Where in the code.';
+comment on column kinds.name is 'The kind.';
+comment on column kinds.backoff is 'Pauses between attempts of jobs that have no backoff of their own.';
+comment on column kinds.updated_at is 'When its settings changed last.';
+comment on column workers.id is 'The worker; leases name it.';
+comment on column workers.name is 'What it calls itself.';
+comment on column workers.queues is 'The queues that it serves.';
+comment on column workers.kinds is 'The kinds that it has handlers for.';
+comment on column workers.lease is 'For how long it may be silent.';
+comment on column workers.started_at is 'When it registered.';
+comment on column workers.heartbeat_at is 'When it was last heard of.';
+comment on column workers.dead_at is 'When it was declared dead.';
+comment on column chores.name is 'Name of the chore.';
+comment on column chores.last_run_at is 'When it was done last.';
+comment on column chores.position is 'Where it goes on.';
+comment on column schedules.name is 'Name of the schedule.';
+comment on column schedules.spec is 'When it is due, as it was given.';
+comment on column schedules.zone is 'The time zone in which that is meant.';
+comment on column schedules.fields is 'The spec as it was read: of a cron expression.';
+comment on column schedules.period is 'The spec as it was read: of an interval.';
+comment on column schedules.once_at is 'The spec as it was read: of a single time.';
+comment on column schedules.anchor is 'From when an interval is counted.';
+comment on column schedules.job is 'The job to be enqueued.';
+comment on column schedules.dag is 'The DAG to be submitted.';
+comment on column schedules.jitter is 'Up to how much later it fires.';
+comment on column schedules.starts_at is 'Before that it is not due.';
+comment on column schedules.ends_at is 'From then on it is not due.';
+comment on column schedules.max_runs is 'How often it fires at the most.';
+comment on column schedules.missed is 'What becomes of times that nobody was there for: skip, once or all.';
+comment on column schedules.missed_limit is 'How many of them are made up for at the most.';
+comment on column schedules.overlap is 'What becomes of a time at which its last job has not ended: allow, skip, queue or cancel.';
+comment on column schedules.declared_by is 'Who declares it, and may take it back.';
+comment on column schedules.paused_at is 'Since when it is paused.';
+comment on column schedules.paused_by is 'Who paused it.';
+comment on column schedules.pause_reason is 'Why.';
+comment on column schedules.next_at is 'The next time that is due.';
+comment on column schedules.fire_at is 'When the chores look at it; null: it is paused or has ended.';
+comment on column schedules.queued_at is 'The time that waits for the last job to end.';
+comment on column schedules.runs is 'How often it fired.';
+comment on column schedules.last_due_at is 'The time for which it fired last.';
+comment on column schedules.last_fired_at is 'When it did.';
+comment on column schedules.last_job_id is 'What it enqueued then.';
+comment on column schedules.error is 'Why it could not.';
+comment on column schedules.created_at is 'When it was made.';
+comment on column schedules.updated_at is 'When it was changed last.';
+comment on column schedule_runs.schedule is 'Name of the schedule.';
+comment on column schedule_runs.due_at is 'The time at which it was due; the first one of several.';
+comment on column schedule_runs.outcome is 'fired, by_hand, missed, overlapped or failed.';
+comment on column schedule_runs.times is 'How many times in a row the outcome stands for.';
+comment on column schedule_runs.job_id is 'What was enqueued.';
+comment on column schedule_runs.fired_at is 'When it was noted.';
+comment on column schedule_runs.error is 'Why it failed.';
+comment on column grants.role_id is 'The database role.';
+comment on column grants.class is 'What it may do: producer, worker, operator or reader.';
+comment on column grants.queue is 'In which queue; ''*'': in all.';
+comment on column grants.tenant is 'Of which tenant; ''*'': of all.';
+comment on column grants.payloads is 'Whether a reader sees what jobs are about.';
+comment on column grants.granted_by is 'Who granted it.';
+comment on column grants.granted_at is 'When.';
+comment on column acting.pid is 'Process id of the session.';
+comment on column rights.object is 'Name of the function or view.';
+comment on column rights.class is 'For whom it is.';
+comment on column attempt_errors.outcome is 'What became of the job then: ready, scheduled, failed or cancelled.';
+comment on column attempt_errors.run_at is 'When a scheduled one was to run again.';
+comment on column chores.key is 'Where it goes on, for those that go by names.';
+comment on column producers.id is 'By which jobs name it.';
+comment on column producers.role_id is 'The database role.';
+
 -- +goose Down
-drop table chores, workers, logs, progress, subscribers, events, expiries, results, running,
-           scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, jobs, queues;
+drop table schedule_runs, schedules, rights, acting, producers, grants, chores, workers, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
+           scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, unique_keys, jobs, queues;

@@ -8,18 +8,38 @@ set local lock_timeout = '5s';
 set local check_function_bodies = off;
 
 -- +goose StatementBegin
+-- act_as_owner(begins): lets what this session enqueues from now on be enqueued as by an owner of the schema, or ends that. For
+-- chores: the worker that does them need not be allowed to enqueue. Internal, between the two nothing runs but the
+-- schema's own functions; an error in between takes it back. Does nothing for owners. See check_producer.
+create function act_as_owner(begins boolean) returns void
+language plpgsql
+as $$
+begin
+    if not begins then
+        delete from acting a where a.pid = pg_backend_pid();
+    elsif not is_owner(caller()) then
+        insert into acting (pid) values (pg_backend_pid()) on conflict do nothing;
+    end if;
+end
+$$;
+comment on function act_as_owner is 'Lets chores enqueue whoever does them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- add_logs(job_ids, attempts, times, levels, messages, attrs): keeps log lines of handlers, to be read with the
 -- job while it runs and after. Lines of jobs that were deleted are dropped.
 -- Locks: rows of jobs against deletion.
+-- roles: worker
 create function add_logs(
     job_ids bigint[], attempts integer[], times timestamptz[], levels text[], messages text[], attrs jsonb[])
 returns void
-language sql set search_path from current
+language sql security definer set search_path from current
 as $$
     insert into logs (job_id, attempt, at, level, message, attrs)
-    select u.*
-    from unnest(job_ids, attempts, times, levels, messages, attrs) u(job_id, attempt, at, level, message, attrs)
+    select u.job_id, u.attempt, u.at, u.level, u.message, u.attrs
+    from unnest(job_ids, attempts, times, levels, messages, attrs) with ordinality u(job_id, attempt, at, level, message, attrs, place)
     join jobs j on j.id = u.job_id
+    order by u.place
     for key share of j
 $$;
 comment on function add_logs is 'Keeps log lines of handlers.';
@@ -28,16 +48,17 @@ comment on function add_logs is 'Keeps log lines of handlers.';
 -- +goose StatementBegin
 -- advisory_key(name): the key of an advisory lock of this schema.
 -- Takes no lock itself. Every advisory lock of the product goes through this function, so that two
--- schemas in one database never meet.
+-- schemas in one database never meet, whatever their names: one with a slash is in quotes.
 create function advisory_key(name text) returns bigint
 language sql stable
-as $$ select hashtextextended('pgq/' || current_schema() || '/' || name, 0) $$;
+as $$ select hashtextextended('pgq/' || quote_ident(current_schema()) || '/' || name, 0) $$;
 comment on function advisory_key is 'Key of an advisory lock of this schema.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- announce(job_ids, queue_names, wake_workers): the last step of a bulk enqueue by COPY: writes that the jobs were
 -- enqueued, for queues that want to hear of it (null: nobody does), and wakes workers. Internal: the Go client's EnqueueMany.
+-- roles: owner
 create function announce(job_ids bigint[], queue_names text[], wake_workers boolean) returns void
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -92,19 +113,153 @@ comment on function answer_node is 'Ends an external or sleeping node.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- apply_grants(role_ids): makes the rights on functions and views what grants and rights say, for these database roles (null: for
+-- all of grants): PUBLIC has none, nor has anybody on tables. The last step of the migration of the functions, and to be called
+-- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone.
+-- Locks: what GRANT locks.
+-- roles: owner
+create function apply_grants(role_ids oid[] default null) returns void
+language plpgsql set search_path from current
+as $$
+declare
+    schema constant text := quote_ident(current_schema());
+    target record;
+begin
+    delete from grants g where not exists (select from pg_roles r where r.oid = g.role_id);
+    delete from producers p where not exists (select from pg_roles r where r.oid = p.role_id);
+    execute format('revoke all on schema %s from public', schema);
+    execute format('revoke all on all functions in schema %s from public', schema);
+    execute format('revoke all on all tables in schema %s from public', schema);
+    execute format('revoke all on all sequences in schema %s from public', schema);
+    for target in
+        select r.id, r.id::regrole as name, array_agg(distinct c.class) filter (where c.class is not null) as classes
+        from unnest(coalesce(role_ids, array(select distinct g.role_id from grants g))) r(id)
+        left join grants g on g.role_id = r.id
+        left join lateral unnest(case
+            when g.class = 'reader' and g.tenant <> '*' then array['tenant']
+            when g.payloads then array['reader', 'payloads']
+            else array[g.class] end) c(class) on true
+        group by r.id
+    loop
+        execute format('revoke all on schema %s from %s', schema, target.name);
+        execute format('revoke all on all functions in schema %s from %s', schema, target.name);
+        execute format('revoke all on all tables in schema %s from %s', schema, target.name);
+        if target.classes is not null then
+            execute format('grant usage on schema %s to %s', schema, target.name);
+            execute format('grant select on schema_migrations to %s', target.name);
+            execute (
+                select string_agg(
+                    case when p.oid is null then format('grant select on %I to %s;', r.object, target.name)
+                         else format('grant execute on function %s to %s;', p.oid::regprocedure, target.name) end, ' ')
+                from (select distinct object from rights where class = any(target.classes)) r
+                left join pg_proc p on p.proname = r.object and p.pronamespace = current_schema()::regnamespace);
+        end if;
+    end loop;
+end
+$$;
+comment on function apply_grants is 'Makes the rights on functions and views what grants and rights say.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- apply_verb(verb, job_ids, queue, run_at, priority, reason): calls the verb for jobs by id. Internal: change_jobs.
+create function apply_verb(verb text, job_ids bigint[], queue text, run_at timestamptz, priority integer, reason text)
+returns table (job_id bigint, outcome text)
+language plpgsql
+as $$
+begin
+    case verb
+        when 'cancel' then return query select * from cancel(job_ids, reason);
+        when 'retry' then return query select * from retry(job_ids);
+        when 'delete' then return query select * from delete(job_ids);
+        when 'move' then return query select * from move(job_ids, queue);
+        when 'reschedule' then return query select * from reschedule(job_ids, run_at);
+        when 'set_priority' then return query select * from set_priority(job_ids, priority);
+    end case;
+end
+$$;
+comment on function apply_verb is 'Calls a verb for jobs by id.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- args_fit(args, keys, allowed): whether at each of the paths (arrays of keys and indexes) the args have one of the values
+-- that are allowed there. JSON's equality: numbers are compared exactly, 1.0 equals 1. Internal: select_jobs.
+create function args_fit(args jsonb, keys jsonb, allowed jsonb) returns boolean
+language sql immutable
+as $$
+    select not exists (
+        select from jsonb_array_elements(keys) with ordinality k
+        where not coalesce(
+            args #> array(select jsonb_array_elements_text(k.value))
+                = any(array(select jsonb_array_elements(allowed -> (k.ordinality - 1)::integer))), false))
+$$;
+comment on function args_fit is 'Whether args have one of some values at each of some paths.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- await_step(worker_id, job_id, attempt, name, type, delay): a handler sleeps (type sleep) or waits for a signal (type signal). The
+-- first call of a name notes until when (now + delay; null: without limit), later ones keep to that, in whatever attempt.
+-- Outcome: done (the sleep is over; the signal is there, and output is its value), timed_out (no signal came in time; that stays so),
+-- open (the handler shall return, and the worker call suspend), lost (the lease is not the worker's any more, nothing was written).
+-- Raises PQ001 for a name that is no name or belongs to something of another type, and for a negative delay.
+-- Locks: the row of running against its end; then the row of steps, for which it waits when a signal is being sent.
+-- roles: worker
+create function await_step(
+    worker_id bigint, job_id bigint, attempt integer, name text, type text, delay interval, out outcome text, out output jsonb)
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    now constant timestamptz := clock_timestamp();
+    step steps;
+begin
+    if coalesce(type not in ('sleep', 'signal'), true) then
+        perform invalid('type', 'must be sleep or signal');
+    elsif delay < interval '0' or delay is null and type = 'sleep' then
+        perform invalid('delay', 'must not be negative');
+    elsif delay > interval '100 years' then
+        perform invalid('delay', 'must be at most 100 years');
+    elsif not holds_lease(worker_id, job_id, attempt) then
+        outcome := 'lost';
+        return;
+    end if;
+    insert into steps (job_id, name, type, attempt, wake_at)
+    values (job_id, check_step_name(name), type, attempt, now + delay)
+    on conflict on constraint steps_pkey do nothing;
+    perform check_step_type(job_id, name, type);
+    select * into step from steps s where s.job_id = await_step.job_id and s.name = await_step.name for update;
+    if step.done_at is null and step.wake_at <= now then
+        update steps s set done_at = now, timed_out = type = 'signal'
+        where s.job_id = await_step.job_id and s.name = await_step.name
+        returning * into step;
+    elsif step.done_at is null and step.attempt <> attempt then
+        update steps s set attempt = await_step.attempt where s.job_id = await_step.job_id and s.name = await_step.name;
+    end if;
+    outcome := case when step.timed_out then 'timed_out' when step.done_at is not null then 'done' else 'open' end;
+    output := step.output;
+end
+$$;
+comment on function await_step is 'A handler sleeps or waits for a signal.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- backoff_delay(policy, attempt): how long to wait after the given failed attempt (1 is the first).
--- constant: base; linear: base * attempt; exponential: base * factor^(attempt - 1), factor 2 by default.
+-- constant: base; linear: base * attempt; polynomial: base * attempt^exponent, exponent 2 by default; exponential: base *
+-- factor^(attempt - 1), factor 2 by default; table: the delay of the attempt, the last one for all attempts after it.
 -- The cap comes before the jitter, which spreads the delay evenly over +/- jitter * delay.
 create function backoff_delay(policy jsonb, attempt integer) returns interval
 language sql volatile
 as $$
     select make_interval(secs =>
         least(
-            coalesce((policy ->> 'base')::double precision, 0) * case policy ->> 'type'
-                when 'linear' then attempt
-                when 'exponential' then
-                    power(coalesce((policy ->> 'factor')::double precision, 2), least(attempt - 1, 100))
-                else 1
+            case policy ->> 'type'
+                when 'table' then
+                    coalesce((policy -> 'delays' ->> (least(attempt, jsonb_array_length(policy -> 'delays')) - 1))::double precision, 0)
+                else coalesce((policy ->> 'base')::double precision, 0) * case policy ->> 'type'
+                    when 'linear' then attempt
+                    when 'polynomial' then power(attempt, coalesce((policy ->> 'exponent')::double precision, 2))
+                    when 'exponential' then
+                        power(coalesce((policy ->> 'factor')::double precision, 2), least(attempt - 1, 100))
+                    else 1 end
             end,
             coalesce((policy ->> 'cap')::double precision, 31536000))
         * (1 + coalesce((policy ->> 'jitter')::double precision, 0) * (2 * random() - 1)))
@@ -113,9 +268,30 @@ comment on function backoff_delay is 'Delay after a failed attempt under a backo
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- backoff_delays_problem(delays): what is wrong with the delays of a backoff that is a table; null when nothing is. Internal: backoff_problem.
+create function backoff_delays_problem(delays jsonb) returns text
+language plpgsql immutable
+as $$
+begin
+    if jsonb_typeof(delays) is distinct from 'array' then
+        return 'must have delays, an array of seconds';
+    elsif jsonb_array_length(delays) not between 1 and 100 then
+        return 'must have 1 to 100 delays';
+    elsif exists (select from jsonb_array_elements(delays) d(value) where jsonb_typeof(d.value) <> 'number') then
+        return 'must have numbers as delays';
+    elsif exists (select from jsonb_array_elements(delays) d(value) where d.value::numeric not between 0 and 31536000) then
+        return 'must have delays of 0 to 31536000 seconds';
+    end if;
+    return null;
+end
+$$;
+comment on function backoff_delays_problem is 'What is wrong with the delays of a backoff, or null.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- backoff_problem(policy): what is wrong with a backoff policy; null when nothing is.
--- A policy is {"type": "constant" | "linear" | "exponential", "base": seconds, "factor": number,
--- "cap": seconds, "jitter": 0..1}; only type and base are required.
+-- A policy is {"type": "constant" | "linear" | "polynomial" | "exponential" | "table", "base": seconds, "factor": number,
+-- "exponent": number, "delays": [seconds …], "cap": seconds, "jitter": 0..1}; only type and base (of a table: delays) are required.
 create function backoff_problem(policy jsonb) returns text
 language plpgsql immutable
 as $$
@@ -126,11 +302,11 @@ begin
         return null;
     elsif jsonb_typeof(policy) <> 'object' then
         return 'must be a JSON object';
-    elsif policy ->> 'type' is null or policy ->> 'type' not in ('constant', 'linear', 'exponential') then
-        return 'must have a type: constant, linear or exponential';
+    elsif policy ->> 'type' is null or policy ->> 'type' not in ('constant', 'linear', 'polynomial', 'exponential', 'table') then
+        return 'must have a type: constant, linear, polynomial, exponential or table';
     end if;
-    for entry in select key, value from jsonb_each(policy) where key <> 'type' loop
-        if entry.key not in ('base', 'factor', 'cap', 'jitter') then
+    for entry in select key, value from jsonb_each(policy) where key not in ('type', 'delays') loop
+        if entry.key not in ('base', 'factor', 'exponent', 'cap', 'jitter') then
             return format('has an unknown field %s', to_json(entry.key));
         elsif jsonb_typeof(entry.value) <> 'number' then
             return format('must have a number as %s', entry.key);
@@ -138,11 +314,17 @@ begin
             return format('must have a %s of 0 to 31536000 seconds', entry.key);
         elsif entry.key = 'factor' and entry.value::numeric not between 1 and 100 then
             return 'must have a factor of 1 to 100';
+        elsif entry.key = 'exponent' and entry.value::numeric not between 0 and 10 then
+            return 'must have an exponent of 0 to 10';
         elsif entry.key = 'jitter' and entry.value::numeric not between 0 and 1 then
             return 'must have a jitter of 0 to 1';
         end if;
     end loop;
-    if not policy ? 'base' then
+    if policy ->> 'type' = 'table' then
+        return backoff_delays_problem(policy -> 'delays');
+    elsif policy ? 'delays' then
+        return 'must have delays only as a table';
+    elsif not policy ? 'base' then
         return 'must have a base in seconds';
     end if;
     return null;
@@ -198,14 +380,27 @@ comment on function begin_map is 'Lets a map wait for a job per item of its sour
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- caller(): the database role that a session acts as, whichever functions are between: that of SET ROLE, else the one
+-- that logged in. Inside of a SECURITY DEFINER function current_user is the owner of the schema. Null for a role that was renamed or
+-- dropped meanwhile. Internal: without a search_path of its own, so that it can be inlined.
+create function caller() returns oid
+language sql stable
+as $$
+    select to_regrole(quote_ident(case current_setting('role') when 'none' then session_user else current_setting('role') end))::oid
+$$;
+comment on function caller is 'The database role that a session acts as.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- cancel(job_ids, reason): cancels jobs. Outcome per job: cancelled (it waited and is finished now), requested
 -- (it runs: its worker is told to stop it; it ends as cancelled unless it completes first), finished
 -- (nothing to cancel), not_found. A DAG, a sub-DAG and a map are cancelled with all their nodes; requested means that
 -- some of these run. The children of a cancelled job take it as a failure.
 -- Locks: the DAGs; rows of waiting by job, what withdraw locks, then rows of running in the order of their ids. Never undone half-way:
 -- all in the caller's transaction.
+-- roles: operator
 create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -224,7 +419,7 @@ begin
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'scheduled') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
@@ -287,7 +482,7 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function cancel is 'Cancels jobs.';
+comment on function cancel is 'Cancels jobs. Says of each: cancelled, requested (it runs, and its worker is told to stop it), finished or not_found. reason: what its error will be.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -326,6 +521,84 @@ comment on function carry_out is 'Does what was judged of waiting jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- change_jobs(verb, filter, settings, at_most, reason, actor): does what a verb does with jobs that fit a filter (see
+-- select_jobs), in the order of their ids: one bounded batch. outcomes: how many jobs had which outcome, jobs: which ones; next: the
+-- filter's "after" of the next call, null at the end. So all of it can be interrupted and resumed; each batch is all or nothing.
+--
+--   select * from pgq.change_jobs('cancel', '{"queues": ["mail"], "kinds": ["newsletter"]}', reason => 'recalled');
+--
+-- Verbs and their settings: cancel; retry {"rate": 50, "start_at": time} (so many per second; next_start_at is the start_at of
+-- the next call); delete; move {"queue": …}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
+-- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
+-- was about to move it; nothing was done.
+-- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.
+-- Writes an event "operated": who (actor, else the session's user), when, why, verb, filter, outcomes; also for mute queues.
+-- Raises PQ001 naming the field that is wrong; what the verb raises. A batch that raises has changed nothing.
+-- Locks: "operators"; for retry of linked jobs the chores; the DAGs; what hold locks; what the verb locks.
+-- roles: operator
+create function change_jobs(
+    verb text, filter jsonb, settings jsonb default '{}', at_most integer default 1000, reason text default null, actor text default null)
+returns table (outcomes jsonb, next bigint, next_start_at timestamptz, jobs jsonb)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_variable
+declare
+    s constant record := read_settings(verb, settings);
+    page record;
+    held jsonb;
+    fit bigint[];
+    running bigint[] := '{}';
+    unchanged bigint[] := '{}';
+begin
+    perform read_filter(filter);
+    if not exists (select from jsonb_each(filter) f where f.key not in ('after', 'before') and f.value <> 'null') then
+        perform invalid('filter', 'must choose jobs: give at least one field');
+    end if;
+    perform pg_advisory_xact_lock(advisory_key('operators'));
+    select * into page from select_jobs(filter, at_most);
+    next := page.next;
+    if verb = 'retry' and exists (
+        select from jobs j where j.id = any(page.job_ids)
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id))) then
+        perform pg_advisory_xact_lock(advisory_key('chores'));
+    end if;
+    perform lock_dags(page.job_ids);
+    select coalesce(jsonb_object_agg(h.job_id, h.place), '{}') into held from hold(page.job_ids, verb = 'cancel') h;
+    -- In one snapshot: what began to run since it was held, or not held, is missed.
+    select k.job_ids, case when verb = 'cancel' then '{}' else array(select r.job_id from running r where r.job_id = any(k.job_ids)) end
+    into fit, running
+    from select_jobs(filter || jsonb_build_object('ids', page.job_ids), 10000) k;
+    if verb = 'retry' then
+        unchanged := array(select id from unnest(fit) id where held ->> id::text = 'ready');
+    end if;
+    fit := array(select id from unnest(fit) id where held ? id::text and id <> all(running) and id <> all(unchanged) order by id);
+    select coalesce(jsonb_object_agg(o.outcome, o.ids), '{}') into jobs
+    from (select o.outcome, array_agg(o.job_id order by o.job_id) as ids
+          from (select v.outcome, v.job_id from apply_verb(verb, fit, s.queue, s.run_at, s.priority, reason) v
+                union all select 'running', id from unnest(running) id
+                union all select 'unchanged', id from unnest(unchanged) id
+                union all select 'missed', id from unnest(page.job_ids) id
+                          where id <> all(fit) and id <> all(running) and id <> all(unchanged)) o
+          group by o.outcome) o;
+    select coalesce(jsonb_object_agg(e.key, jsonb_array_length(e.value)), '{}') into outcomes from jsonb_each(jobs) e;
+    if verb = 'retry' and s.rate is not null then
+        next_start_at := spread(array(select id::bigint from jsonb_array_elements_text(coalesce(jobs -> 'ready', '[]')) id), s.start_at, s.rate);
+    end if;
+    if page.job_ids <> '{}' then
+        insert into events (type, data)
+        values ('operated', jsonb_strip_nulls(jsonb_build_object(
+            'verb', verb, 'by', coalesce(actor, session_user), 'user', session_user, 'reason', reason)) || jsonb_build_object(
+            'filter', filter, 'settings', settings, 'outcomes', outcomes, 'first', page.job_ids[1], 'last', page.job_ids[cardinality(page.job_ids)]));
+        perform notify_subscribers();
+    end if;
+    return next;
+end
+$$;
+comment on function change_jobs is 'Does what a verb does with a batch of jobs that fit a filter.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- channel(): the NOTIFY channel on which workers of this schema are woken and told to cancel jobs.
 -- Payloads: "wake QUEUE" and "cancel WORKER_ID JOB_ID ATTEMPT".
 create function channel() returns text
@@ -358,10 +631,38 @@ comment on function check_depth is 'Refuses to fill a queue past its maximum dep
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_grant(class, role_name): the id of a database role to which a class may be granted. Raises PQ001 when the class or the
+-- role is none, 42501 unless the caller owns the schema. Internal: grant_role and revoke_role.
+create function check_grant(class text, role_name text) returns oid
+language plpgsql stable
+as $$
+declare
+    owner constant oid := (select relowner from pg_class where oid = 'grants'::regclass);
+    who constant oid := (select r.oid from pg_roles r where r.rolname = role_name);
+begin
+    if class is null or class not in ('producer', 'worker', 'operator', 'reader', 'owner') then
+        perform invalid('class', 'must be producer, worker, operator, reader or owner');
+    elsif who is null then
+        perform invalid('role_name', format('must name an existing role of the database; %s does not exist', to_json(coalesce(role_name, ''))));
+    elsif who = owner then
+        perform invalid('role_name', format('must not be %s, which owns the schema', to_json(role_name)));
+    elsif not pg_has_role(owner, 'usage') then
+        raise exception using
+            errcode = '42501',
+            message = format('permission denied: only %s, which owns schema %s, can grant and revoke', owner::regrole, to_json(current_schema()));
+    end if;
+    return who;
+end
+$$;
+comment on function check_grant is 'The id of a role to which a class may be granted.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- check_invariants(): every broken invariant, in one snapshot; no rows when all is well. Reads whole tables.
 -- Stands in for the foreign keys that the hot path does without.
+-- roles: operator
 create function check_invariants() returns table (rule text, job_id bigint, detail text)
-language sql stable set search_path from current set jit = off
+language sql stable security definer set search_path from current set jit = off
 as $$
     with members as materialized (
         select r.job_id + g as id, 'ready' as place from ready r, generate_series(0, r.size - 1) g
@@ -395,6 +696,10 @@ as $$
     from results f join jobs j on j.id = f.job_id
     where f.state = 'failed' and f.attempt < 1 and j.role is null
     union all
+    select 'the job for which a unique key stands has that key', u.job_id, u.key
+    from unique_keys u join jobs j on j.id = u.job_id
+    where j.unique_key is distinct from u.key
+    union all
     select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
     where not exists (select from workers w where w.id = r.worker_id)
@@ -403,8 +708,9 @@ as $$
     from expiries e
     where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at or j.role = 'dag'))
     union all
-    select 'progress and logs belong to jobs', p.job_id, null
-    from (select p.job_id from progress p union select l.job_id from logs l) p
+    select 'progress, logs, steps and errors belong to jobs', p.job_id, null
+    from (select p.job_id from progress p union select l.job_id from logs l union select s.job_id from steps s
+          union select e.job_id from attempt_errors e) p
     where not exists (select from jobs j where j.id = p.job_id)
     union all
     select 'the sequence of ids is ahead of every id and seq', max(m.n), null
@@ -457,6 +763,25 @@ as $$
     where not exists (select from results f where f.job_id = u.parent_id)
       and not exists (select from maps m where m.job_id = u.parent_id)
     union all
+    select 'a schedule under way is due at a time and fires then', null, s.name
+    from schedules s
+    where s.paused_at is null
+      and ((s.next_at is null and s.ends_at is null and s.once_at is null and (s.max_runs is null or s.runs < s.max_runs))
+        or (s.fire_at is null) <> (s.next_at is null and s.queued_at is null)
+        or s.fire_at < s.next_at and s.queued_at is null)
+    union all
+    select 'a schedule is due within its bounds', null, s.name
+    from schedules s
+    where s.next_at < s.starts_at or s.next_at > s.ends_at or s.runs > s.max_runs or (s.runs >= s.max_runs and s.next_at is not null)
+    union all
+    select 'a time that waits is of a schedule that queues one', null, s.name
+    from schedules s
+    where s.queued_at is not null and s.overlap <> 'queue'
+    union all
+    select 'runs of schedules are of schedules', r.job_id, r.schedule
+    from schedule_runs r
+    where not exists (select from schedules s where s.name = r.schedule)
+    union all
     select 'the settings of queue "*" are there', null, null
     where not exists (select from queues q where q.name = '*')
 $$;
@@ -481,7 +806,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -503,6 +828,32 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].unique') then
+        -- Each sort once: they mostly differ in nothing but the key.
+        with sorts as materialized (
+            select min(j.index) as index, s.spec
+            from jobs_from_json(jobs) j
+            cross join lateral (
+                select case when jsonb_typeof(j.uniqueness -> 'key') = 'string' and length(j.uniqueness ->> 'key') between 1 and 450
+                            then jsonb_set(j.uniqueness, '{key}', '"k"') else j.uniqueness end as spec) s
+            where j.uniqueness is not null
+            group by s.spec
+        )
+        select s.index, p.problem into bad
+        from sorts s
+        cross join lateral (select unique_problem(s.spec) as problem offset 0) p
+        where p.problem is not null
+        order by s.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+        end if;
+        select j.index into bad from jobs_from_json(jobs) j
+        where j.uniqueness -> 'by' @? '$[*] ? (@ starts with "args")' and j.codec is not null
+        order by j.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].unique.by', bad.index), 'must not name args that a codec has encoded');
+        end if;
     end if;
     select j.index, s.max_args_bytes into bad
     from jobs_from_json(jobs) j, settings_of(j.queue) s
@@ -586,6 +937,235 @@ comment on function check_limits is 'Refuses a job that is too large or one too 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_producer(queue_names): raises 42501 unless the caller may enqueue into these queues; else the producer whose
+-- grant allows it, to be written to jobs.enqueued_by: of several the caller's own. Null for owners, who may always, and for chores.
+-- Internal: whatever enqueues. Those that are owners themselves need not call it; they have nothing to pay then.
+create function check_producer(queue_names text[]) returns integer
+language plpgsql stable
+as $$
+declare
+    who constant oid := caller();
+    granted record;
+    refused text;
+begin
+    if is_owner(who) then
+        return null;
+    end if;
+    select exists (select from acting a where a.pid = pg_backend_pid()) as acting,
+           (array_agg(p.id order by p.role_id <> who, p.id))[1] as producer,
+           array_agg(g.queue) as queues
+    into granted
+    from grants g
+    join producers p on p.role_id = g.role_id
+    where g.class = 'producer' and pg_has_role(who, g.role_id, 'usage');
+    if granted.acting then
+        return null;
+    elsif granted.producer is not null and ('*' = any(granted.queues) or queue_names <@ granted.queues) then
+        return granted.producer;
+    end if;
+    select q into refused from unnest(queue_names) q where q <> all(coalesce(granted.queues, '{}')) limit 1;
+    raise exception using
+        errcode = '42501',
+        message = 'permission denied to enqueue' || coalesce(' into queue ' || to_json(refused), ''),
+        detail = format('Asked for the role of the session, %s.', who::regrole),
+        hint = 'An owner of the schema can allow it: pgq-admin grant producer ROLE --queue QUEUE.';
+end
+$$;
+comment on function check_producer is 'Refuses to enqueue without a right to.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_replaced(outcomes, ids): raises 42501 when one of the jobs that are to be replaced was not enqueued by the caller. Internal:
+-- enqueue_jobs, for producers that are not owners.
+create function check_replaced(outcomes text[], ids bigint[]) returns void
+language plpgsql stable
+as $$
+declare
+    own constant integer[] := own_producers();
+    foreign_id bigint;
+begin
+    select j.id into foreign_id
+    from jobs j
+    where j.id = any(array(select v.id from unnest(ids, outcomes) v(id, outcome) where v.outcome = 'replaced'))
+      and not coalesce(j.enqueued_by = any(own), false)
+    limit 1;
+    if found then
+        raise exception using
+            errcode = '42501',
+            message = format('permission denied to replace job %s', foreign_id),
+            detail = 'Somebody else enqueued it with the same unique key.';
+    end if;
+end
+$$;
+comment on function check_replaced is 'Refuses producers to replace jobs of others.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_schedule(…): raises PQ001 for the first field of a schedule, but for the spec, that breaks a rule; see set_schedule.
+-- Internal.
+create function check_schedule(
+    name text, zone text, jitter interval, starts_at timestamptz, ends_at timestamptz, max_runs bigint, missed text,
+    missed_limit integer, overlap text, declared_by text) returns void
+language plpgsql stable
+as $$
+declare
+    problem constant text[] := case
+        when name is null or length(name) not between 1 and 128 then array['name', 'must have 1 to 128 characters']
+        when name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['name', 'must not have control characters']
+        when length(declared_by) not between 1 and 128 then array['declared_by', 'must have 1 to 128 characters']
+        when zone_problem(zone) is not null then array['zone', zone_problem(zone)]
+        when jitter is null or jitter < interval '0' or jitter > interval '1 day' then array['jitter', 'must be 0 to 1 day']
+        when not isfinite(starts_at) or starts_at < '0001-01-01 00:00+00' or starts_at >= '10000-01-01 00:00+00'
+            then array['starts_at', 'must be in the years 1 to 9999']
+        when not isfinite(ends_at) or ends_at < '0001-01-01 00:00+00' or ends_at >= '10000-01-01 00:00+00'
+            then array['ends_at', 'must be in the years 1 to 9999']
+        when ends_at <= starts_at then array['ends_at', 'must be after starts_at']
+        when max_runs < 1 then array['max_runs', 'must be at least 1']
+        when missed is null or missed not in ('skip', 'once', 'all') then array['missed', 'must be skip, once or all']
+        when missed_limit is null or missed_limit not between 1 and 1000 then array['missed_limit', 'must be 1 to 1000']
+        when overlap is null or overlap not in ('allow', 'skip', 'queue', 'cancel')
+            then array['overlap', 'must be allow, skip, queue or cancel']
+    end;
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+end
+$$;
+comment on function check_schedule is 'Refuses a schedule that breaks a rule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_schedule_dag(dag, kind, args, options): the DAG of a schedule, null if it has a job instead. Raises PQ001 with all that is wrong
+-- with it (dag_problems), in words. Internal: set_schedule.
+create function check_schedule_dag(dag jsonb, kind text, args jsonb, options jsonb) returns jsonb
+language plpgsql stable
+as $$
+begin
+    if dag is null then
+        return null;
+    elsif num_nonnulls(kind, args, options) > 0 then
+        perform invalid('dag', 'must not be given together with kind, args or options');
+    elsif dag ? 'key' then
+        perform invalid('dag', 'must not have a key: that is made of the schedule''s name and the time');
+    end if;
+    perform dag_refuse(dag);
+    return dag;
+exception when sqlstate 'PQ001' then
+    perform invalid('dag', regexp_replace(sqlerrm, '^dag:? ', ''));
+end
+$$;
+comment on function check_schedule_dag is 'The DAG of a schedule, checked.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_schedule_job(kind, args, options): the job of a schedule as enqueue_many takes it. Raises PQ001 with the field that breaks a
+-- rule. That its queue is full at the moment does not matter. Internal: set_schedule.
+create function check_schedule_job(kind text, args jsonb, options jsonb) returns jsonb
+language plpgsql stable
+as $$
+declare
+    job jsonb := case when jsonb_typeof(options) in ('object', 'null') then nullif(options, 'null') end;
+    field text;
+    rule text;
+begin
+    if jsonb_typeof(options) not in ('object', 'null') then
+        perform invalid('options', 'must be a JSON object');
+    elsif kind is null then
+        perform invalid('kind', 'must be given, or a DAG');
+    elsif job ?| '{kind,args}' then
+        perform invalid('options', 'must not have kind or args, which are fields of their own');
+    elsif job ?| '{delay,run_at}' then
+        perform invalid('options', 'must not have delay or run_at: the spec says when');
+    end if;
+    job := coalesce(job, '{}') || jsonb_build_object('kind', kind)
+        || case when args is null then '{}' else jsonb_build_object('args', args) end;
+    begin
+        perform check_jobs_json(jsonb_build_array(job));
+    exception
+        when sqlstate 'PQ002' then
+            null;
+        when sqlstate 'PQ001' then
+            get stacked diagnostics field = column_name, rule = pg_exception_detail;
+            perform invalid(coalesce(nullif(regexp_replace(field, '^jobs\[0\]\.?', ''), ''), 'options'), rule);
+    end;
+    return job;
+end
+$$;
+comment on function check_schedule_job is 'The job of a schedule, checked.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_step_name(name): the name of a step, cursor, sleep or signal, or PQ001 for one that cannot be that. Internal.
+create function check_step_name(name text) returns text
+language plpgsql immutable
+as $$
+begin
+    if name is null or length(name) not between 1 and 200 then
+        perform invalid('name', 'must have 1 to 200 characters');
+    end if;
+    return name;
+end
+$$;
+comment on function check_step_name is 'The name of a step, or PQ001.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_step_type(job_id, name, type): raises PQ001 unless the name of the job, which is taken, belongs to something of this type: a
+-- step, a cursor, a sleep or a signal. Internal.
+create function check_step_type(job_id bigint, name text, type text) returns void
+language plpgsql stable
+as $$
+declare
+    other text;
+begin
+    select s.type into other from steps s
+    where s.job_id = check_step_type.job_id and s.name = check_step_type.name and s.type <> check_step_type.type;
+    if found then
+        perform invalid('name', format('must be that of a %s; %s is the name of a %s of this job', check_step_type.type,
+                                       to_json(check_step_type.name), other));
+    end if;
+end
+$$;
+comment on function check_step_type is 'Raises PQ001 for a name that belongs to something else.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_submitter(dag_id): raises 42501 when a DAG that was just added has jobs, or maps whose items would be, in queues into
+-- which the caller may not enqueue, or comes after jobs that the caller did not enqueue: conditions would tell what came of
+-- them. Internal: dag_submit, for producers that are not owners.
+create function check_submitter(dag_id bigint) returns void
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    own constant integer[] := own_producers();
+    foreign_id bigint;
+begin
+    perform check_producer(array(
+        select j.queue from jobs j where j.id = check_submitter.dag_id
+        union select j.queue from jobs j where j.dag_id = check_submitter.dag_id
+        union select j.spec -> 'item' ->> 'queue' from jobs j where j.dag_id = check_submitter.dag_id and j.role = 'map'));
+    select e.parent_id into foreign_id
+    from jobs j
+    join edges e on e.child_id = j.id
+    cross join lateral (select p.dag_id, p.enqueued_by from jobs p where p.id = e.parent_id offset 0) p
+    where j.dag_id = check_submitter.dag_id
+      and p.dag_id is distinct from check_submitter.dag_id
+      and not coalesce(p.enqueued_by = any(own), false)
+    limit 1;
+    if found then
+        raise exception using
+            errcode = '42501',
+            message = format('permission denied to come after job %s', foreign_id),
+            detail = 'A node may come after jobs that were enqueued by the same role.';
+    end if;
+end
+$$;
+comment on function check_submitter is 'Refuses DAGs in which a producer goes beyond its rights.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- chore_is_due(name, every): whether a chore was last done that long ago; if so it counts as done now.
 -- Internal: do_chores, under its advisory lock.
 create function chore_is_due(name text, every interval) returns boolean
@@ -610,13 +1190,14 @@ comment on function chore_is_due is 'Whether a chore is due.';
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
 -- Raises PQ005 when the worker is not registered or was declared dead.
 -- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
+-- roles: worker
 create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
     dag_id bigint)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
 as $$
@@ -626,10 +1207,9 @@ declare
     alive boolean;
     settings record;
     wanted integer;
-    batch integer;
+    batch integer; -- rows of ready
+    runs record;
     got integer;
-    late bigint;
-    late_before bigint;
 begin
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
     -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
@@ -645,90 +1225,73 @@ begin
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
         batch := (wanted + max_run_size() - 1) / max_run_size();
-        late := 0;
         while wanted > 0 loop
+            with picked as materialized (
+                select r.tid
+                from generate_series(0, 9) p,
+                     lateral (
+                         select c.ctid as tid
+                         from ready c
+                         where c.queue = queue_names[i]
+                           and c.priority = p
+                           and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
+                           and (claim.kinds is null or c.kind = any(claim.kinds))
+                         order by c.seq
+                         limit batch
+                         for update skip locked) r
+                -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
+                where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
+                limit batch
+            ), taken as (
+                delete from ready
+                where ctid = any(array(select tid from picked))
+                returning *
+            ), cut as (
+                select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
+                from taken t
+                order by t.priority, t.seq
+            )
+            select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
+                   array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
+                   array_agg(attempt) as attempts, array_agg(kind) as kinds
+            into runs
+            from cut;
+            exit when runs.n = 0;
+            if runs.jobs > wanted then
+                insert into ready (queue, priority, seq, job_id, size, attempt, kind)
+                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind
+                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds)
+                     r(priority, seq, job_id, size, keep, attempt, kind)
+                where r.keep < r.size;
+            end if;
             return query
-                with picked as materialized (
-                    select r.tid
-                    from generate_series(0, 9) p,
-                         lateral (
-                             select c.ctid as tid
-                             from ready c
-                             where c.queue = queue_names[i]
-                               and c.priority = p
-                               and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
-                               and (claim.kinds is null or c.kind = any(claim.kinds))
-                             order by c.seq
-                             limit batch
-                             for update skip locked) r
-                    -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
-                    where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
-                    limit batch
-                ), taken as (
-                    delete from ready
-                    where ctid = any(array(select tid from picked))
-                    returning *
-                ), cut as materialized (
-                    select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
-                    from taken t
-                ), rest as (
-                    insert into ready (queue, priority, seq, job_id, size, attempt, kind)
-                    select queue, priority, seq + keep, job_id + keep, size - keep, attempt, kind
-                    from cut
-                    where keep < size
-                ), claimed as materialized (
-                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*,
-                           coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
-                    from cut c
+                with claimed as materialized (
+                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*
+                    from unnest(runs.job_ids, runs.seqs, runs.keeps, runs.attempts) c(job_id, seq, keep, attempt)
                     -- One walk along the index per run. "offset 0" keeps the planner from walking all of jobs
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, expires_at, result_ttl, dag_id
+                               payload, args, result_ttl, dag_id
                         from jobs
-                        where id >= c.job_id and id < c.job_id + c.keep
+                        where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
                         order by id
                         offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
                     select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id
                     from claimed
-                    where not too_late
-                ), expired as (
-                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
-                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
-                    from claimed
-                    where too_late
-                ), untold as (
-                    insert into frontier (parent_id, first_child, last_child)
-                    select id, 0, 9223372036854775807 from claimed
-                    where too_late and exists (select from edges e where e.parent_id = claimed.id)
-                ), told as (
-                    insert into events (job_id, queue, type, attempt, worker_id)
-                    select id, queue, case when too_late then 'expired' else 'claimed' end,
-                           case when too_late then 0 else attempt end, case when not too_late then claim.worker_id end
-                    from claimed
-                    where (too_late or loud) and wants_event(queue, too_late)
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
                        coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
-                from claimed
-                where not too_late
-                order by priority, seq;
+                from claimed;
             get diagnostics got = row_count;
-            if got = 0 then
-                -- Nothing is left, unless all that was picked has just expired: then look further.
-                late_before := late;
-                late := (select count(*) from results f where f.queue = queue_names[i]
-                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is null)
-                      + (select count(*) from results f where f.queue = queue_names[i]
-                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is not null);
-                exit when late = late_before;
-                batch := 2 * batch;
-                continue;
+            if loud or exists (select from expiries where expires_at <= now()) then
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.keeps, runs.attempts, loud);
             end if;
+            exit when runs.n < batch;
+            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             wanted := wanted - got;
-            -- The rows of the last batch held got / batch jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
     end loop;
@@ -737,7 +1300,61 @@ begin
     end if;
 end
 $$;
-comment on function claim is 'Leases jobs to a worker.';
+comment on function claim is 'Leases jobs to a worker: up to limits[i] of queue_names[i], of these kinds (null: any). after: where the last claim stopped, ten numbers per queue (null: from the start).';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- claim_aside(worker_id, job_ids, sizes, attempts, loud): what a claim does of which most claims have nothing to do: ends jobs that are
+-- claimed too late for the first time, and tells of what was claimed if anybody wants to know. Internal: claim,
+-- which has taken these runs out of ready and leased those that are not too late.
+create function claim_aside(worker_id bigint, job_ids bigint[], sizes integer[], attempts integer[], loud boolean) returns void
+language sql
+as $$
+    with claimed as materialized (
+        select j.*, r.attempt + 1 as attempt, coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late
+        from unnest(job_ids, sizes, attempts) r(job_id, size, attempt)
+        cross join lateral (
+            select id, queue, expires_at, result_ttl, dag_id from jobs where id >= r.job_id and id < r.job_id + r.size offset 0) j
+    ), expired as (
+        insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
+        select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
+        from claimed
+        where too_late
+    ), untold as (
+        insert into frontier (parent_id, first_child, last_child)
+        select id, 0, 9223372036854775807 from claimed
+        where too_late and exists (select from edges e where e.parent_id = claimed.id offset 0)
+    )
+    insert into events (job_id, queue, type, attempt, worker_id)
+    select id, queue, case when too_late then 'expired' else 'claimed' end,
+           case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+    from claimed
+    where (too_late or loud) and wants_event(queue, too_late)
+$$;
+comment on function claim_aside is 'What a claim does beside leasing jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- claim_jobs(worker_id, queue_name, at_most, kinds): leases up to at_most jobs of one queue to a worker: claim, for workers that are
+-- written without arrays.
+--
+--   select to_jsonb(c) from pgq.claim_jobs(7, 'mail', kinds => '{send_mail}') c;
+--
+-- Zero rows, errors and locks: see claim.
+-- roles: worker
+create function claim_jobs(worker_id bigint, queue_name text, at_most integer default 1, kinds text[] default null)
+returns table (
+    job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
+    dag_id bigint)
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_column
+begin
+    return query select c.* from claim(claim_jobs.worker_id, array[queue_name], array[at_most], claim_jobs.kinds) c;
+end
+$$;
+comment on function claim_jobs is 'Leases jobs of one queue to a worker.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -746,11 +1363,12 @@ comment on function claim is 'Leases jobs to a worker.';
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
 -- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
 -- Locks: rows of running in the order of their ids; then what propagate locks.
+-- roles: worker
 create function complete(
     worker_id bigint, job_ids bigint[], attempts integer[], outputs jsonb[] default null,
     codecs text[] default null, payloads bytea[] default null)
 returns setof bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -758,30 +1376,26 @@ as $$
 declare
     loud constant boolean := events_wanted();
     now constant timestamptz := clock_timestamp();
-    ids bigint[];
-    numbers integer[];
-    places integer[]; -- where in the arguments the sorted ones are; null: nowhere is there a result
+    -- The attempts by job, and where in the arguments they are (null: nowhere is there a result). In a record, since arrays
+    -- that are variables are copied each time that width_bucket looks into them.
+    asked record;
     done bigint[];
 begin
-    select array_agg(u.id order by u.id), array_agg(u.attempt order by u.id),
+    select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
-               then array_agg(u.place::integer order by u.id) end
-    into ids, numbers, places
+               then array_agg(u.place::integer order by u.id) end as places
+    into asked
     from unnest(job_ids, attempts) with ordinality u(id, attempt, place)
     where u.id is not null;
     -- By "= any", without bitmaps, the rows are found by their keys and locked in the order of them; a join might
     -- walk all of running, dead rows included.
     with ended as (
         delete from running r
-        where r.job_id = any(ids)
+        where r.job_id = any(asked.ids)
           and r.worker_id = complete.worker_id
-          and r.attempt = numbers[width_bucket(r.job_id, ids)]
+          and r.attempt = asked.attempts[width_bucket(r.job_id, asked.ids)]
         returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id,
-                  places[width_bucket(r.job_id, ids)] as place
-    ), told as (
-        insert into events (job_id, queue, type, attempt, worker_id)
-        select job_id, queue, 'completed', attempt, complete.worker_id from ended
-        where loud and wants_event(queue, false)
+                  asked.places[width_bucket(r.job_id, asked.ids)] as place
     ), added as (
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
         select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
@@ -791,17 +1405,31 @@ begin
     )
     select coalesce(array_agg(job_id), '{}') into done from added;
     -- One look at the range of the ids mostly says that none of them has children.
-    if exists (select from edges e where e.parent_id between ids[1] and ids[cardinality(ids)])
+    if exists (select from edges e where e.parent_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
        and exists (select from edges e where e.parent_id = any(done)) then
         perform propagate(done);
     end if;
     if loud then
+        insert into events (job_id, queue, type, attempt, worker_id)
+        select job_id, queue, 'completed', attempt, worker_id from results where job_id = any(done) and wants_event(queue, false);
         perform notify_subscribers();
     end if;
     return query select unnest(done);
 end
 $$;
-comment on function complete is 'Completes attempts that a worker holds.';
+comment on function complete is 'Completes attempts that a worker holds; outputs (JSON), or codecs and payloads (bytes), are their results, in the order of job_ids. Returns the ids that were completed: one that is missing is somebody else''s by now, and nothing was changed for it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- complete_job(worker_id, job_id, attempt, output): completes one attempt that the worker holds: complete, for workers that are
+-- written without arrays. Returns completed, or null: the lease is lost, and nothing was changed.
+-- roles: worker
+create function complete_job(worker_id bigint, job_id bigint, attempt integer, output jsonb default null) returns text
+language sql security definer set search_path from current
+as $$
+    select 'completed' from complete(complete_job.worker_id, array[job_id], array[attempt], array[output]) c
+$$;
+comment on function complete_job is 'Completes an attempt that a worker holds.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -809,9 +1437,10 @@ comment on function complete is 'Completes attempts that a worker holds.';
 -- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
+-- roles: operator, reader
 create function counts(at_most integer default 10000)
 returns table (queue text, state text, jobs bigint, exact boolean)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off
 as $$
 #variable_conflict use_column
@@ -870,6 +1499,206 @@ begin
 end
 $$;
 comment on function counts is 'Jobs per queue and state.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- cron_after(fields, zone, after): the first instant after one at which a cron expression is due in a zone; null: none before the
+-- year 10000. Where clocks change:
+--   with given hours, a time that is left out is due at the first instant after the gap, one that is shown twice the first time only;
+--   with any hour (*), what clocks show decides: nothing is due in a gap, and what is shown twice is due twice, so that a rule
+--   for each hour fires each hour that passes.
+-- Internal.
+create function cron_after(fields bigint[], zone text, after timestamptz) returns timestamptz
+language plpgsql immutable strict
+as $$
+declare
+    hour constant interval := interval '1 h';
+    any_hour constant boolean := fields[7] & 1 = 1;
+    cursor_at timestamptz := after;
+    distance interval := (after at time zone zone) - (after at time zone 'UTC');
+    start timestamp := date_trunc('second', after at time zone zone) + interval '1 s';
+    shown timestamp;
+    due timestamptz;
+    seen timestamptz;
+begin
+    if not any_hour then
+        seen := instant_of(after at time zone zone, zone);
+        if seen < after then -- what is shown again has been due: go on behind it
+            start := greatest(start, (zone_change(zone, seen, after) at time zone 'UTC') + ((seen at time zone zone) - (seen at time zone 'UTC')));
+        end if;
+        loop
+            shown := cron_local(fields, start);
+            due := instant_of(shown, zone);
+            exit when due is null or due > after;
+            start := shown + interval '1 s';
+        end loop;
+        return due;
+    end if;
+    loop
+        shown := cron_local(fields, start);
+        if shown is null then
+            return null;
+        end if;
+        due := (shown - distance) at time zone 'UTC';
+        -- As long as the clocks do not change: the next change within a day may bring times again.
+        seen := least(due, cursor_at + 25 * hour);
+        if (seen at time zone zone) - (seen at time zone 'UTC') <> distance then
+            seen := zone_change(zone, cursor_at, seen);
+            if due < seen then
+                return due;
+            end if;
+            cursor_at := seen;
+            distance := (seen at time zone zone) - (seen at time zone 'UTC');
+            start := seen at time zone zone;
+        elsif seen = due then
+            return due;
+        else
+            -- Far away: go on shortly before.
+            cursor_at := due - 49 * hour;
+            cursor_at := greatest(cursor_at, seen);
+            distance := (cursor_at at time zone zone) - (cursor_at at time zone 'UTC');
+            start := date_trunc('second', cursor_at at time zone zone) + interval '1 s';
+        end if;
+    end loop;
+end
+$$;
+comment on function cron_after is 'When a cron expression is due next in a zone.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- cron_field(name, value, low, high, names): one field of a cron expression as a mask of the numbers that it stands for, whether it
+-- is a wildcard (has * or ? without a step), or what is wrong with it. A field is a list of numbers, ranges and wildcards,
+-- each with a step on demand: 1,5-9,20-40/5,*/15. names: what stands for low and those after it. Internal: read_cron.
+create function cron_field(
+    name text, value text, low integer, high integer, names text[], out mask bigint, out wild boolean, out problem text)
+language plpgsql immutable
+as $$
+declare
+    what constant text := case when name ~ '^[aeiouh]' then 'an ' else 'a ' end || name;
+    part text;
+    found text[];
+    first integer;
+    last integer;
+    step integer;
+begin
+    mask := 0;
+    wild := false;
+    foreach part in array string_to_array(value, ',') loop
+        found := regexp_match(part, '^(?:([*?])|([0-9]{1,4}|[A-Za-z]{3})(?:-([0-9]{1,4}|[A-Za-z]{3}))?)(?:/([0-9]{1,4}))?$');
+        if found is null or found[1] = '?' and name not like 'day%' then
+            problem := format('has %s that cannot be read: %s', what, to_json(left(value, 60)));
+            return;
+        end if;
+        first := case when found[1] is not null then low when found[2] ~ '^[0-9]' then found[2]::integer
+                      else array_position(names, upper(found[2])) - 1 + low end;
+        last := case when found[3] ~ '^[0-9]' then found[3]::integer
+                     when found[3] is not null then array_position(names, upper(found[3])) - 1 + low
+                     when found[1] is not null or found[4] is not null then case high when 7 then 6 else high end
+                     else first end;
+        if name = 'day of week' and last = 0 and first > 0 then
+            last := 7; -- SAT-SUN
+        end if;
+        step := coalesce(found[4]::integer, 1);
+        if first is null or last is null then
+            problem := format('has %s that cannot be read: %s', what, to_json(part));
+            return;
+        elsif least(first, last) < low or greatest(first, last) > high then
+            problem := format('must have %s to %s as %s, not %s', low, high, name, to_json(part));
+            return;
+        elsif first > last then
+            problem := format('has %s that runs backwards: %s', what, to_json(part));
+            return;
+        elsif step not between 1 and high - low then
+            problem := format('must have a step of 1 to %s in its %s, not %s', high - low, name, to_json(part));
+            return;
+        end if;
+        wild := wild or found[1] is not null and step = 1;
+        for number in first .. last by step loop
+            mask := mask | (1::bigint << number);
+        end loop;
+    end loop;
+    if mask = 0 then
+        problem := format('has an empty %s', name);
+    elsif name = 'day of week' then
+        mask := (mask | (mask >> 7)) & 127; -- 7 is Sunday, too
+    end if;
+end
+$$;
+comment on function cron_field is 'One field of a cron expression as a mask.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- cron_local(fields, start): the first time on a clock, from a whole second on, that a cron expression stands for; null when there is
+-- none before the year 10000. Days: if both day fields are given one of them must fit, else both. It goes through days,
+-- skipping months, and never through what is smaller. Internal.
+create function cron_local(fields bigint[], start timestamp) returns timestamp
+language plpgsql immutable strict
+as $$
+declare
+    day date := start::date;
+    year integer := extract(year from start);
+    month integer := extract(month from start);
+    first integer := extract(day from start);
+    last integer;
+    hour integer := extract(hour from start);
+    minute integer := extract(minute from start);
+    second integer := extract(second from start);
+    either constant boolean := fields[7] & 6 = 0;
+    weekday integer;
+    by_date boolean;
+    by_weekday boolean;
+begin
+    while year < 10000 loop
+        if fields[5] >> month & 1 = 1 then
+            last := extract(day from make_date(year, month, 1) + interval '1 month' - interval '1 day');
+            weekday := extract(dow from make_date(year, month, first));
+            for number in first .. last loop
+                by_date := fields[4] >> number & 1 = 1;
+                by_weekday := fields[6] >> weekday & 1 = 1;
+                if by_date and by_weekday or either and (by_date or by_weekday) then
+                    day := make_date(year, month, number);
+                    if day > start::date then
+                        return day + make_time(next_bit(fields[3], 0), next_bit(fields[2], 0), next_bit(fields[1], 0));
+                    end if;
+                    -- On the first day, what is left of it.
+                    if fields[3] >> hour & 1 = 1 then
+                        if fields[2] >> minute & 1 = 1 and next_bit(fields[1], second) is not null then
+                            return day + make_time(hour, minute, next_bit(fields[1], second));
+                        elsif next_bit(fields[2], minute + 1) is not null then
+                            return day + make_time(hour, next_bit(fields[2], minute + 1), next_bit(fields[1], 0));
+                        end if;
+                    end if;
+                    if next_bit(fields[3], hour + 1) is not null then
+                        return day + make_time(next_bit(fields[3], hour + 1), next_bit(fields[2], 0), next_bit(fields[1], 0));
+                    end if;
+                end if;
+                weekday := (weekday + 1) % 7;
+            end loop;
+        end if;
+        first := 1;
+        month := coalesce(next_bit(fields[5], month + 1), next_bit(fields[5], 1) + 12);
+        if month > 12 then
+            month := month - 12;
+            year := year + 1;
+        end if;
+    end loop;
+    return null;
+end
+$$;
+comment on function cron_local is 'The next time on a clock that a cron expression stands for.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- cron_problem(spec): what is wrong with when a schedule is to be due, naming the field; null when nothing is. See set_schedule.
+--
+--   select pgq.cron_problem('0 24 * * *');
+--
+-- Locks nothing.
+-- roles: producer, worker, operator, reader
+create function cron_problem(spec text) returns text
+language sql stable security definer set search_path from current
+as $$ select problem from read_spec(spec, 'UTC') $$;
+comment on function cron_problem is 'What is wrong with the spec of a schedule, or null.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -943,9 +1772,10 @@ comment on function dag_answer is 'Ends an external or sleeping node by its name
 -- demand with all that comes after them. What depends on a cancelled node takes it as a failure.
 -- Outcome per job that was named (the DAG's own job if none was), as of cancel: cancelled, requested, finished.
 -- Raises PQ004 for an unknown DAG or node. Locks: as cancel.
+-- roles: operator
 create function dag_cancel(dag_id bigint, nodes text[] default null, downstream boolean default false, reason text default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -1020,8 +1850,9 @@ comment on function dag_check_open is 'Refuses nodes that do not wait for others
 -- dag_complete(dag_id, node, output): answers an external node, or wakes a sleeping one. The first answer counts.
 -- Outcome: completed; early (the node is not reached yet: the answer is kept until then); finished (too late).
 -- Raises PQ004 for an unknown DAG or node, PQ001 for one that is not external. Locks: its row of waiting.
+-- roles: operator
 create function dag_complete(dag_id bigint, node text, output jsonb default null) returns text
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
@@ -1041,9 +1872,10 @@ comment on function dag_complete is 'Answers an external node.';
 -- ends the walk.
 -- Zero rows: no node has ended. Raises PQ004 when there is no such DAG. Costs a look-up per edge into the chain; under
 -- way, one per node besides. Locks nothing.
+-- roles: operator, reader
 create function dag_critical_path(dag_id bigint)
 returns table ("position" integer, name text, job_id bigint, waited interval, ran interval, share double precision)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -1224,11 +2056,12 @@ comment on function dag_cycle is 'Cycles in a graph.';
 -- +goose StatementBegin
 -- dag_dot(dag_id, theme, colored, direction, max_nodes): a DAG in the DOT language of Graphviz; everything else as
 -- dag_mermaid has it. Sub-DAGs are clusters; the theme dark comes with a dark page.
+-- roles: operator, reader
 create function dag_dot(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
 returns text
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 as $$
 declare
     graph jsonb;
@@ -1338,9 +2171,10 @@ comment on function dag_downstream is 'Nodes and all that come after them.';
 -- +goose StatementBegin
 -- dag_explain(dag_id, node): why a node of a DAG does not run; null for the node: why the DAG has not ended. The answer of
 -- explain_job. Raises PQ004 when there is no such DAG or node. Locks nothing.
+-- roles: operator, reader
 create function dag_explain(dag_id bigint, node text default null)
 returns table (reason text, detail text, job_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -1369,9 +2203,10 @@ comment on function dag_explain is 'Why a node of a DAG does not run.';
 -- The DAG ends when they have ended, too. Returns the ids of the nodes in their order.
 -- Raises PQ001 with all that is wrong (dag_problems), for a DAG that has ended or is being cancelled, for a node of "before"
 -- that waits no more, and for a cycle; PQ004 for an unknown DAG. Nothing is written then.
--- Locks: the DAG; what pin locks; rows of waiting by job.
+-- Locks: the DAG, and those of the jobs that new nodes come after; what pin locks; rows of waiting by job.
+-- roles: worker, operator
 create function dag_extend(dag_id bigint, spec jsonb) returns setof bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -1381,6 +2216,11 @@ declare
     sinks bigint[];
     added bigint[];
 begin
+    perform lock_dags(array[dag_extend.dag_id] || array(
+        select j.id from jobs j
+        where j.id = any(array(
+            select trunc(id::numeric)::bigint
+            from jsonb_path_query(spec, 'lax $.nodes[*].after[*].job ? (@.type() == "number" && @ >= 1 && @ < 9223372036854775807)') id))));
     perform lock_dag(dag_id);
     perform dag_refuse(spec, dag_id);
     select w.* into root from waiting w where w.job_id = dag_extend.dag_id;
@@ -1419,8 +2259,9 @@ comment on function dag_extend is 'Adds nodes to a DAG under way.';
 -- dag_fail(dag_id, node, error): answers an external node with a failure: a refusal for example. The first answer counts.
 -- Outcome: failed; early (the node is not reached yet: the answer is kept until then); finished (too late).
 -- Raises PQ004 for an unknown DAG or node, PQ001 for one that is not external. Locks: its row of waiting.
+-- roles: operator
 create function dag_fail(dag_id bigint, node text, error text default 'refused') returns text
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 begin
@@ -1474,8 +2315,9 @@ comment on function dag_forget_items is 'Deletes the items of maps that are to b
 -- dag_fork(dag_id, nodes): a new DAG like one that has ended, in which the nodes named (names or patterns), all that comes after
 -- them, and what did not succeed run again; the results of the others are taken over. Its id.
 -- Raises PQ001 when the DAG has not ended, PQ004 for an unknown DAG or node. Locks: the chores and the DAG.
+-- roles: operator
 create function dag_fork(dag_id bigint, nodes text[]) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -1553,8 +2395,9 @@ comment on function dag_graph_dot_text is 'A text between quotes in DOT.';
 --   gates and items of maps are not. more: how many others there are.
 -- edges: from and to (ids), soft, condition. Those into a gate end at its sub-DAG; those out of it, from the
 --   nodes of a sub-DAG to itself and those into the DAG are not shown. At most 100 jobs that are not of this DAG.
+-- roles: operator, reader
 create function dag_graph_json(dag_id bigint, max_nodes integer default 500) returns jsonb
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -1806,9 +2649,12 @@ comment on function dag_graph_root is 'The job of a DAG.';
 -- +goose StatementBegin
 -- dag_hold(dag_id, reason): lets no node of a DAG start from now on; nodes that run go on, with their retries. Nodes that wait
 -- for a worker or a time wait for dag_resume. Returns how many nodes are held. Zero: it has ended, or is held already.
--- Raises PQ004 for an unknown DAG. Locks: the DAG; rows of waiting by job, then what withdraw locks.
+-- Raises PQ004 for an unknown DAG.
+-- Locks: the DAG, and those that it comes after, since nodes that go back to waiting have their parents there pinned; rows of
+-- waiting by job, then what withdraw locks.
+-- roles: operator
 create function dag_hold(dag_id bigint, reason text default null) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -1817,6 +2663,12 @@ declare
     held bigint;
     gone record;
 begin
+    perform lock_dags(array[dag_hold.dag_id] || array(
+        select distinct e.parent_id
+        from jobs m
+        cross join lateral (select parent_id from edges where child_id = m.id offset 0) e
+        cross join lateral (select dag_id, role from jobs where jobs.id = e.parent_id offset 0) p
+        where m.dag_id = dag_hold.dag_id and coalesce(p.dag_id, -1) <> dag_hold.dag_id));
     perform lock_dag(dag_id);
     members := array(select m.id from jobs m where m.dag_id = dag_hold.dag_id order by m.id);
     perform w.job_id from waiting w where w.job_id = any(members) or w.job_id = dag_hold.dag_id order by w.job_id for no key update;
@@ -1857,9 +2709,10 @@ comment on function dag_hold is 'Lets no node of a DAG start.';
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
 -- for it, too, but tolerates its failure.
 -- The planner takes a JSON array for short: without nested loops it hashes what it need not look up by index.
+-- roles: owner
 create function dag_insert(dag_id bigint, nodes jsonb) returns bigint[]
 language plpgsql set search_path from current
-set jit = off set enable_hashjoin = on set enable_nestloop = off
+set jit = off set enable_hashjoin = on set enable_nestloop = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -1870,8 +2723,8 @@ begin
         select ids[e.ordinality] as id, scope_of(n.name) as scope, coalesce(n.type, 'job') as type, coalesce(n.rule, 'all') as rule,
                coalesce(n.queue, d.queue) as queue, coalesce(n.priority, d.priority) as priority, coalesce(n.type, 'job') = 'job' as is_job,
                n.name, n.kind, n.args, n.max_attempts, n.timeout, n.backoff, n.tags, n.metadata, now() + n.ttl as expires_at, n.codec,
-               n.payload, n.after, n.over, n.at_least, e.value as node, d.held
-        from (select d.queue, d.priority, coalesce(w.held, false) as held
+               n.payload, n.after, n.over, n.at_least, e.value as node, d.held, d.enqueued_by
+        from (select d.queue, d.priority, d.enqueued_by, coalesce(w.held, false) as held
               from jobs d left join waiting w on w.job_id = d.id where d.id = dag_insert.dag_id) d
         cross join jsonb_array_elements(nodes) with ordinality e
         cross join lateral jsonb_to_record(e.value) n(
@@ -1966,12 +2819,12 @@ begin
         from gates
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, codec, payload, args,
-                          dag_id, name, role, rule, spec)
+                          dag_id, name, role, rule, spec, enqueued_by)
         select id, queue, case when is_job then kind else type end, priority, case when is_job then max_attempts end,
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end
+               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)
@@ -1993,9 +2846,10 @@ comment on function dag_insert is 'Inserts the nodes of a JSON array.';
 -- +goose StatementBegin
 -- dag_items(map_id, after, at_most): the items of a map in their order, with how they ended and their results: those with an
 -- item_id above after. No rows: there are none (yet). Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_items(map_id bigint, after bigint default 0, at_most integer default 1000)
 returns table (item_id bigint, index integer, name text, state text, output jsonb, codec text, payload bytea, error text)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -2025,9 +2879,10 @@ comment on function dag_items is 'Items of a map with their results.';
 -- parents', so that nodes of one level could run at the same time. Ordered by level and id. Hidden gates and sub-DAGs
 -- take no level of their own: what waits for a sub-DAG is one above its last node, as is the sub-DAG itself; items
 -- count as their map. Raises PQ004 when there is no such DAG. Reads the nodes and edges of the DAG once. Locks nothing.
+-- roles: operator, reader
 create function dag_levels(dag_id bigint)
 returns table (name text, level integer)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -2111,11 +2966,12 @@ comment on function dag_levels is 'The levels of the nodes of a DAG.';
 -- BT, LR, RL; what is shown: see dag_graph_json. Raises PQ001 for the options and PQ004 when there is no such DAG.
 -- Boxes are jobs, hexagons answers from outside, stadiums sleeps, boxes with double sides maps, dashed arrows soft edges.
 -- Mermaid itself refuses more than 500 edges or 50,000 characters unless its maxEdges and maxTextSize are raised.
+-- roles: operator, reader
 create function dag_mermaid(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
 returns text
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 as $$
 declare
     graph jsonb;
@@ -2216,6 +3072,15 @@ comment on function dag_named is 'Nodes of a DAG by names or patterns.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- dag_of_key(name, key): the id of the DAG with this name and key; null when there is none (any more). Locks nothing.
+-- roles: worker, operator, reader
+create function dag_of_key(name text, key text) returns bigint
+language sql stable security definer set search_path from current
+as $$ select k.dag_id from dag_keys k where k.kind = dag_of_key.name and k.key = dag_of_key.key $$;
+comment on function dag_of_key is 'The DAG with a name and key.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- dag_problems(spec, dag_id): everything that is wrong with a DAG document, at once: which node (null: the DAG itself; nodes
 -- without a name that can be shown are called nodes[0] ...), which of its fields, and the rule that it breaks.
 -- No rows: dag_submit takes it. With the id of a DAG: a document that extends that one (dag_extend); its nodes may then
@@ -2223,8 +3088,9 @@ comment on function dag_named is 'Nodes of a DAG by names or patterns.';
 -- The document's fields are listed in docs/dags.md and in dag_problems_fields. Locks nothing.
 --
 -- The nodes are read once, into arrays and into lists of those that need a closer look.
+-- roles: worker, operator
 create function dag_problems(spec jsonb, dag_id bigint default null) returns table (node text, field text, rule text)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = on set enable_nestloop = off set enable_mergejoin = off
 set work_mem = '64MB' set plan_cache_mode = force_generic_plan
 as $$
@@ -3103,11 +3969,12 @@ comment on function dag_problems_without is 'Sets of options without the fields 
 -- Before anything has started it is the median time that the earlier runs took. Without an earlier run it is
 -- jobs left * time since the first start / jobs that have ended. Zero when the DAG has ended; null when nothing is known.
 -- Waiting for answers, times and retries is no work; nor is it known how many items an unknown map will have.
+-- roles: worker, operator, reader
 create function dag_progress(dag_id bigint)
 returns table (
     total bigint, waiting bigint, scheduled bigint, ready bigint, running bigint, completed bigint, failed bigint,
     cancelled bigint, expired bigint, skipped bigint, fraction double precision, elapsed interval, remaining interval)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set work_mem = '32MB' set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -3327,9 +4194,10 @@ comment on function dag_reset is 'Lets nodes that have ended run again, in place
 -- dag_result(job_id, node): the result of another node of the DAG to which a job belongs, or the state it is in. The name is
 -- looked for in the job's own sub-DAG first, then in those around it. job_id may be the DAG's own job.
 -- No row: there is no such node. Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_result(job_id bigint, node text)
 returns table (parent_id bigint, name text, role text, state text, output jsonb, codec text, payload bytea, error text, cause_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -3361,8 +4229,9 @@ comment on function dag_result is 'The result of a node.';
 -- dag_resume(dag_id): lets the nodes of a DAG start again that dag_hold held. Returns how many. Zero: it was not held.
 -- A job that was to run at a later time starts at once, but a delay that is its own begins anew. Raises PQ004 for an unknown DAG.
 -- Locks: the DAG; rows of waiting by job.
+-- roles: operator
 create function dag_resume(dag_id bigint) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -3396,8 +4265,9 @@ comment on function dag_resume is 'Lets the nodes of a DAG start again.';
 -- Returns the jobs that were reset; none: there was nothing to do. Jobs that run or wait at the moment are left alone.
 -- Raises PQ001 for a mode that is none of these, PQ004 for an unknown DAG or node.
 -- Locks: the chores, the DAG, then what dag_reset locks.
+-- roles: operator
 create function dag_retry(dag_id bigint, mode text default 'failed', nodes text[] default null) returns setof bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -3433,9 +4303,10 @@ comment on function dag_retry is 'Runs parts of a DAG again, in place.';
 -- dag_slowest(dag_id, at_most): the nodes of a DAG whose last attempts took longest, slowest first; those that are running
 -- count with the time until now. Zero rows: nothing has been started. Raises PQ001 for at_most, PQ004 when there is no
 -- such DAG. Reads all nodes of the DAG; locks nothing.
+-- roles: operator, reader
 create function dag_slowest(dag_id bigint, at_most integer default 10)
 returns table (name text, job_id bigint, kind text, state text, attempt integer, worker_id bigint, ran interval)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -3514,10 +4385,11 @@ comment on function dag_style is 'Raises PQ001 for bad options of a picture.';
 --       {"name": "load", "kind": "load", "args": {"table": "t"}, "after": ["extract"]}]}');
 --
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
--- written then. With a key it waits for a transaction under way that submits the same.
+-- written then. 42501 for producers that go beyond their rights. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
+-- roles: producer
 create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
@@ -3526,6 +4398,7 @@ declare
     key constant text := spec ->> 'key';
     deadline interval;
     added bigint[];
+    producer constant integer := check_producer('{}');
 begin
     created := false;
     select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
@@ -3543,15 +4416,18 @@ begin
     end if;
     created := true;
     deadline := (spec ->> 'deadline')::interval;
-    insert into jobs (id, queue, kind, priority, result_ttl, expires_at, tags, metadata, role, spec)
+    insert into jobs (id, queue, kind, priority, result_ttl, expires_at, tags, metadata, role, spec, enqueued_by)
     select dag_id, coalesce(d.queue, 'default'), kind, coalesce(d.priority, 5), d.result_ttl, now() + deadline,
            d.tags, nullif(d.metadata, 'null'), 'dag',
-           jsonb_strip_nulls(jsonb_build_object('key', key, 'on_failure', spec -> 'on_failure', 'output', spec -> 'output'))
+           jsonb_strip_nulls(jsonb_build_object('key', key, 'on_failure', spec -> 'on_failure', 'output', spec -> 'output')), producer
     from jsonb_to_record(spec) d(queue text, priority smallint, result_ttl interval, tags text[], metadata jsonb);
     if deadline is not null then
         insert into expiries (expires_at, job_id) values (now() + deadline, dag_id);
     end if;
     added := dag_add(dag_id, spec -> 'nodes');
+    if producer is not null then
+        perform check_submitter(dag_id);
+    end if;
     insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped)
     select dag_id, coalesce(spec ->> 'queue', 'default'), 'dag',
            (select count(*) from edges e where e.child_id = dag_id), 0, 0, 2147483647, 2147483647;
@@ -3567,9 +4443,10 @@ comment on function dag_submit is 'Adds a DAG in the caller''s transaction.';
 -- dag_theme(theme): the colours of a theme for pictures of DAGs: a row per state of a node: fill, stroke and text, as
 -- #rrggbb. Themes: default, blue_professional, dark, pastel, high_contrast, grayscale; raises PQ001 for others.
 -- held is a node that waits and is held.
+-- roles: producer, worker, operator, reader
 create function dag_theme(theme text default 'default')
 returns table (state text, fill text, stroke text, color text)
-language plpgsql immutable set search_path from current
+language plpgsql immutable security definer set search_path from current
 as $$
 #variable_conflict use_column
 declare
@@ -3619,9 +4496,10 @@ comment on function dag_theme is 'The colours of a theme for pictures of DAGs.';
 -- dag_upstream(job_id): the direct parents of a node, by name, with how they ended and their results. Of the first nodes in a
 -- sub-DAG these are the parents of the sub-DAG. Parents outside of the DAG have the name of their kind. No rows: it has none.
 -- For many parents (items of a map) see dag_items. Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_upstream(job_id bigint)
 returns table (parent_id bigint, name text, role text, state text, output jsonb, codec text, payload bytea, error text, cause_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -3656,41 +4534,56 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
+    asked record;
     finished bigint[];
     opening record;
 begin
+    select array_agg(id order by id) as ids, array_agg((verdict = 'skip')::integer order by id) as skips
+    into asked
+    from unnest(job_ids, verdicts) u(id, verdict);
     with gone as (
         delete from waiting w
-        where w.job_id = any(job_ids)
-          and (w.role is null or w.role in ('dag', 'gate', 'items')
-               or verdicts[array_position(job_ids, w.job_id)] = 'skip')
-        returning w.*, verdicts[array_position(job_ids, w.job_id)] as verdict
+        where w.job_id = any(asked.ids)
+          and (w.role is null or w.role in ('dag', 'gate', 'items') or asked.skips[width_bucket(w.job_id, asked.ids)] = 1)
+        returning w.*, asked.skips[width_bucket(w.job_id, asked.ids)] = 1 as skip
     ), ended as materialized (
         select g.*, j.dag_id, j.name, j.result_ttl, j.rule, s.state,
                case when s.state in ('failed', 'skipped')
                          and (g.role in ('dag', 'items') or g.failed > g.max_failed or g.ok < g.need_ok)
-                    then g.cause_id end as cause
+                    then g.cause_id end as cause,
+               case when s.state = 'completed' and g.role in ('items', 'dag')
+                    then virtual_result(g.job_id, g.role, g.ok, g.failed) end as result
         from gone g
         cross join lateral (select * from jobs where jobs.id = g.job_id offset 0) j
         cross join lateral (select case
             when g.ending is not null then g.ending
             when g.role is not distinct from 'dag' and j.dag_id is not null and gate_was_skipped(j.dag_id, j.name) then 'skipped'
             when g.role = 'dag' and g.failed > 0 then 'failed'
-            when g.role = 'items' and g.verdict = 'skip' then 'failed'
-            when g.verdict = 'skip' then 'skipped'
+            when g.role = 'items' and g.skip then 'failed'
+            when g.skip then 'skipped'
             else 'completed' end) s(state)
     ), added as (
-        insert into results (job_id, queue, state, attempt, expires_at, error, dag_id, cause_id, output)
+        insert into results (job_id, queue, state, attempt, expires_at, error, dag_id, cause_id, output, codec, payload)
         select job_id, queue, state, attempt, now() + result_ttl,
-               case when state <> 'completed' then coalesce(reason, skip_reason(cause, rule, ok, failed, skipped)) end,
-               dag_id, cause,
-               case when state = 'completed' then virtual_output(job_id, role, ok, failed) end
+               case
+                   when state = 'completed' then null
+                   when reason is not null then reason
+                   when cause is null then format('rule %s: of its parents %s succeeded, %s failed, %s were skipped',
+                                                  coalesce(rule, 'all'), ok, failed, skipped)
+                   else (select format('%s %s', coalesce(j.name, 'job ' || f.job_id), f.state)
+                         from results f left join jobs j on j.id = f.job_id
+                         where f.job_id = cause) end,
+               dag_id, cause, (result).output, (result).codec, (result).payload
         from ended
+    ), listening as materialized (
+        select queue, wants_event(queue, true) as change, wants_event(queue, false) as every
+        from (select distinct queue from ended) q
     ), told as (
         insert into events (job_id, queue, type, attempt, data)
-        select job_id, queue, state, attempt, jsonb_strip_nulls(jsonb_build_object('cause', cause))
-        from ended
-        where (state <> 'completed' or role <> 'gate') and wants_event(queue, role in ('dag', 'items') or state <> 'completed')
+        select e.job_id, e.queue, e.state, e.attempt, jsonb_strip_nulls(jsonb_build_object('cause', e.cause))
+        from ended e
+        join listening l on l.queue = e.queue
+             and case when e.role in ('dag', 'items') or e.state <> 'completed' then l.change else l.every and e.role <> 'gate' end
     )
     select coalesce(array_agg(job_id), '{}') into finished from ended;
     if cardinality(finished) < cardinality(job_ids) then
@@ -3716,8 +4609,9 @@ comment on function decide is 'Does what verdicts say with waiting jobs.';
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
 -- that had not ended take its deletion as a failure.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
+-- roles: operator
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -3731,7 +4625,7 @@ begin
     perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if exists (select from jobs j where j.id = any(found_at.ids) and j.dag_id is not null) then
                 return query select j.id, 'node' from jobs j where j.id = any(found_at.ids) and j.dag_id is not null;
                 found_at.ids := array(select j.id from jobs j where j.id = any(found_at.ids) and j.dag_id is null order by j.id);
@@ -3779,7 +4673,23 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function delete is 'Deletes jobs with all that is known of them, unless they run.';
+comment on function delete is 'Deletes jobs with all that is known of them, unless they run. Says of each: deleted, running, node or not_found.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- delete_schedule(name): deletes a schedule and what is known of its runs; the jobs that it enqueued stay. Raises PQ004 when there is
+-- none. Locks: its row.
+-- roles: operator
+create function delete_schedule(name text) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    perform find_schedule(delete_schedule.name);
+    delete from schedules s where s.name = delete_schedule.name;
+    delete from schedule_runs r where r.schedule = delete_schedule.name;
+end
+$$;
+comment on function delete_schedule is 'Deletes a schedule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -3796,96 +4706,94 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-    decided record;
+    at_once constant integer := 5000; -- children of one parent
+    lasts bigint[] := last_children;
+    mapping bigint[] := '{}'; -- children of which the items alone count
+    missed bigint[];
+    put_off boolean := false;
+    news record;
+    judged record;
 begin
-    with told as materialized (
-        select e.parent_id, e.child_id, p.last_child, coalesce(f.cause_id, f.job_id) as cause_id,
-               edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome
-        from unnest(parents, first_children, last_children) p(id, first_child, last_child)
-        cross join lateral (
-            select * from edges
-            where parent_id = p.id and child_id between p.first_child and p.last_child
-            order by child_id
-            limit 5001) e
-        cross join lateral (select f.* from results f where f.job_id = e.parent_id offset 0) f
-    ), wide as materialized (
-        select parent_id, max(child_id) as next_child, max(last_child) as last_child
-        from told
-        where (select count(*) from told) > 5000
-        group by parent_id
-        having count(*) > 5000
-    ), news as materialized (
-        select child_id, count(*)::integer as pending,
-               (count(*) filter (where outcome = 'ok'))::integer as ok,
-               (count(*) filter (where outcome = 'failed'))::integer as failed,
-               (count(*) filter (where outcome = 'skipped'))::integer as skipped,
-               min(cause_id) filter (where outcome = 'failed') as cause_id
-        from told
-        where not exists (select from wide w where w.parent_id = told.parent_id and w.next_child = told.child_id)
-        group by child_id
-    ), locked as materialized (
-        select w.job_id, w.role, w.held, w.attempt, w.ending, w.pending - n.pending as pending, w.ok + n.ok as ok,
-               w.failed + n.failed as failed, w.skipped + n.skipped as skipped,
-               w.need_ok, w.need_failed, w.max_failed, w.max_skipped, w.eager,
-               coalesce(w.cause_id, n.cause_id) as cause_id
-        from (select * from news order by child_id) u
-        cross join lateral (
-            select * from waiting w where w.job_id = u.child_id offset 0 for no key update skip locked) w
-        -- A map under way waits for its items only, an external node that was reached for none of its parents any more.
-        cross join lateral (
-            select u.pending, u.ok, u.failed, u.skipped, u.cause_id where w.role is null or w.role not in ('items', 'signal')
-            union all
-            select count(*)::integer, (count(*) filter (where outcome = 'ok'))::integer,
-                   (count(*) filter (where outcome = 'failed'))::integer, (count(*) filter (where outcome = 'skipped'))::integer,
-                   min(t.cause_id) filter (where outcome = 'failed')
-            from told t
-            where w.role in ('items', 'signal') and t.child_id = w.job_id and is_item(t.parent_id, w.job_id)
-            having w.role in ('items', 'signal')) n
-    ), left_over as (
-        insert into frontier (parent_id, first_child, last_child)
-        select t.parent_id, t.child_id, t.child_id
-        from told t
-        where (select count(*) from locked) < (select count(*) from news)
-          and t.child_id <> all(array(select job_id from locked))
-          and exists (select from waiting w where w.job_id = t.child_id)
-          and not exists (select from wide w where w.parent_id = t.parent_id and w.next_child = t.child_id)
-        union all
-        select parent_id, next_child, last_child from wide
-        on conflict (parent_id, first_child) do update set last_child = greatest(frontier.last_child, excluded.last_child)
-        returning 1
-    ), judged as materialized (
-        select *, node_verdict(pending, ok, failed, skipped, need_ok, need_failed, max_failed, max_skipped, eager,
-                               held and (role is null or role not in ('dag', 'items'))) as verdict
-        from locked
-    ), kept as materialized (
-        select array_agg(job_id order by job_id) as ids, array_agg(pending order by job_id) as pending,
-               array_agg(ok order by job_id) as ok, array_agg(failed order by job_id) as failed,
-               array_agg(skipped order by job_id) as skipped, array_agg(cause_id order by job_id) as causes
-        from judged
-        where role is not null or verdict is distinct from 'run'
-    )
-    select (select ids from kept) as ids, (select pending from kept) as pending, (select ok from kept) as ok,
-           (select failed from kept) as failed, (select skipped from kept) as skipped, (select causes from kept) as causes,
-           array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
-           array_agg(job_id) filter (where verdict is not null and not (verdict = 'run' and role is null)) as others,
-           array_agg(verdict) filter (where verdict is not null and not (verdict = 'run' and role is null)) as verdicts,
-           exists (select from left_over) as left_over,
-           array_agg(job_id) filter (where verdict is null and role = 'items') as maps
-    into decided
-    from judged;
-    if decided.ids is not null then
+    loop
+        select array_agg(child_id) as children, array_agg(pending) as pending, array_agg(ok) as ok, array_agg(failed) as failed,
+               array_agg(skipped) as skipped, array_agg(cause_id) as causes, sum(pending) as edges
+        into news
+        from (
+            select child_id, count(*)::integer as pending,
+                   (count(*) filter (where outcome = 'ok'))::integer as ok,
+                   (count(*) filter (where outcome = 'failed'))::integer as failed,
+                   (count(*) filter (where outcome = 'skipped'))::integer as skipped,
+                   coalesce(min(cause_id) filter (where outcome = 'failed'), 0) as cause_id
+            from (
+                select e.child_id, coalesce(f.cause_id, f.job_id) as cause_id,
+                       edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome
+                from unnest(parents, first_children, lasts) p(id, first_child, last_child)
+                cross join lateral (select * from results where job_id = p.id offset 0) f
+                cross join lateral (
+                    select * from edges
+                    where parent_id = f.job_id and child_id between p.first_child and p.last_child
+                    order by child_id
+                    limit at_once + 1) e
+                where e.child_id <> all(mapping) or is_item(f.job_id, e.child_id)
+                offset 0) told
+            group by child_id
+            order by child_id) by_child;
+        if news.children is null then
+            return '{}';
+        end if;
+        if news.edges > at_once and lasts = last_children then
+            lasts := put_off_wide(parents, first_children, last_children, at_once);
+            put_off := lasts <> last_children;
+            continue when put_off;
+        end if;
+        select count(*) as locked, array_agg(job_id) as ids,
+               array_agg(job_id) filter (where kept) as kept, array_agg(pending) filter (where kept) as pending,
+               array_agg(ok) filter (where kept) as ok, array_agg(failed) filter (where kept) as failed,
+               array_agg(skipped) filter (where kept) as skipped, array_agg(cause_id) filter (where kept) as causes,
+               array_agg(job_id) filter (where verdict = 'run' and role is null) as starting,
+               array_agg(job_id) filter (where verdict is not null and kept) as others,
+               array_agg(verdict) filter (where verdict is not null and kept) as verdicts,
+               array_agg(job_id) filter (where verdict is null and role = 'items') as maps,
+               -- A map under way waits for its items only, an external node that was reached for no parents any more.
+               array_agg(job_id) filter (where role in ('items', 'signal') and job_id <> all(mapping)) as mapping
+        into judged
+        from (
+            select *, role is not null or verdict is distinct from 'run' as kept
+            from (
+                select *, node_verdict(pending, ok, failed, skipped, need_ok, need_failed, max_failed, max_skipped, eager,
+                                       held and (role is null or role not in ('dag', 'items'))) as verdict
+                from (
+                    select job_id, role, held, need_ok, need_failed, max_failed, max_skipped, eager,
+                           pending - news.pending[n] as pending, ok + news.ok[n] as ok, failed + news.failed[n] as failed,
+                           skipped + news.skipped[n] as skipped, coalesce(cause_id, nullif(news.causes[n], 0)) as cause_id
+                    from (
+                        select *, width_bucket(job_id, news.children) as n
+                        from waiting
+                        where job_id = any(news.children)
+                        order by job_id
+                        for no key update skip locked) locked
+                    offset 0) counted
+                offset 0) judged) kept;
+        exit when judged.mapping is null;
+        mapping := mapping || judged.mapping;
+    end loop;
+    if judged.kept is not null then
         -- By "= any", as in complete: a join might walk all of waiting, which the planner takes for empty at times.
-        update waiting w
-        set pending = decided.pending[width_bucket(w.job_id, decided.ids)], ok = decided.ok[width_bucket(w.job_id, decided.ids)],
-            failed = decided.failed[width_bucket(w.job_id, decided.ids)],
-            skipped = decided.skipped[width_bucket(w.job_id, decided.ids)],
-            cause_id = decided.causes[width_bucket(w.job_id, decided.ids)]
-        where w.job_id = any(decided.ids);
+        update waiting
+        set pending = judged.pending[width_bucket(job_id, judged.kept)], ok = judged.ok[width_bucket(job_id, judged.kept)],
+            failed = judged.failed[width_bucket(job_id, judged.kept)],
+            skipped = judged.skipped[width_bucket(job_id, judged.kept)],
+            cause_id = judged.causes[width_bucket(job_id, judged.kept)]
+        where job_id = any(judged.kept);
     end if;
-    if decided.left_over and not quiet then
+    if judged.locked < cardinality(news.children) then
+        missed := array(select unnest(news.children) except select unnest(judged.ids));
+        put_off := put_off_missed(parents, first_children, lasts, missed) or put_off;
+    end if;
+    if put_off and not quiet then
         perform wake_chores();
     end if;
-    return carry_out(decided.starting, decided.others, decided.verdicts, decided.maps);
+    return carry_out(judged.starting, judged.others, judged.verdicts, judged.maps);
 end
 $$;
 comment on function deliver is 'Tells the children of finished jobs how these ended.';
@@ -3895,8 +4803,9 @@ comment on function deliver is 'Tells the children of finished jobs how these en
 -- disown(worker_id, held): gives back all jobs leased to a worker but those that it says it holds: leases from
 -- claims whose answer was lost on the way. The attempts do not count. Returns as fail does.
 -- The worker must not claim meanwhile.
+-- roles: worker
 create function disown(worker_id bigint, held bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
@@ -3916,12 +4825,14 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, and telling
--- children of what their parents came to where the verb that finished these left it (propagate_frontier).
+-- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
+-- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
+-- (propagate_frontier).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
--- scheduled job is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
+-- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
+-- roles: worker, operator
 create function do_chores() returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 set lock_timeout = '5s'
 as $$
@@ -3929,12 +4840,17 @@ declare
     most constant integer := 1000;
     next_due timestamptz;
     more boolean;
+    due_schedules boolean;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('chores')) then
         return 1000;
     end if;
     -- In transactions of its own; twice a second the others have their turn.
-    if exists (select from frontier) and not chore_is_due('round', interval '500 ms') then
+    due_schedules := exists (select from schedules s where s.fire_at <= now());
+    if (due_schedules or exists (select from frontier)) and not chore_is_due('round', interval '500 ms') then
+        if due_schedules and fire_schedules(most) > 0 then
+            return 0;
+        end if;
         return case when propagate_frontier() > 0 then 0 else 20 end;
     end if;
     more := promote_due(most) >= most;
@@ -3948,17 +4864,387 @@ begin
             more := true;
         end if;
     end if;
-    if more or exists (select from frontier) then
+    if more or due_schedules or exists (select from frontier) then
         return 0;
     end if;
     select min(t.at) into next_due from (
         (select s.run_at as at from scheduled s where s.run_at > now() order by s.run_at limit 1)
+        union all
+        (select s.fire_at from schedules s where s.fire_at > now() order by s.fire_at limit 1)
         union all
         (select e.expires_at from expiries e where e.expires_at > now() order by e.expires_at limit 1)) t;
     return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));
 end
 $$;
 comment on function do_chores is 'What any worker has to do now and then.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor(…): what an operator should know of, and how to repair it: one row per finding, none when all is well.
+-- severity: critical (it does not work, or data is at risk), warning (it will not go well for long), info.
+-- subject: the table, queue, session … that it is about. meaning: what is so and what that leads to. repair: SQL or a command.
+-- The arguments say from when on something is worth telling; null is the default. Other sessions are only seen with the rights
+-- of pg_read_all_stats, of the schema's owner. Bounded in cost, but for statistics per table; changes and locks nothing.
+-- Definitions of objects are compared by pgq-admin doctor, broken invariants are found by check_invariants.
+-- roles: operator
+create function doctor(
+    long_transaction interval default null, old_job interval default null, late_chores interval default null,
+    dead_rows bigint default null, bloat_bytes bigint default null, transaction_age bigint default null, frontier_rows integer default null,
+    connections_share double precision default null, notify_share double precision default null,
+    sequence_share double precision default null)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable security definer set search_path from current
+as $$
+    select d.*
+    from (
+        select * from doctor_server(coalesce(connections_share, 0.8), coalesce(notify_share, 0.25))
+        union all select * from doctor_transactions(coalesce(long_transaction, interval '10 minutes'), coalesce(transaction_age, 1000000000))
+        union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(sequence_share, 0.5))
+        union all select * from doctor_work(coalesce(old_job, interval '1 hour'), coalesce(late_chores, interval '30 seconds'), coalesce(frontier_rows, 1000))
+        union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
+    order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
+$$;
+comment on function doctor is 'What an operator should know of, with what repairs it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_rights(): rights that everybody has, objects of somebody else, extensions in the schema. Internal: doctor.
+create function doctor_rights()
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    with s as (
+        select n.oid, n.nspname::text as name, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
+        from pg_namespace n where n.nspname = current_schema()
+    )
+    select 'public_may_use_schema', 'warning', 'schema ' || s.name,
+           format('Every role may %s it%s.', lower(a.privilege_type),
+                  case a.privilege_type when 'CREATE' then ': objects that shadow PGQ''s can be put there' else ', and call what everybody may execute' end),
+           format('revoke %s on schema %I from public;', a.privilege_type, s.name)
+    from s, aclexplode(s.acl) a where a.grantee = 0
+    union all
+    select 'others_may_create', 'critical', 'role ' || a.grantee::regrole,
+           'It may create objects in the schema, and so replace what PGQ''s functions find there.',
+           format('revoke create on schema %I from %s;', s.name, a.grantee::regrole)
+    from s, aclexplode(s.acl) a
+    where a.grantee not in (0, s.nspowner) and a.privilege_type = 'CREATE'
+    union all
+    select 'public_may_touch_table', 'warning', c.relname::text,
+           format('Every role that may use the schema may %s it, past PGQ''s verbs.', string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)),
+           format('revoke all on %I.%I from public;', s.name, c.relname)
+    from s
+    join pg_class c on c.relnamespace = s.oid
+    cross join lateral aclexplode(c.relacl) a
+    where a.grantee = 0 and c.relkind in ('r', 'v', 'S')
+    group by s.name, c.relname
+    union all
+    select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
+           format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
+                  s.nspowner::regrole, min(o.name)),
+           format('alter … owner to %s; (as superuser: reassign owned by %s to %1$s;)', s.nspowner::regrole, o.relowner::regrole)
+    from s
+    cross join lateral (
+        select c.relname::text as name, c.relowner from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v', 'S')
+        union all select p.proname, p.proowner from pg_proc p where p.pronamespace = s.oid) o
+    where o.relowner <> s.nspowner
+    group by s.nspowner, o.relowner
+    union all
+    select 'extension_in_schema', 'warning', 'extension ' || e.extname,
+           'It was installed into the schema of PGQ; its functions may be taken for PGQ''s, and removing PGQ leaves the schema.',
+           format('alter extension %I set schema public;', e.extname)
+    from s join pg_extension e on e.extnamespace = s.oid
+$$;
+comment on function doctor_rights is 'Findings on rights and foreign objects.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_server(connections_share, notify_share): settings of the server that cost data or speed, and how much is left of what it
+-- has. Settings are those of this session, which may be the database's or the role's. Internal: doctor.
+create function doctor_server(connections_share double precision, notify_share double precision)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    with s as (
+        select current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer as places,
+               (select count(*) from pg_stat_activity where backend_type = 'client backend') as taken,
+               pg_notification_queue_usage() as notify_used
+    )
+    select 'server_too_old', 'critical', 'PostgreSQL ' || current_setting('server_version'), 'PGQ needs PostgreSQL 15 or later.',
+           'upgrade the server'
+    where current_setting('server_version_num')::integer < 150000
+    union all
+    select 'read_only', 'critical', case when pg_is_in_recovery() then 'standby' else 'default_transaction_read_only' end,
+           'Nothing can be enqueued, claimed or completed here.',
+           case when pg_is_in_recovery() then 'connect to the primary: target_session_attrs=read-write in the URL'
+                else 'alter database ' || quote_ident(current_database()) || ' reset default_transaction_read_only;' end
+    where pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
+    union all
+    select 'fsync_off', 'critical', 'fsync', 'A crash of the server or its machine may destroy the database.',
+           'alter system set fsync = on; select pg_reload_conf();'
+    where not current_setting('fsync')::boolean
+    union all
+    select 'full_page_writes_off', 'critical', 'full_page_writes', 'A crash of the machine may destroy pages that were being written.',
+           'alter system set full_page_writes = on; select pg_reload_conf();'
+    where not current_setting('full_page_writes')::boolean
+    union all
+    select 'synchronous_commit_off', 'warning', 'synchronous_commit',
+           'A crash may lose what was committed in the last moments: jobs that were enqueued are gone, and jobs that were completed run again.',
+           'alter database ' || quote_ident(current_database()) || ' set synchronous_commit = on;'
+    where current_setting('synchronous_commit') = 'off'
+    union all
+    select 'autovacuum_off', 'critical', name,
+           'Dead rows are never removed: claims get slower with every job, and the tables grow without end.',
+           'alter system set ' || name || ' = on; select pg_reload_conf();'
+    from unnest(array['autovacuum', 'track_counts']) name
+    where not current_setting(name)::boolean
+    union all
+    select 'isolation_level', 'warning', 'default_transaction_isolation',
+           'Transactions are ' || current_setting('default_transaction_isolation') || ' by default: PGQ''s verbs are made for read committed and fail with serialization errors.',
+           'alter database ' || quote_ident(current_database()) || ' set default_transaction_isolation = ''read committed'';'
+    where current_setting('default_transaction_isolation') <> 'read committed'
+    union all
+    select 'idle_transactions_unlimited', 'info', 'idle_in_transaction_session_timeout',
+           'A client that forgets to end its transaction keeps dead rows from being removed for as long as it lives.',
+           'alter database ' || quote_ident(current_database()) || ' set idle_in_transaction_session_timeout = ''5min'';'
+    where current_setting('idle_in_transaction_session_timeout') = '0'
+    union all
+    select 'short_statement_timeout', 'warning', 'statement_timeout',
+           'Statements end after ' || current_setting('statement_timeout') || '; chores that have much to do are taken back again and again.',
+           'alter database ' || quote_ident(current_database()) || ' set statement_timeout = ''1min'';'
+    where (select setting::integer from pg_settings where name = 'statement_timeout') between 1 and 9999
+    union all
+    select 'jit_on', 'info', 'jit',
+           'PGQ''s functions turn it off for themselves; queries of its views may be compiled for longer than they run.',
+           'alter database ' || quote_ident(current_database()) || ' set jit = off;'
+    where current_setting('jit')::boolean
+    union all
+    select 'connections_used_up', 'warning', 'max_connections',
+           format('%s of %s connections are taken; workers and clients that come now or reconnect may be refused.', taken, places),
+           'use a pooler, fewer connections per process, or: alter system set max_connections = …; and restart the server'
+    from s where taken >= places * connections_share
+    union all
+    select 'notify_queue', case when notify_used >= 0.9 then 'critical' else 'warning' end, 'NOTIFY',
+           format('%s %% of the NOTIFY queue are in use: a session that listens has a transaction open. When it is full, commits that notify fail.',
+                  round((notify_used * 100)::numeric, 1)),
+           'select pid, usename, application_name, xact_start from pg_stat_activity where datname is not null and xact_start is not null order by xact_start limit 5; and end the oldest with pg_terminate_backend'
+    from s where notify_used > 0 and notify_used >= notify_share
+    union all
+    select 'sessions_hidden', 'info', current_user,
+           'Transactions of other roles are not seen: who keeps dead rows cannot be told.',
+           format('grant pg_read_all_stats to %I;', current_user)
+    where not pg_has_role(current_user, 'pg_read_all_stats', 'usage')
+$$;
+comment on function doctor_server is 'Findings on the settings and the room of the server.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_tables(dead_rows, bloat_bytes, sequence_share): tables that are not vacuumed in time or larger than what is in
+-- them, indexes that are invalid, sequences that are behind or near their end, numbers near theirs. Internal: doctor.
+create function doctor_tables(dead_rows bigint, bloat_bytes bigint, sequence_share double precision)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    with t as (
+        select c.oid, c.relname::text as name, format('%I.%I', n.nspname, c.relname) as full_name, c.reloptions,
+               pg_total_relation_size(c.oid) as bytes, pg_stat_get_live_tuples(c.oid) as live, pg_stat_get_dead_tuples(c.oid) as dead,
+               greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) as vacuumed_at
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = current_schema() and c.relkind = 'r'
+    ), q as (
+        select s.seqrelid::regclass::text as name, s.seqmax, coalesce(pg_sequence_last_value(s.seqrelid), 0) as at, format('%I.%I', n.nspname, c.relname) as full_name
+        from pg_sequence s
+        join pg_class c on c.oid = s.seqrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = current_schema()
+    )
+    select 'dead_rows', 'warning', name,
+           format('%s dead rows beside %s live ones, vacuumed last %s: autovacuum does not keep up, or somebody keeps it from removing them.',
+                  dead, live, coalesce(to_char(vacuumed_at, 'YYYY-MM-DD HH24:MI:SS TZ'), 'never')),
+           format('vacuum (analyze, verbose) %s; and look for long transactions', full_name)
+    from t where dead > dead_rows and dead > live / 5
+    union all
+    select 'bloat', 'warning', name,
+           format('It takes %s for %s rows: it was much larger once, or was not vacuumed in time.', pg_size_pretty(bytes), live),
+           format('vacuum full %s; which locks it meanwhile (stop the workers), or pg_repack', full_name)
+    from t
+    where name in ('ready', 'scheduled', 'running', 'waiting', 'frontier', 'edges', 'expiries', 'workers', 'progress', 'subscribers', 'chores')
+      and bytes > bloat_bytes and bytes / (live + 1) > 2000
+    union all
+    select 'autovacuum_off', 'critical', name, 'Autovacuum is turned off for this table: dead rows are never removed.',
+           format('alter table %s reset (autovacuum_enabled);', full_name)
+    from t where exists (select from unnest(reloptions) o where o ~ '^autovacuum_enabled=(false|off|no|0|f|n)')
+    union all
+    select 'invalid_index', 'critical', x.relname,
+           format('The index on %s is not valid: it is written but not used, or does not hold everything; it was left by a failed create or reindex.', t.name),
+           format('reindex index concurrently %I.%I;', current_schema(), x.relname)
+    from t
+    join pg_index i on i.indrelid = t.oid
+    join pg_class x on x.oid = i.indexrelid
+    where not (i.indisvalid and i.indisready and i.indislive)
+    union all
+    select 'constraint_not_valid', 'warning', x.conname, format('The constraint on %s was not checked for the rows that are there.', t.name),
+           format('alter table %s validate constraint %I;', t.full_name, x.conname)
+    from t join pg_constraint x on x.conrelid = t.oid
+    where not x.convalidated
+    union all
+    select 'sequence_room', case when at > seqmax * 0.9 then 'critical' else 'warning' end, name,
+           format('It is at %s, and ends at %s: then nothing more can be written.', at, seqmax),
+           format('if somebody set it by mistake and its table holds no such id: select setval(%L, …);', full_name)
+    from q where at > seqmax * sequence_share
+    union all
+    select 'sequence_behind', 'critical', q.name,
+           format('It is at %s, and there is an id %s: what is written next fails, or gets an id that was given out before. The tables were restored without it.', q.at, m.id),
+           format('select setval(%L, %s);', q.full_name, m.id)
+    from (values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
+                 ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers))) m(sequence, id)
+    join q on q.name in (m.sequence, format('%I.%I', current_schema(), m.sequence))
+    where m.id > q.at
+    union all
+    select 'attempts_used_up', 'critical', 'job ' || r.job_id, format('It has had %s attempts; there is no number for more than 2,147,483,647.', r.attempt),
+           format('select * from %I.cancel(array[%s]);', current_schema(), r.job_id)
+    from (select job_id, attempt from running limit 10000) r
+    where r.attempt > 2000000000
+$$;
+comment on function doctor_tables is 'Findings on tables, indexes and sequences.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_transactions(long_transaction, transaction_age): who keeps dead rows from being removed (sessions, prepared transactions, replication
+-- slots), and how far the database is from running out of transaction ids. Internal: doctor.
+create function doctor_transactions(long_transaction interval, transaction_age bigint)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    select 'long_transaction', 'warning', format('session %s', a.pid),
+           format('Role %s (%s, %s) has had a transaction open for %s; rows that were deleted since then, %s transactions ago, cannot be removed, and claims get slower.',
+                  coalesce(a.usename, '-'), coalesce(nullif(a.application_name, ''), 'no application_name'), coalesce(a.state, a.backend_type),
+                  date_trunc('second', clock_timestamp() - a.xact_start), coalesce(age(coalesce(a.backend_xmin, a.backend_xid)), 0)),
+           format('select pg_terminate_backend(%s);', a.pid)
+    from pg_stat_activity a
+    where a.xact_start < clock_timestamp() - long_transaction
+      and a.pid <> pg_backend_pid()
+      and (a.datname = current_database() or a.datname is null)
+      and (a.backend_xmin is not null or a.backend_xid is not null)
+      and a.backend_type <> 'autovacuum worker'
+    union all
+    select 'prepared_transaction', 'warning', 'transaction ' || p.gid,
+           format('It was prepared %s ago by role %s and neither committed nor rolled back: its locks stay, and dead rows cannot be removed.',
+                  date_trunc('second', clock_timestamp() - p.prepared), p.owner),
+           format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid)
+    from pg_prepared_xacts p
+    where p.prepared < clock_timestamp() - long_transaction and p.database = current_database()
+    union all
+    select 'replication_slot', 'warning', 'slot ' || r.slot_name,
+           format('Nobody reads from this %s slot: the server keeps all WAL since, until its disk is full%s.', r.slot_type,
+                  coalesce(format(', and dead rows since %s transactions ago', greatest(age(r.xmin), age(r.catalog_xmin))), '')),
+           format('start its reader, or: select pg_drop_replication_slot(%L);', r.slot_name)
+    from pg_replication_slots r
+    where not r.active and (r.restart_lsn is not null or r.xmin is not null or r.catalog_xmin is not null)
+    union all
+    select 'standby_holds_rows', 'warning', 'slot ' || r.slot_name,
+           format('A standby with hot_standby_feedback runs a query that keeps dead rows since %s transactions ago.', age(r.xmin)),
+           'end the oldest query on the standby'
+    from pg_replication_slots r
+    where r.active and age(r.xmin) > 1000000
+    union all
+    select 'transaction_ids', case when age(d.datfrozenxid) > 1800000000 then 'critical' else 'warning' end, 'database ' || d.datname,
+           format('Its oldest rows are %s transactions old, and at 2,100 million PostgreSQL refuses to write: vacuum does not keep up, or somebody holds it off.',
+                  age(d.datfrozenxid)),
+           'vacuum (freeze); as superuser, after the transactions and slots told of above have been ended'
+    from pg_database d
+    where d.datname = current_database() and age(d.datfrozenxid) > transaction_age
+$$;
+comment on function doctor_transactions is 'Findings on who keeps dead rows from being removed.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_work(old_job, late_chores, frontier_rows): leases of workers that are gone, chores that nobody does, queues on which nothing
+-- moves, kinds that nobody knows. Looks at the heads of the queues only. Internal: doctor.
+create function doctor_work(old_job interval, late_chores interval, frontier_rows integer)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+set jit = off set enable_seqscan = off
+as $$
+    with heads as (
+        select q.name as queue, s.name is not null and s.paused_at is not null as paused, h.id, h.since,
+               (select count(*) from workers w
+                where w.dead_at is null and w.heartbeat_at > clock_timestamp() - w.lease and q.name = any(w.queues)) as workers
+        from queue_names() q(name)
+        left join queues s on s.name = q.name
+        cross join lateral (
+            -- By the place in the queue, not by age: a job that was retried is at the end.
+            select j.id, j.created_at as since
+            from generate_series(0, 9) p
+            cross join lateral (select r.job_id from ready r where r.queue = q.name and r.priority = p order by r.seq limit 1) r
+            join jobs j on j.id = r.job_id
+            order by j.created_at limit 1) h
+    ), chores_at as (
+        select max(last_run_at) as last from chores where name in ('rescue', 'round')
+    ), work as (
+        select exists (select from ready) or exists (select from scheduled) or exists (select from running) or exists (select from frontier) as any
+    )
+    select 'expired_leases', 'warning', format('worker %s', w.id),
+           format('%s jobs are leased to worker %s, which was heard of last %s ago%s: they run again once somebody does the chores.',
+                  n.jobs, w.name, date_trunc('second', clock_timestamp() - w.heartbeat_at), case when w.dead_at is null then '' else ' and is dead' end),
+           format('start a worker, or: select %I.rescue();', current_schema())
+    from workers w
+    cross join lateral (select count(*) as jobs from running r where r.worker_id = w.id) n
+    where n.jobs > 0 and (w.dead_at is not null or w.heartbeat_at < clock_timestamp() - w.lease - interval '2 seconds')
+    union all
+    select 'leases_of_nobody', 'critical', format('worker %s', r.worker_id),
+           format('%s jobs are leased to worker %s, which is not registered: they never run again by themselves.', count(*), r.worker_id),
+           format('insert into %1$I.workers (id, name, queues, kinds, lease, dead_at) overriding system value values (%2$s, ''lost'', ''{}'', ''{}'', ''30 s'', now()); select %1$I.rescue();',
+                  current_schema(), r.worker_id)
+    from running r
+    where not exists (select from workers w where w.id = r.worker_id)
+    group by r.worker_id
+    union all
+    select 'chores_late', 'warning', 'chores',
+           format('Nobody has done the chores %s: nothing delayed starts, no lease expires, nothing is pruned.',
+                  case when c.last = '-infinity' then 'so far' else 'for ' || date_trunc('second', clock_timestamp() - c.last) end),
+           format('start a worker, or let cron do it: select %I.do_chores();', current_schema())
+    from chores_at c, work
+    where c.last < clock_timestamp() - late_chores and work.any
+    union all
+    select 'due_jobs_late', 'warning', format('job %s', d.job_id),
+           format('It was due %s ago and is still scheduled: the chores are not done, or do not keep up.', date_trunc('second', clock_timestamp() - d.run_at)),
+           format('select %I.promote();', current_schema())
+    from (select job_id, run_at from scheduled order by run_at limit 1) d
+    where d.run_at < clock_timestamp() - late_chores
+    union all
+    select 'frontier_backlog', 'warning', 'frontier',
+           format('%s ranges of nodes have yet to hear that their parents have ended (counted up to 10,000): DAGs go on late.', f.n),
+           format('start a worker, or: select %I.propagate_frontier(); until it returns 0', current_schema())
+    from (select count(*) as n from (select from frontier limit 10000) f) f
+    where f.n > frontier_rows
+    union all
+    select 'no_worker', 'warning', 'queue ' || h.queue, 'It has jobs that may be claimed, and no living worker serves it.',
+           'start a worker with this queue, or move the jobs to another one'
+    from heads h
+    where h.workers = 0 and not h.paused
+    union all
+    select 'old_job', 'warning', 'queue ' || h.queue,
+           format('Job %s has been there for %s and may be claimed%s.', h.id, date_trunc('second', clock_timestamp() - h.since),
+                  case when h.paused then ', but the queue is paused' when h.workers = 0 then ', but no worker serves the queue'
+                       else ': the workers do not keep up with what has higher priority or came before' end),
+           case when h.paused then format('select %I.resume_queue(%L);', current_schema(), h.queue)
+                else 'more workers, more concurrency, or see: pgq-admin job explain ' || h.id end
+    from heads h
+    where h.since < clock_timestamp() - old_job
+    union all
+    select 'queue_paused', 'info', 'queue ' || q.name,
+           format('It has been paused since %s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ': ' || q.pause_reason),
+           format('select %I.resume_queue(%L);', current_schema(), q.name)
+    from queues q where q.paused_at is not null
+    union all
+    select 'unknown_kind', 'warning', format('kind %s of queue %s', u.kind, u.queue),
+           'Jobs of this kind stay ready: no living worker of the queue knows it. The name is wrong, or a deployment is missing.',
+           format('deploy a worker that handles it, or cancel them: select %1$I.cancel(array(select id from %1$I.job_states where queue = %2$L and kind = %3$L and state = ''ready'' limit 10000));',
+                  current_schema(), u.queue, u.kind)
+    from unknown_kinds(array(select h.queue from heads h where h.workers > 0)) u
+$$;
+comment on function doctor_work is 'Findings on leases, chores and queues.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -3988,14 +5274,18 @@ comment on function doom_dags is 'Lets the chores cancel what is left of DAGs th
 create function doomed_dags(job_ids bigint[]) returns setof bigint
 language sql stable
 as $$
-    with recursive failing as (
+    with recursive failed as materialized (
         select f.job_id as id, f.dag_id
         from results f
-        cross join lateral (select spec from jobs where jobs.id = f.dag_id offset 0) d
         where f.job_id = any(job_ids)
           and (f.state in ('failed', 'cancelled', 'expired') or f.state = 'skipped' and f.cause_id is not null)
-          and d.spec ->> 'on_failure' = 'cancel'
-          and exists (select from waiting w where w.job_id = f.dag_id and w.ending is null)
+    ), failing as (
+        select f.id, f.dag_id
+        from (select distinct dag_id from failed) d
+        cross join lateral (select spec from jobs where jobs.id = d.dag_id offset 0) j
+        join failed f on f.dag_id = d.dag_id
+        where j.spec ->> 'on_failure' = 'cancel'
+          and exists (select from waiting w where w.job_id = d.dag_id and w.ending is null offset 0)
         union
         select c.id, f.dag_id
         from failing f
@@ -4003,7 +5293,7 @@ as $$
         cross join lateral (select id, dag_id, role, rule from jobs where jobs.id = e.child_id offset 0) c
         where coalesce(c.dag_id, c.id) = f.dag_id
           and (c.role = 'dag' or c.rule in ('all', 'none_failed', 'join') and not is_item(f.id, c.id))
-          and not exists (select from results r where r.job_id = c.id and r.state = 'completed')
+          and not exists (select from results r where r.job_id = c.id and r.state = 'completed' offset 0)
     )
     select distinct dag_id from failing where id = dag_id
 $$;
@@ -4037,6 +5327,7 @@ comment on function edge_outcome is 'What a finished parent means to a child.';
 -- A job whose cancellation was asked for is cancelled whatever the verdict.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- Why attempts failed is kept in attempt_errors, the last 100 of a job.
 -- Locks: rows of running in the order of their ids; then what propagate locks.
 create function end_attempts(
     worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
@@ -4084,11 +5375,12 @@ begin
         from ended e
         cross join lateral (select * from jobs where jobs.id = e.job_id offset 0) j
         cross join lateral settings_of(e.queue) s
+        left join lateral (select backoff from kinds where kinds.name = j.kind offset 0) k on true
         cross join lateral (
             select case e.verdict
                 when 'release' then interval '0'
                 when 'snooze' then e.delay
-                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, s.backoff), e.attempt))
+                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
             end as delay) due
     ), again as (
         insert into ready (queue, priority, seq, job_id, attempt, kind)
@@ -4105,6 +5397,13 @@ begin
         select job_id, queue, outcome, attempt, end_attempts.worker_id, claimed_at, now, now + result_ttl, error, dag_id
         from judged
         where outcome in ('failed', 'cancelled')
+    ), kept as (
+        insert into attempt_errors (job_id, attempt, worker_id, at, outcome, run_at, error, stack)
+        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, error,
+               left(detail ->> 'stack', 20000)
+        from judged
+        where verdict in ('retry', 'fail')
+        on conflict do nothing
     ), told as (
         insert into events (job_id, queue, type, attempt, worker_id, data)
         select job_id, queue,
@@ -4120,9 +5419,18 @@ begin
         where wants_event(queue, verdict <> 'release')
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
-           array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished
+           array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
+           array_agg(job_id) filter (where attempt > 100) as old
     into done
     from judged;
+    if done.old is not null then
+        delete from attempt_errors where ctid = any(array(
+            select e.tid
+            from unnest(ids, numbers) u(id, attempt)
+            cross join lateral (
+                select x.ctid as tid from attempt_errors x where x.job_id = u.id and x.attempt <= u.attempt - 100 offset 0) e
+            where u.id = any(done.old)));
+    end if;
     if exists (select from edges e where e.parent_id = any(done.finished)) then
         perform doom_dags(done.finished);
         perform propagate(done.finished);
@@ -4183,27 +5491,193 @@ comment on function end_dags is 'Lets DAGs and maps under way end in a given sta
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- ended_near(tops, since): jobs that ended since that time, per minute, queue and state, in the ranges of ids below each of
+-- tops (rising) and above the one before. 10,000 results right below the tops are counted; from there on 300 random ids, together, in
+-- ranges of 5,000, 10,000, 20,000 … stand for the others, until none of them ended since. Internal: ended_per_minute.
+create function ended_near(tops bigint[], since timestamptz)
+returns table (minute timestamptz, queue text, state text, jobs double precision)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    counted constant integer := 10000 / greatest(1, cardinality(tops));
+    probes constant integer := greatest(15, 300 / greatest(1, cardinality(tops)));
+    bottom bigint := 0;
+    low bigint;
+    high bigint;
+    width bigint;
+begin
+    for i in 1 .. cardinality(tops) loop
+        return query
+            select date_trunc('minute', f.finished_at), f.queue, f.state, count(*)::double precision
+            from (select * from results where job_id <= tops[i] and job_id > bottom order by job_id desc limit counted) f
+            where f.finished_at >= since
+            group by 1, 2, 3;
+        select f.job_id - 1 into high
+        from results f where f.job_id <= tops[i] and f.job_id > bottom order by f.job_id desc offset counted - 1 limit 1;
+        width := 5000;
+        while high > bottom loop
+            low := greatest(bottom, high - width);
+            return query
+                select date_trunc('minute', f.finished_at), f.queue, f.state, count(*) * (high - low)::double precision / probes
+                from (select low + 1 + floor((high - low) * (n + random()) / probes)::bigint as id
+                      from generate_series(0, probes - 1) n offset 0) p
+                cross join lateral (select * from results where job_id = p.id offset 0) f
+                where f.finished_at >= since
+                group by 1, 2, 3;
+            exit when not found;
+            high := low;
+            width := width * 2;
+        end loop;
+        bottom := tops[i];
+    end loop;
+end
+$$;
+comment on function ended_near is 'Jobs that ended since a time, looked for below ids.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- ended_per_minute(span): how many jobs ended, per minute and queue, from the beginning of the minute that was span ago
+-- until now, which makes the last minute an incomplete one. Minutes and queues in which none ended are left out.
+--
+-- results has no index by time (every completed job would pay for it), so a small table is read as a whole. Of a large one
+-- exact is false. What did not complete is found by its index by time, the newest 10,000. Completed jobs are looked for where jobs
+-- end: below the ids that run, that are next to be claimed, or that ended last (ended_near). The first 10,000 there are counted,
+-- those further down estimated from random ids, fewer and fewer of them; jobs that ended far from where others do may be missing.
+-- So the cost does not grow with the number of jobs. Raises PQ001 unless span is 1 minute to 7 days. Locks nothing.
+-- roles: operator, reader
+create function ended_per_minute(span interval default '1 hour')
+returns table (
+    minute timestamptz, queue text, completed bigint, failed bigint, cancelled bigint, skipped bigint, expired bigint,
+    exact boolean)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    small constant boolean := pg_relation_size('results') <= 300 * 8192;
+    since constant timestamptz := date_trunc('minute', statement_timestamp() - span);
+    names constant text[] := case when small then '{}' else array(select n from queue_names() n) end;
+    most constant integer := greatest(50, 10000 / greatest(1, 8 * cardinality(names)));
+begin
+    if span is null or span not between interval '1 minute' and interval '7 days' then
+        perform invalid('span', 'must be 1 minute to 7 days');
+    end if;
+    return query
+        with others as materialized (
+            select n.queue, s.state, b.finished_at, count(*) over (partition by n.queue, s.state, d.nodes) >= most as cut_off
+            from unnest(names) n(queue), unnest(array['failed', 'cancelled', 'skipped', 'expired']) s(state),
+                 unnest(array[false, true]) d(nodes),
+                 lateral (
+                     (select f.finished_at from results f
+                      where not d.nodes and f.queue = n.queue and f.state = s.state and f.finished_at >= since
+                        and f.state <> 'completed' and f.dag_id is null
+                      order by f.finished_at desc limit most)
+                     union all
+                     (select f.finished_at from results f
+                      where d.nodes and f.queue = n.queue and f.state = s.state and f.finished_at >= since
+                        and f.state <> 'completed' and f.dag_id is not null
+                      order by f.finished_at desc limit most)) b
+        ), cuts as materialized (
+            select o.queue, o.state, min(o.finished_at) as cut from others o where o.cut_off group by 1, 2
+        ), found as (
+            select date_trunc('minute', f.finished_at) as minute, f.queue, f.state, count(*)::double precision as jobs
+            from results f
+            where small and f.finished_at >= since
+            group by 1, 2, 3
+            union all
+            select date_trunc('minute', o.finished_at), o.queue, o.state, count(*)
+            from others o
+            group by 1, 2, 3
+            union all
+            -- Of what did not complete only what the index look-up left out.
+            select e.minute, e.queue, e.state, e.jobs
+            from ended_near(case when small then '{}' else ended_places(names, since) end, since) e
+            left join cuts c on c.queue = e.queue and c.state = e.state
+            where e.state = 'completed' or e.minute < date_trunc('minute', c.cut)
+        )
+        select f.minute, f.queue,
+               coalesce(round(sum(f.jobs) filter (where f.state = 'completed')), 0)::bigint,
+               coalesce(round(sum(f.jobs) filter (where f.state = 'failed')), 0)::bigint,
+               coalesce(round(sum(f.jobs) filter (where f.state = 'cancelled')), 0)::bigint,
+               coalesce(round(sum(f.jobs) filter (where f.state = 'skipped')), 0)::bigint,
+               coalesce(round(sum(f.jobs) filter (where f.state = 'expired')), 0)::bigint,
+               small
+        from found f
+        group by f.minute, f.queue
+        order by f.minute desc, f.queue;
+end
+$$;
+comment on function ended_per_minute is 'Jobs that ended, per minute and queue, for as far back as span says.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- ended_places(names, since): ids below which jobs end at the moment, or have ended since that time, in rising order: the last one
+-- that ended, those next to the ones that run or are next to be claimed in the queues of these names, and where 100 random
+-- ids find that a job has ended since. Each is the id of a result. Internal: ended_per_minute.
+create function ended_places(names text[], since timestamptz) returns bigint[]
+language sql stable
+as $$
+    with last as materialized (
+        select coalesce((select f.job_id from results f order by f.job_id desc limit 1), 0) as id
+    ), probes as materialized (
+        select p.top, coalesce(p.finished_at >= since, false) as fresh,
+               coalesce(lead(p.finished_at) over (order by p.top) >= since, false) as next_fresh
+        from (
+            select s.top, (select f.finished_at from results f where f.job_id <= s.id order by f.job_id desc limit 1) as finished_at
+            from (select l.id * n / 100 as top, (l.id * (n - random()) / 100)::bigint as id
+                  from last l, generate_series(1, 100) n offset 0) s) p
+    ), hints as (
+        select id from last
+        union all
+        select max(r.job_id) from running r group by r.queue
+        union all
+        select h.seq
+        from unnest(names) n(queue), generate_series(0, 9) p,
+             lateral (select r.seq from ready r where r.queue = n.queue and r.priority = p order by r.seq limit 1) h
+        union all
+        select top from probes where fresh and not next_fresh
+    ), places as (
+        select distinct (select f.job_id from results f where f.job_id <= h.id order by f.job_id desc limit 1) as id
+        from hints h
+    )
+    select coalesce(array_agg(id order by id), '{}')
+    from (select id from places where id is not null order by id desc limit 50) p
+$$;
+comment on function ended_places is 'Ids below which jobs end at the moment.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- enqueue(kind, args, …): adds a job in the caller's transaction and returns its id.
 --
 --   select pgq.enqueue('send_mail', '{"to": 1}', queue => 'mail', delay => '5 min');
 --
 -- queue, priority 0 (soonest) to 9, delay or run_at, max_attempts, timeout, backoff (see backoff_problem),
 -- tags, metadata (an object), ttl (expires unless started by then), result_ttl (how long the result is
--- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling).
--- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, a warning past the warning depth.
+-- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling), uniqueness (see
+-- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was).
+-- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, 42501 for a producer that may
+-- not enqueue into it; a warning past the warning depth.
+-- roles: producer
 create function enqueue(
     kind text, args jsonb default null, queue text default 'default', priority integer default 5,
     delay interval default null, run_at timestamptz default null, max_attempts integer default null,
     timeout interval default null, backoff jsonb default null, tags text[] default null,
     metadata jsonb default null, ttl interval default null, result_ttl interval default null,
-    codec text default null, payload bytea default null, wake_workers boolean default true
+    codec text default null, payload bytea default null, wake_workers boolean default true,
+    uniqueness jsonb default null
 ) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 declare
-    added constant record := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
-        backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
+    added record;
 begin
+    if uniqueness is not null then
+        return enqueue_unique(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
+            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness);
+    end if;
+    added := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
+        backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
     if added.near_limit then
         raise warning using
             errcode = 'PQ002',
@@ -4212,35 +5686,51 @@ begin
     return added.job_id;
 end
 $$;
-comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id.';
+comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_many(jobs): adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …], with the fields
--- of enqueue (payload as base64), all or none; their ids in the order of the array.
+-- enqueue_jobs(jobs): adds an array of jobs as enqueue_many does, and says of each, in the order of the array, what became of it: added; or,
+-- of those that are to be unique (field "unique", see unique_problem), existing or replaced, with the id of the earlier job.
 --
---   select pgq.enqueue_many('[{"kind": "send_mail", "args": {"to": 1}}, {"kind": "tidy"}]');
+--   select * from pgq.enqueue_jobs('[{"kind": "sync", "args": {"shop": 7}, "unique": {"by": ["args.shop"], "while": "queued"}}]');
 --
--- Raises PQ001 with the index and field of the first job that breaks a rule, PQ002 for a full queue.
--- Jobs of one array that are alike in queue, priority and kind share ready rows (runs).
-create function enqueue_many(jobs jsonb, wake_workers boolean default true) returns setof bigint
-language plpgsql set search_path from current
+-- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued, and PQ007 where an earlier job with the key is to be an error. All or none.
+-- Locks: what take_keys locks; of jobs that are replaced what reschedule locks.
+-- roles: producer
+create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
 as $$
+#variable_conflict use_column
 declare
     ids bigint[];
-    target record;
+    -- Of jobs that are to be unique. Variables and not a record: elements of texts in those would be searched for.
+    keys text[];
+    outcomes text[];
+    those bigint[];
+    since timestamptz[];
+    producer integer;
 begin
-    perform check_jobs_json(enqueue_many.jobs);
+    perform check_jobs_json(enqueue_jobs.jobs);
+    if session_user <> current_user or current_setting('role') <> 'none' then
+        producer := check_producer(array(select distinct i.queue from jobs_from_json(enqueue_jobs.jobs) i));
+    end if;
     ids := array(select nextval('jobs_id_seq')
-                 from generate_series(1, jsonb_array_length(enqueue_many.jobs)));
+                 from generate_series(1, jsonb_array_length(enqueue_jobs.jobs)));
+    select v.keys, v.outcomes, v.ids, v.since into keys, outcomes, those, since from unique_verdicts(enqueue_jobs.jobs, ids) v;
+    if producer is not null and outcomes is not null then
+        perform check_replaced(outcomes, those);
+    end if;
     with input as materialized (
-        select ids[i.index + 1] as id, i.*, coalesce(i.run_at, now() + i.delay) as due
-        from jobs_from_json(enqueue_many.jobs) i
+        select ids[i.index + 1] as id, i.*, keys[i.index + 1] as unique_key,
+               coalesce(i.run_at, now() + i.delay, now() + unique_wait(i.uniqueness)) as due
+        from jobs_from_json(enqueue_jobs.jobs) i
+        where outcomes is null or outcomes[i.index + 1] = 'added'
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                          tags, metadata, codec, payload, args)
+                          tags, metadata, codec, payload, args, unique_key, enqueued_by)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-               tags, metadata, codec, payload, args
+               tags, metadata, codec, payload, args, unique_key, producer
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
@@ -4264,26 +5754,55 @@ begin
     insert into events (job_id, queue, type)
     select id, queue, 'enqueued' from input
     where events_wanted() and wants_event(queue, false);
+    if 'replaced' = any(outcomes) then
+        perform replace_jobs(enqueue_jobs.jobs, outcomes, those, since);
+    end if;
     perform notify_subscribers();
     if wake_workers then
-        perform wake(array(select distinct j.queue from jobs_from_json(enqueue_many.jobs) j));
+        perform wake(array(
+            select distinct i.queue from jobs_from_json(enqueue_jobs.jobs) i
+            where outcomes is null or outcomes[i.index + 1] = 'added'));
     end if;
-    return query select unnest(ids);
+    return query select v.id, v.outcome
+    from unnest(coalesce(those, ids), coalesce(outcomes, array_fill('added'::text, array[cardinality(ids)]))) v(id, outcome);
 end
 $$;
-comment on function enqueue_many is 'Adds an array of jobs, all or none; returns their ids in order.';
+comment on function enqueue_jobs is 'Adds jobs and says what became of each.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- enqueue_many(jobs): adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …], with the fields
+-- of enqueue (payload as base64), all or none; their ids in the order of the array.
+--
+--   select pgq.enqueue_many('[{"kind": "send_mail", "args": {"to": 1}}, {"kind": "tidy"}]');
+--
+-- Raises PQ001 with the index and field of the first job that breaks a rule, PQ002 for a full queue, 42501
+-- for producers that may not enqueue into one of the queues.
+-- A job that is to be unique gives the id of the one that is there already; see enqueue_jobs, which says so.
+-- Jobs of one array that are alike in queue, priority and kind share ready rows (runs).
+-- roles: producer
+create function enqueue_many(jobs jsonb, wake_workers boolean default true) returns setof bigint
+language plpgsql security definer set search_path from current
+as $$
+begin
+    return query select j.job_id from enqueue_jobs(enqueue_many.jobs, wake_workers) j;
+end
+$$;
+comment on function enqueue_many is 'Adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …] with the fields of enqueue, all or none; returns their ids in order.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- enqueue_one(...): what enqueue does, and whether the queue is past its warning depth. Internal: the Go client's form.
+-- Raises 42501 for producers that may not enqueue into the queue.
 -- Inserts into jobs and into ready or scheduled; takes no row locks. One row always.
+-- roles: producer
 create function enqueue_one(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb,
     ttl interval, result_ttl interval, codec text, payload bytea, wake_workers boolean,
     out job_id bigint, out near_limit boolean
 )
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
@@ -4297,6 +5816,9 @@ declare
                 where q.name in (queue, '*')
                   and (q.max_depth is not null or q.warn_depth is not null or q.events = 'all' or q.max_args_bytes < size))
         or exists (select from subscribers where alive_until > now());
+    producer constant integer := case
+        when session_user = current_user and current_setting('role') = 'none' then null
+        else check_producer(array[queue]) end;
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
@@ -4304,9 +5826,9 @@ begin
     near_limit := special and check_limits(queue, size);
 
     insert into jobs (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                      tags, metadata, codec, payload, args)
+                      tags, metadata, codec, payload, args, enqueued_by)
     values (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-            tags, metadata, codec, payload, args)
+            tags, metadata, codec, payload, args, producer)
     returning id into job_id;
     if due > now() then
         insert into scheduled (job_id, queue, run_at) values (job_id, queue, due);
@@ -4333,15 +5855,16 @@ comment on function enqueue_one is 'Internal form of enqueue.';
 -- draws as many job ids as counts add up to: first_id and those after it, or, when others drew some in between, the
 -- rising ids. Also the time from which delays count, and whether somebody wants the events of the jobs. The caller
 -- then copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce.
--- Null at: the caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+-- Null at: the caller is no owner of the schema, has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+-- roles: producer
 create function enqueue_reserve(
     queue_names text[], counts bigint[],
     out first_id bigint, out ids bigint[], out at timestamptz, out loud boolean
 )
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
-    if not (has_table_privilege('jobs', 'insert') and has_table_privilege('ready', 'insert')) then
+    if not is_owner(caller()) then
         return;
     end if;
     perform check_depth(u.name, u.adding, s.max_depth, s.warn_depth)
@@ -4361,11 +5884,263 @@ comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- enqueue_trigger(options …): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
+-- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total … when (…).
+--
+--   create trigger placed after insert on orders for each row
+--   execute function pgq.enqueue_trigger('kind=order_placed', 'queue=mail', 'columns=id,total');
+--
+-- Options are texts, name=value: kind (must be given), columns (of which args are made; all of them by default; names with
+-- commas or spaces in double quotes), args (row: the row as it is now, the default; change: {"op", "old", "new"}), and those of
+-- enqueue: queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags (with commas in between).
+-- Numbers keep all their digits.
+--
+-- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
+--
+--   create trigger placed after insert on orders referencing new table as placed for each statement execute function …
+--
+-- Old and new rows of an update are then brought together by the primary key; where that changed, either is null.
+-- Raises PQ001 with the option as the field when one cannot be used, and what enqueue raises. Has the rights of whoever changes
+-- the row, who must be allowed to enqueue: what makes JSON of columns may call casts that users made.
+-- roles: producer
+create function enqueue_trigger() returns trigger
+language plpgsql set search_path from current
+as $$
+declare
+    known constant text[] := array['kind', 'columns', 'args', 'queue', 'priority', 'delay', 'max_attempts', 'timeout', 'ttl',
+                                   'result_ttl', 'tags'];
+    given jsonb := '{}';  -- options by name, as texts
+    option text;
+    value text;
+    field text;           -- what cannot be used
+    rule text;            -- and why
+    columns text[];
+    wide boolean;         -- args are changes
+    old_row jsonb;
+    new_row jsonb;
+    old_table text;
+    new_table text;
+    old_json text;
+    new_json text;
+    source text;          -- the statement that reads the rows
+    missing text;
+    entry jsonb;
+    batch jsonb[] := '{}';
+begin
+    for i in 0 .. TG_NARGS - 1 loop
+        option := btrim(split_part(TG_ARGV[i], '=', 1));
+        value := btrim(substr(TG_ARGV[i], strpos(TG_ARGV[i], '=') + 1));
+        if strpos(TG_ARGV[i], '=') = 0 then
+            field := option;
+            rule := 'must be given as name=value';
+        elsif option <> all(known) then
+            field := option;
+            rule := format('is not an option of enqueue_trigger, which are %s', array_to_string(known, ', '));
+        elsif given ? option then
+            field := option;
+            rule := 'must be given once';
+        elsif value = '' then
+            field := option;
+            rule := 'must not be empty';
+        elsif option in ('priority', 'max_attempts') and value !~ '^[0-9]{1,9}$' then
+            field := option;
+            rule := 'must be a whole number';
+        elsif option = 'args' and value not in ('row', 'change') then
+            field := option;
+            rule := 'must be row or change';
+        elsif option in ('delay', 'timeout', 'ttl', 'result_ttl') then
+            begin
+                perform value::interval;
+            exception when data_exception then
+                field := option;
+                rule := 'cannot be read as interval';
+            end;
+        end if;
+        exit when field is not null;
+        given := given || jsonb_build_object(option, value);
+    end loop;
+    columns := array(
+        select coalesce(replace(m[1], '""', '"'), btrim(m[2]))
+        from regexp_matches(given ->> 'columns', '"((?:[^"]|"")+)"|([^,"]*[^,"[:space:]][^,"]*)', 'g') m);
+    wide := given ->> 'args' is not distinct from 'change';
+    if field is null then
+        if TG_WHEN <> 'AFTER' or TG_OP not in ('INSERT', 'UPDATE', 'DELETE') then
+            field := TG_NAME;
+            rule := 'must be a trigger after insert, update or delete';
+        elsif not given ? 'kind' then
+            field := 'kind';
+            rule := 'must be given';
+        elsif columns <> '{}' then
+            select 'columns', format('names %s, which %s.%s does not have', to_json(c), TG_TABLE_SCHEMA, TG_TABLE_NAME) into field, rule
+            from unnest(columns) c
+            where not exists (select from pg_catalog.pg_attribute a
+                              where a.attrelid = TG_RELID and a.attname = c and a.attnum > 0 and not a.attisdropped)
+            limit 1;
+        end if;
+    end if;
+    if field is not null then
+        raise exception using
+            errcode = 'PQ001',
+            message = format('%s %s', field, rule),
+            column = field,
+            detail = rule,
+            hint = format('See trigger %s of %s.%s.', to_json(TG_NAME), TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    end if;
+
+    if TG_LEVEL = 'ROW' then
+        if wide or TG_OP = 'DELETE' then
+            old_row := case when TG_OP <> 'INSERT' then to_jsonb(old) end;
+        end if;
+        new_row := case when TG_OP <> 'DELETE' then to_jsonb(new) end;
+        if columns <> '{}' then
+            old_row := case when old_row is not null then (select jsonb_object_agg(c, old_row -> c) from unnest(columns) c) end;
+            new_row := case when new_row is not null then (select jsonb_object_agg(c, new_row -> c) from unnest(columns) c) end;
+        end if;
+        perform enqueue(
+            given ->> 'kind',
+            case when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+                 else coalesce(new_row, old_row) end,
+            queue => coalesce(given ->> 'queue', 'default'), priority => coalesce((given ->> 'priority')::integer, 5),
+            delay => (given ->> 'delay')::interval, max_attempts => (given ->> 'max_attempts')::integer,
+            timeout => (given ->> 'timeout')::interval, tags => regexp_split_to_array(given ->> 'tags', '\s*,\s*'),
+            ttl => (given ->> 'ttl')::interval, result_ttl => (given ->> 'result_ttl')::interval);
+        return null;
+    end if;
+
+    -- The rows, as old_row and new_row.
+    select t.tgoldtable, t.tgnewtable into old_table, new_table
+    from pg_catalog.pg_trigger t
+    where t.tgrelid = TG_RELID and t.tgname = TG_NAME;
+    old_json := coalesce((select format('(select to_jsonb(r.*) from (select %s) r)', string_agg(format('o.%I', c), ', ' order by p))
+                          from unnest(columns) with ordinality u(c, p) having count(*) > 0), 'to_jsonb(o.*)');
+    new_json := coalesce((select format('(select to_jsonb(r.*) from (select %s) r)', string_agg(format('n.%I', c), ', ' order by p))
+                          from unnest(columns) with ordinality u(c, p) having count(*) > 0), 'to_jsonb(n.*)');
+    if TG_OP = 'UPDATE' and wide then
+        source := (
+            select format('select case when o.%1$I is not null then %2$s end, case when n.%1$I is not null then %3$s end '
+                          'from %4$I o full join %5$I n on %6$s',
+                          min(a.attname), old_json, new_json, old_table, new_table,
+                          string_agg(format('n.%1$I = o.%1$I', a.attname), ' and '))
+            from pg_catalog.pg_index i
+            join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+            where i.indrelid = TG_RELID and i.indisprimary and old_table is not null and new_table is not null
+            having count(*) > 0);
+    elsif TG_OP = 'DELETE' and old_table is not null then
+        source := format('select %s, null::jsonb from %I o', old_json, old_table);
+    elsif TG_OP <> 'DELETE' and new_table is not null then
+        source := format('select null::jsonb, %s from %I n', new_json, new_table);
+    end if;
+    if source is null then
+        missing := case when TG_OP = 'UPDATE' and wide then ', the old and the new, and the table a primary key' else '' end;
+        raise exception using
+            errcode = 'PQ001',
+            message = format('%s must have transition tables of the rows%s', TG_NAME, missing),
+            column = TG_NAME,
+            detail = 'must have transition tables of the rows' || missing,
+            hint = 'Create it with "referencing old table as … new table as …", or for each row.';
+    end if;
+    given := (given - '{columns,args}'::text[])
+        || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end;
+    for old_row, new_row in execute source loop
+        entry := given || jsonb_build_object('args', case
+            when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+            else coalesce(new_row, old_row) end);
+        batch := array_append(batch, entry);
+        if cardinality(batch) >= 10000 then
+            perform enqueue_many(to_jsonb(batch));
+            batch := '{}';
+        end if;
+    end loop;
+    if batch <> '{}' then
+        perform enqueue_many(to_jsonb(batch));
+    end if;
+    return null;
+end
+$$;
+comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=…, queue=…, columns=… and more.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- enqueue_unique(...): what enqueue does with a job that is to be unique. Internal.
+create function enqueue_unique(
+    kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
+    backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
+    wake_workers boolean, uniqueness jsonb)
+returns bigint
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    problem constant text[] := coalesce(
+        job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
+                    codec, payload, args),
+        unique_problem(uniqueness));
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    return (select j.job_id from enqueue_jobs(jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object(
+            'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
+            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec,
+            'payload', encode(payload, 'base64')))
+        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
+end
+$$;
+comment on function enqueue_unique is 'Adds a job that is to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- error_fingerprint(error): twelve hexadecimal digits that errors have in common which differ only in numbers, ids, addresses,
+-- times and quoted words: the digest of error_shape. Null for no error.
+-- roles: operator, reader
+create function error_fingerprint(error text) returns text
+language sql immutable security definer set search_path from current
+as $$
+    select left(md5(error_shape(error)), 12)
+$$;
+comment on function error_fingerprint is 'What errors of one sort have in common, in twelve hexadecimal digits.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- error_shape(error): the first line of an error that is not empty, with what differs from one occurrence to the next replaced:
+-- UUIDs by <id>, quoted text by <text>, hexadecimal digits with numbers among them (and 0x…) by <hex>, numbers by <n>.
+-- Of a long line the first 500 characters count.
+create function error_shape(error text) returns text
+language sql immutable
+as $$
+    select left(btrim(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(
+        left(ltrim(split_part(ltrim(left(error, 2000), E' \t\r\n'), E'\n', 1)), 1000),
+        '\m[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\M', '<id>', 'g'),
+        '"[^"]*"|`[^`]*`|''[^'']*''(?!\w)', '<text>', 'g'),
+        '\m0[xX][0-9a-fA-F]+\M', '<hex>', 'g'),
+        '\m(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{6,}\M', '<hex>', 'g'),
+        '\d+([.,:]\d+)*', '<n>', 'g'),
+        '\s+', ' ', 'g')), 500)
+$$;
+comment on function error_shape is 'An error without what differs from one occurrence to the next.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- event_channel(): the NOTIFY channel on which readers of the event stream are woken. Empty payload.
 create function event_channel() returns text
 language sql stable
-as $$ select 'pgq:' || current_schema() || ':ev' $$;
+as $$ select 'pgq-events:' || current_schema() $$;
 comment on function event_channel is 'NOTIFY channel of the readers of the event stream.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- event_gaps(newest_id, back): the ids that are missing among the last events: those of transactions that may still be open, to
+-- be asked for again by read_events. Locks nothing.
+-- roles: operator, reader
+create function event_gaps(newest_id bigint, back integer) returns bigint[]
+language sql stable security definer set search_path from current
+as $$
+    select array(
+        select n from generate_series(greatest(1, newest_id - back), newest_id) n
+        where not exists (select from events e where e.id = n))
+$$;
+comment on function event_gaps is 'Ids that are missing among the last events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -4399,7 +6174,7 @@ declare
     items bigint[];
 begin
     select w.job_id, w.held, w.ending, w.pending, w.failed > w.max_failed as doomed,
-           m.source_id, m.total, m.expanded, j.dag_id, j.name, j.spec
+           m.source_id, m.total, m.expanded, j.dag_id, j.name, j.spec, j.enqueued_by
     into map
     from waiting w
     join maps m on m.job_id = w.job_id
@@ -4429,13 +6204,13 @@ begin
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
-                      dag_id, name, rule, spec)
+                      dag_id, name, rule, spec, enqueued_by)
     select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay'))
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
@@ -4492,8 +6267,9 @@ comment on function expand_maps_of is 'Adds all items that are left of maps over
 -- have failed, completes nodes that slept long enough, and ends external nodes that nobody answered in time.
 -- Returns how many entries were looked at.
 -- Locks: rows of expiries, skipping those that others have locked; DAGs; what withdraw_waiting and withdraw lock.
+-- roles: worker, operator
 create function expire(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -4686,10 +6462,11 @@ comment on function explain_finished is 'How a job ended, and why.';
 -- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
 -- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
 -- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
--- snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- snoozed, signal (its handler waits for one), due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- roles: operator, reader
 create function explain_job(id bigint)
 returns table (reason text, detail text, job_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -4845,7 +6622,7 @@ comment on function explain_running is 'Who runs a job since when.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- explain_scheduled(id): for what time a job waits, and after which error. Internal: explain.
+-- explain_scheduled(id): for what time or signal a job waits, and after which error. Internal: explain.
 create function explain_scheduled(id bigint) returns table (reason text, detail text, job_id bigint)
 language plpgsql stable
 as $$
@@ -4853,6 +6630,7 @@ as $$
 declare
     job record;
     last record;
+    step record; -- on which its handler was suspended
     now constant timestamptz := statement_timestamp();
 begin
     select c.*, coalesce(j.max_attempts, s.max_attempts) as max_attempts into job
@@ -4866,6 +6644,21 @@ begin
           where job_id = explain_scheduled.id and type in ('retried', 'snoozed') offset 0) e
     order by e.id desc
     limit 1;
+    select s.name, s.type, s.wake_at into step
+    from steps s
+    where s.job_id = explain_scheduled.id and s.done_at is null and s.attempt > job.attempt
+    order by s.noted_at desc
+    limit 1;
+    if job.run_at > now and step.name is not null then
+        return query select
+            case step.type when 'signal' then 'signal' else 'sleeping' end,
+            case step.type when 'signal' then format('waits for signal %s (send_signal)', to_json(step.name))
+                           else format('sleeps (%s)', to_json(step.name)) end
+            || case when step.wake_at is null then ', without a limit'
+                    else format(' until %s (%s)', explain_time(step.wake_at), explain_age(step.wake_at - now)) end,
+            explain_scheduled.id;
+        return;
+    end if;
     return query select
         case when job.run_at <= now then 'due' when last.type = 'snoozed' then 'snoozed'
              when job.attempt > 0 then 'retrying' else 'delayed' end,
@@ -4881,7 +6674,7 @@ begin
     return query select e.* from explain_queue(job.queue) e;
 end
 $$;
-comment on function explain_scheduled is 'For what time a job waits.';
+comment on function explain_scheduled is 'For what time or signal a job waits.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5005,17 +6798,121 @@ comment on function explain_waiting is 'For what a job in waiting waits.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- export_events(after, at_most, …): events with ids above after, in the order of their ids, as one JSON object each that
+-- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until.
+-- Less than at_most rows: the end. Locks nothing.
+-- roles: owner
+create function export_events(
+    after bigint default 0, at_most integer default 1000, queues text[] default null, types text[] default null,
+    since timestamptz default null, until timestamptz default null)
+returns table (id bigint, line jsonb)
+language sql stable security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
+as $$
+    select e.id, jsonb_build_object('type', 'event', 'event', to_jsonb(e))
+    from events e
+    where e.id > after
+      and (queues is null or e.queue = any(queues))
+      and (types is null or e.type = any(types))
+      and (since is null or e.at >= since)
+      and (until is null or e.at < until)
+    order by e.id limit at_most
+$$;
+comment on function export_events is 'Events, as import_events takes them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- export_jobs(after, at_most, …): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
+-- import_jobs takes: {"type": "job", "state": …, "attempt": …, "job": {a row of jobs}, "rows": {"results": [{…}], "logs": [{…}]}, …}.
+-- Filters, null for any: queues, kinds, states (as in job_states), since and until (created_at). Less than at_most rows: the end.
+-- To get a state of affairs that fits together call it in one REPEATABLE READ transaction. Locks nothing.
+-- roles: owner
+create function export_jobs(
+    after bigint default 0, at_most integer default 1000, queues text[] default null, kinds text[] default null,
+    states text[] default null, since timestamptz default null, until timestamptz default null)
+returns table (id bigint, line jsonb)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set timezone = 'UTC' set intervalstyle = 'iso_8601' set datestyle = 'ISO'
+as $$
+#variable_conflict use_column
+declare
+    -- Adds to a row which of its JSON values are null, which in to_jsonb look like SQL's.
+    with_nulls constant text := 'to_jsonb(%1$s) || case when array_position(array[%2$s]::text[], ''null'') is null then ''{}'' '
+        || 'else jsonb_build_object(''nulls'', (select jsonb_agg(c) from unnest(array[%2$s]::text[], %3$L::text[]) u(t, c) where t = ''null'')) end';
+    rows_of text;
+    job text;
+begin
+    select string_agg(format('|| coalesce((select jsonb_build_object(%L, jsonb_agg(%s)) from %I x where x.job_id = j.id having count(*) > 0), ''{}'')',
+               t.name, format(with_nulls, 'x', nulls.kinds, t.json_columns), t.name), ' ' order by t.name) filter (where t.name <> 'jobs'),
+           max(format(with_nulls, 'j', replace(nulls.kinds, 'x.', 'j.'), t.json_columns)) filter (where t.name = 'jobs')
+    into rows_of, job
+    from export_tables() t
+    cross join lateral (select coalesce(string_agg(format('jsonb_typeof(x.%I)', c), ', '), '') as kinds from unnest(t.json_columns) c) nulls;
+    return query execute format($query$
+        select j.id,
+               jsonb_build_object('type', 'job', 'state', s.state, 'attempt', s.attempt, 'job', %s, 'rows', '{}'::jsonb %s)
+               || coalesce((select jsonb_build_object('edges', jsonb_agg(to_jsonb(e) - 'child_id' order by e.parent_id)) from edges e where e.child_id = j.id having count(*) > 0), '{}')
+               || coalesce((select jsonb_build_object('frontier', jsonb_agg(to_jsonb(u) - 'parent_id' order by u.first_child)) from frontier u where u.parent_id = j.id having count(*) > 0), '{}')
+               || coalesce((select jsonb_build_object('dag_key', d.key) from dag_keys d where d.dag_id = j.id limit 1), '{}')
+        from (
+            select * from jobs j
+            where j.id > $1
+              and ($3 is null or j.queue = any($3))
+              and ($4 is null or j.kind = any($4))
+              and ($5 is null or (select s.state from job_states s where s.id = j.id) = any($5))
+              and ($6 is null or j.created_at >= $6)
+              and ($7 is null or j.created_at < $7)
+            order by j.id limit $2) j
+        cross join lateral (select s.state, s.attempt from job_states s where s.id = j.id offset 0) s
+        order by j.id
+        $query$, job, rows_of)
+    using after, at_most, queues, kinds, states, since, until;
+end
+$$;
+comment on function export_jobs is 'All facts of jobs, as import_jobs takes them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs … and those of
+-- features to come. Not ready, whose rows are runs, nor events, which are exported on their own. columns: what is written of
+-- a row; json_columns: those that are jsonb, in which SQL's null and JSON's are not the same. Internal: export_jobs, import_jobs.
+create function export_tables() returns table (name text, columns text[], json_columns text[])
+language sql stable
+as $$
+    select c.relname::text, a.names, a.json_names
+    from pg_class c
+    cross join lateral (
+        select array_agg(a.attname::text order by a.attnum) as names,
+               coalesce(array_agg(a.attname::text order by a.attnum) filter (where a.atttypid = 'jsonb'::regtype), '{}') as json_names
+        from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) a
+    where c.relnamespace = (select oid from pg_namespace where nspname = current_schema())
+      and c.relkind = 'r'
+      and (c.relname = 'jobs'
+           or c.relname not in ('ready', 'events')
+              and exists (
+                  select from pg_index i
+                  join pg_class x on x.oid = i.indexrelid
+                  join pg_am m on m.oid = x.relam and m.amname = 'btree'
+                  join pg_attribute k on k.attrelid = c.oid and k.attnum = i.indkey[0] and k.attname = 'job_id'
+                  where i.indrelid = c.oid and i.indpred is null))
+    order by c.relname
+$$;
+comment on function export_tables is 'Tables whose rows belong to one job each.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
--- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, the
--- queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
--- characters; details (an object per attempt: stack …) go to the events.
+-- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
+-- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
+-- characters; details (an object per attempt: stack …) go to the events,
+-- error and stack to attempt_errors (job_errors).
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- roles: worker
 create function fail(
     worker_id bigint, job_ids bigint[], attempts integer[], errors text[], delays interval[] default null,
     retryable boolean[] default null, details jsonb[] default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -5027,7 +6924,7 @@ begin
             delays, errors, details);
 end
 $$;
-comment on function fail is 'Says that attempts failed; they run again while attempts are left.';
+comment on function fail is 'Says that attempts failed. They run again while attempts are left, after delays[i] (null: after their backoff), unless retryable[i] is false. Returns where the jobs are now; one that is missing is somebody else''s by now.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5071,6 +6968,150 @@ comment on function fail_dag is 'Ends a DAG that fails fast.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- fail_job(worker_id, job_id, attempt, error, delay, retryable): says that one attempt failed: fail, for workers that are written
+-- without arrays. delay: null is the backoff; retryable: false ends the job as failed whatever attempts are left.
+-- Returns where the job is now: ready, scheduled, failed or cancelled (that was asked for meanwhile); null: the lease is
+-- lost, and nothing was changed.
+-- roles: worker
+create function fail_job(
+    worker_id bigint, job_id bigint, attempt integer, error text, delay interval default null, retryable boolean default true)
+returns text
+language sql security definer set search_path from current
+as $$
+    select outcome from fail(fail_job.worker_id, array[job_id], array[attempt], array[error], array[delay], array[retryable])
+$$;
+comment on function fail_job is 'Says that an attempt failed.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- fall_asleep(queue_names): makes this session one that is woken when jobs of these queues become ready: it listens to
+-- channel() and holds the sleepers' gates, shared. Once the call is committed, and not before, look at the queues once more:
+-- what was committed until then sends nothing. Jobs whose transactions looked at the gate before, and commit later, are found
+-- by looking again after 10, 20, 40 ms … up to the polling interval. Not through a transaction pooler.
+-- Locks: the gates, shared, until wake_up or the end of the session; each call has to be undone by one of wake_up.
+-- roles: worker
+create function fall_asleep(queue_names text[]) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    execute format('listen %I', channel());
+    perform pg_advisory_lock_shared(k) from unnest(queue_names) name, unnest(sleep_gate(name)) k;
+end
+$$;
+comment on function fall_asleep is 'Makes this session one that is woken when jobs become ready.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- find_schedule(name): the row of a schedule, locked. Raises PQ004 when there is none. Internal.
+create function find_schedule(name text) returns schedules
+language plpgsql
+as $$
+declare
+    schedule schedules;
+begin
+    select * into schedule from schedules s where s.name = find_schedule.name for update;
+    if not found then
+        raise exception using
+            errcode = 'PQ004',
+            message = format('there is no schedule %s', to_json(coalesce(find_schedule.name, '')));
+    end if;
+    return schedule;
+end
+$$;
+comment on function find_schedule is 'The row of a schedule, locked.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- fire_schedules(at_most): enqueues what up to at_most schedules are due to, soonest first, and notes when they are due next, all in one
+-- transaction: each time that is due fires once, whoever does it and whatever breaks off. Returns how many
+-- schedules were looked at: 0 when none is due or others have them. A chore of any worker.
+--
+-- A time for which the queue is full is tried again every 5 seconds, and counts as missed once it is late. What is refused for another
+-- reason is noted (schedule_runs), and the schedule goes on with its next time.
+-- Locks: rows of schedules, skipping those that others have locked; for the overlap policy cancel what cancel locks.
+-- roles: worker, operator
+create function fire_schedules(at_most integer default 1000) returns integer
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    schedule schedules;
+    plan record;
+    looked_at text[] := '{}'; -- the schedules, and in parallel when they are due, fire, and wait for next
+    next_times timestamptz[] := '{}';
+    fire_times timestamptz[] := '{}';
+    queued_times timestamptz[] := '{}';
+    names text[] := '{}'; -- of what is to be fired, in parallel
+    times timestamptz[] := '{}';
+    targets jsonb[] := '{}';
+    are_dags boolean[] := '{}';
+    cancels bigint[] := '{}';
+    ids bigint[];
+    states text[];
+    errors text[];
+begin
+    for schedule in
+        select * from schedules s where s.fire_at <= now() order by s.fire_at limit at_most for update skip locked
+    loop
+        plan := plan_schedule(schedule);
+        looked_at := array_append(looked_at, schedule.name);
+        next_times := array_append(next_times, plan.next_at);
+        fire_times := array_append(fire_times, plan.fire_at);
+        queued_times := array_append(queued_times, plan.queued_at);
+        for i in 1 .. cardinality(plan.fire) loop
+            names := array_append(names, schedule.name);
+            times := array_append(times, plan.fire[i]);
+            targets := array_append(targets, schedule_job(schedule, plan.fire[i]));
+            are_dags := array_append(are_dags, schedule.dag is not null);
+        end loop;
+        cancels := cancels || plan.cancels;
+        if plan.missed_at is not null then
+            perform note_unfired(schedule.name, array[plan.missed_at], 'missed');
+        end if;
+        if plan.overlapped <> '{}' then
+            perform note_unfired(schedule.name, plan.overlapped, 'overlapped');
+        end if;
+        exit when cardinality(names) >= 5 * at_most;
+    end loop;
+    if cancels <> '{}' then
+        perform cancel_all(array(select id from unnest(cancels) id order by id), 'replaced by the next run of its schedule');
+    end if;
+    if names <> '{}' then
+        select * into ids, states, errors from start_scheduled(names, targets, are_dags);
+        perform note_fired(names, times, ids, states, errors);
+    end if;
+    -- A time that the queue was too full for is due again, with those after it.
+    with plans as materialized (
+        select p.name, max(p.next_at) as next_at, max(p.fire_at) as fire_at, max(p.queued_at) as queued_at,
+               count(p.id) as runs, count(p.due_at) > 0 as has_fired, max(p.due_at) filter (where p.id is not null) as last_due_at,
+               (array_agg(p.id order by p.due_at desc) filter (where p.id is not null))[1] as last_job_id,
+               (array_agg(p.error order by p.due_at desc) filter (where p.due_at is not null))[1] as error,
+               min(p.due_at) filter (where p.state = 'PQ002') as refused_at
+        from (select l.*, null::timestamptz as due_at, null::bigint as id, null as state, null as error
+              from unnest(looked_at, next_times, fire_times, queued_times) l(name, next_at, fire_at, queued_at)
+              union all
+              select f.name, null, null, null, f.due_at, f.id, f.state, f.error
+              from unnest(names, times, ids, states, errors) f(name, due_at, id, state, error)) p
+        group by p.name
+    )
+    update schedules s
+    set next_at = coalesce(p.refused_at, p.next_at),
+        fire_at = case when p.refused_at is null then p.fire_at else now() + interval '5 s' end,
+        queued_at = case when p.refused_at is null then p.queued_at end,
+        runs = s.runs + p.runs,
+        last_due_at = coalesce(p.last_due_at, s.last_due_at),
+        last_fired_at = case when p.last_job_id is null then s.last_fired_at else now() end,
+        last_job_id = coalesce(p.last_job_id, s.last_job_id),
+        error = case when p.has_fired then p.error else s.error end
+    from plans p
+    where s.name = p.name;
+    return cardinality(looked_at);
+end
+$$;
+comment on function fire_schedules is 'Enqueues what schedules are due to.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- forget(job_ids): deletes what is known of jobs whose place the caller has just deleted. Internal.
 -- jobs comes before logs, because add_logs locks it: what is added meanwhile is waited for, and deleted too.
 create function forget(job_ids bigint[]) returns void
@@ -5089,6 +7130,7 @@ begin
         cross join lateral (
             select x.ctid as tid from expiries x where x.expires_at = j.expires_at and x.job_id = j.id offset 0) e
         where j.id = any(job_ids)));
+    perform forget_keys(job_ids);
     delete from edges where parent_id = any(job_ids);
     delete from edges where child_id = any(job_ids);
     delete from signals where job_id = any(job_ids);
@@ -5097,9 +7139,31 @@ begin
     delete from jobs where id = any(job_ids);
     delete from progress where job_id = any(job_ids);
     delete from logs where job_id = any(job_ids);
+    delete from steps where job_id = any(job_ids);
+    delete from attempt_errors where job_id = any(job_ids);
 end
 $$;
 comment on function forget is 'Deletes what is known of jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- forget_keys(job_ids): deletes the unique keys that stand for jobs about to be deleted, unless they bar others still, or somebody who
+-- enqueues has them locked: prune_keys comes by later. Internal: forget. Locks: rows of unique_keys, skipping those others have locked.
+create function forget_keys(job_ids bigint[]) returns void
+language plpgsql
+as $$
+begin
+    if exists (select from unique_keys) then
+        delete from unique_keys
+        where key = any(array(
+            select u.key from unique_keys u
+            where u.key = any(array(select j.unique_key from jobs j where j.id = any(job_ids) and j.unique_key is not null))
+              and u.job_id = any(job_ids) and coalesce(u.holds_until <= now(), true)
+            for update skip locked));
+    end if;
+end
+$$;
+comment on function forget_keys is 'Deletes the unique keys of jobs that are about to be deleted.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5124,6 +7188,49 @@ comment on function forget_members is 'Deletes the results of the nodes of DAGs.
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- forget_runs(names): deletes what is known of all but the last 100 runs of schedules. Internal.
+create function forget_runs(names text[]) returns void
+language plpgsql
+as $$
+begin
+    delete from schedule_runs r
+    using (select n.name, k.due_at
+           from (select distinct name from unnest(names) name) n
+           cross join lateral (
+               select o.due_at from schedule_runs o where o.schedule = n.name order by o.due_at desc offset 100 limit 1) k) old
+    where r.schedule = old.name and r.due_at <= old.due_at;
+end
+$$;
+comment on function forget_runs is 'Deletes what is known of old runs of schedules.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- forget_steps(job_ids, names): forgets what handlers of finished and scheduled jobs have kept: all of it, or the steps, cursors, sleeps and
+-- signals of these names. retry goes on after the last step that was recorded; after this, in the same transaction, it begins anew.
+-- Outcome per job: forgotten, also if there was nothing; else the place where it is and is left as it is: ready, waiting, running; not_found.
+-- Locks: rows of scheduled and results by job.
+-- roles: operator
+create function forget_steps(job_ids bigint[], names text[] default null) returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    held bigint[];
+begin
+    held := array(select s.job_id from scheduled s where s.job_id = any(job_ids) order by s.job_id for update);
+    held := held || array(select f.job_id from results f where f.job_id = any(job_ids) order by f.job_id for update);
+    delete from steps s where s.job_id = any(held) and (names is null or s.name = any(names));
+    return query select id, 'forgotten' from unnest(held) id;
+    return query
+        select p.job_id, case when p.place in ('ready', 'waiting', 'running', 'not_found') then p.place else 'ready' end
+        from places(array(select unnest(job_ids) except select unnest(held))) p;
+end
+$$;
+comment on function forget_steps is 'Forgets what handlers of jobs have kept.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- gate_was_skipped(dag_id, name): whether the sub-DAG of this name was skipped before it began. Internal.
 create function gate_was_skipped(dag_id bigint, name text) returns boolean
 language sql stable
@@ -5139,9 +7246,10 @@ comment on function gate_was_skipped is 'Whether a sub-DAG was skipped before it
 -- +goose StatementBegin
 -- give_up(worker_id, job_ids, attempts, reasons): ends attempts as cancelled: the handler saw that the job
 -- need not be done, or obeyed a cancellation. Returns as fail does.
+-- roles: worker
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -5154,11 +7262,77 @@ comment on function give_up is 'Ends attempts as cancelled.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- give_up_job(worker_id, job_id, attempt, reason): ends one attempt as cancelled: give_up, for workers that are written without
+-- arrays. Returns cancelled, or null: the lease is lost, and nothing was changed.
+-- roles: worker
+create function give_up_job(worker_id bigint, job_id bigint, attempt integer, reason text default null) returns text
+language sql security definer set search_path from current
+as $$
+    select outcome from give_up(give_up_job.worker_id, array[job_id], array[attempt], array[reason])
+$$;
+comment on function give_up_job is 'Ends an attempt as cancelled.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- grant_role(class, role_name, queues, payloads, tenants): lets a database role do what its class may. Classes add up:
+--
+--   producer  enqueues jobs and DAGs into the queues named (null: into all), and sees what it enqueued (own_jobs)
+--   worker    claims, finishes, heartbeats, does chores; DAGs from within handlers
+--   operator  looks at everything, payloads included, and steers: cancel, retry, delete, pause, set_queue, dag_…
+--   reader    looks at everything but args and results, at these, too, with payloads; or only at jobs of the tenants named (tenant_jobs)
+--   owner     is a member of the role that owns the schema: may do everything, migrate and grant included
+--
+--   select pgq.grant_role('producer', 'shop', queues => '{mail}');
+--
+-- Granting again adds queues, tenants, payloads. Nobody gets rights on tables. Which function and view is for whom stands in
+-- the table rights. Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- Locks: the table grants against other grants and revokes.
+-- roles: owner
+create function grant_role(
+    class text, role_name text, queues text[] default null, payloads boolean default false, tenants text[] default null)
+returns void
+language plpgsql set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    who constant oid := check_grant(class, role_name);
+    owner constant regrole := (select relowner from pg_class where oid = 'grants'::regclass);
+begin
+    if queues is not null and class <> 'producer' then
+        perform invalid('queues', 'must be null unless the class is producer: what others do is by job, not by queue');
+    elsif tenants is not null and class <> 'reader' then
+        perform invalid('tenants', 'must be null unless the class is reader; give each tenant a schema where more is wanted');
+    elsif payloads and class <> 'reader' then
+        perform invalid('payloads', 'must be false unless the class is reader');
+    elsif queues = '{}' or exists (select from unnest(queues) q where q is null or length(q) not between 1 and 128) then
+        perform invalid('queues', 'must be names of 1 to 128 characters');
+    elsif tenants = '{}' or exists (select from unnest(tenants) t where t is null or length(t) not between 1 and 128 or t = '*') then
+        perform invalid('tenants', 'must be names of 1 to 128 characters other than *');
+    elsif class = 'owner' and (select rolsuper from pg_roles where oid = owner) then
+        perform invalid('class', format('must not be owner here: the schema belongs to the superuser %s; give it to a role of its own', owner));
+    elsif class = 'owner' then
+        execute format('grant %s to %s', owner, who::regrole);
+        return;
+    end if;
+    lock table grants in share row exclusive mode;
+    insert into producers (role_id) select who where grant_role.class = 'producer' on conflict do nothing;
+    insert into grants (role_id, class, queue, tenant, payloads)
+    select who, grant_role.class, queue, tenant, coalesce(grant_role.payloads, false)
+    from unnest(coalesce(queues, '{*}')) queue, unnest(coalesce(tenants, '{*}')) tenant
+    on conflict (role_id, class, queue, tenant) do update set payloads = grants.payloads or excluded.payloads;
+    perform apply_grants(array[who]);
+end
+$$;
+comment on function grant_role is 'Lets a database role do what a class may.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- heartbeat(worker_id): says that the worker lives; returns the attempts of its that shall be cancelled.
 -- Raises PQ005 when the worker is not registered or was declared dead: all its leases are lost.
 -- Locks the worker's row only.
+-- roles: worker
 create function heartbeat(worker_id bigint) returns table (job_id bigint, attempt integer)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off
 as $$
 #variable_conflict use_column
@@ -5175,7 +7349,285 @@ begin
         where r.cancel_requested_at is not null and r.worker_id = heartbeat.worker_id;
 end
 $$;
-comment on function heartbeat is 'Says that a worker lives; returns its attempts that shall be cancelled.';
+comment on function heartbeat is 'Says that a worker lives; returns its attempts that shall be cancelled. To be called more often than the lease lasts.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- hold(job_ids, running_too): locks the rows that say where jobs are, so that they stay there until the transaction ends;
+-- those that it could lock, and where they are. Who is moved at this moment may be left out. Internal: change_jobs.
+-- Workers that want to claim skip what is locked; running jobs end meanwhile, unless running_too.
+-- Locks, waiting for others: waiting by job, scheduled by job, ready by key, running by job if asked, results by job. Then
+-- once more what has become ready meanwhile, skipping what is locked.
+create function hold(job_ids bigint[], running_too boolean) returns table (job_id bigint, place text)
+language plpgsql
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+begin
+    return query
+        select w.job_id, 'waiting' from waiting w where w.job_id = any(job_ids) order by w.job_id for update;
+    return query
+        select s.job_id, 'scheduled' from scheduled s where s.job_id = any(job_ids) order by s.job_id for update;
+    return query
+        with runs as materialized (
+            select r.job_id, r.size
+            from (select * from runs_of(job_ids) order by queue, priority, seq) h
+            cross join lateral (
+                select x.job_id, x.size from ready x
+                where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq
+                offset 0
+                for update) r
+        )
+        select id, 'ready' from runs r cross join lateral generate_series(r.job_id, r.job_id + r.size - 1) id where id = any(job_ids);
+    if running_too then
+        return query
+            select r.job_id, 'running' from running r where r.job_id = any(job_ids) order by r.job_id for update;
+    end if;
+    return query
+        select f.job_id, 'finished' from results f where f.job_id = any(job_ids) order by f.job_id for update;
+    -- Rests of runs that were split while the statement above waited for them.
+    return query
+        with runs as materialized (
+            select r.job_id, r.size
+            from (select * from runs_of(job_ids) order by queue, priority, seq) h
+            cross join lateral (
+                select x.job_id, x.size from ready x
+                where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq
+                offset 0
+                for update skip locked) r
+        )
+        select id, 'ready' from runs r cross join lateral generate_series(r.job_id, r.job_id + r.size - 1) id where id = any(job_ids);
+end
+$$;
+comment on function hold is 'Locks the rows that say where jobs are.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- holds_lease(worker_id, job_id, attempt): whether the worker holds this attempt; if so it stays so until the transaction ends.
+-- Internal: what handlers write while they run. Locks: the row of running against its end.
+create function holds_lease(worker_id bigint, job_id bigint, attempt integer) returns boolean
+language plpgsql
+as $$
+begin
+    perform from running r
+    where r.job_id = holds_lease.job_id and r.attempt = holds_lease.attempt and r.worker_id = holds_lease.worker_id
+    for key share;
+    return found;
+end
+$$;
+comment on function holds_lease is 'Whether a worker holds an attempt.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_events(lines): appends events as export_events wrote them, with new ids. Returns how many.
+-- roles: owner
+create function import_events(lines jsonb[]) returns integer
+language sql security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
+as $$
+    with added as (
+        insert into events overriding user value
+        select p.* from unnest(lines) l, jsonb_populate_record(null::events, l->'event') p order by p.id
+        returning id
+    )
+    select count(*)::integer from added
+$$;
+comment on function import_events is 'Appends events as export_events wrote them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_finish(): refuses (PQ001) what was imported in this transaction if parts are missing: nodes without their DAG, edges without one of
+-- their jobs, jobs that are nowhere. Reads all edges and nodes. Call it before the transaction that imported jobs commits.
+-- roles: owner
+create function import_finish() returns void
+language plpgsql security definer set search_path from current set jit = off
+as $$
+declare
+    lone record;
+begin
+    select e.child_id, e.parent_id into lone from edges e
+    where not exists (select from jobs j where j.id = e.parent_id) or not exists (select from jobs j where j.id = e.child_id) limit 1;
+    if found then
+        perform invalid('lines', format('must be complete: job %s waits for job %s, and one of them is missing', lone.child_id, lone.parent_id));
+    end if;
+    select j.id, j.dag_id into lone from jobs j where j.dag_id is not null and not exists (select from jobs d where d.id = j.dag_id) limit 1;
+    if found then
+        perform invalid('lines', format('must be complete: job %s is a node of DAG %s, which is missing', lone.id, lone.dag_id));
+    end if;
+    select u.parent_id into lone from frontier u where not exists (select from jobs j where j.id = u.parent_id) limit 1;
+    if found then
+        perform invalid('lines', format('must be complete: job %s is missing', lone.parent_id));
+    end if;
+end
+$$;
+comment on function import_finish is 'Refuses an import of which parts are missing.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_insert(name, rows): inserts rows of a table as export_jobs writes them; identity columns but that of jobs get new numbers.
+-- PQ001 for columns that the table does not have: it is from another version. Internal: import_jobs.
+create function import_insert(name text, rows jsonb) returns void
+language plpgsql
+as $$
+declare
+    t record;
+    unknown text;
+begin
+    select * into t from export_tables() e where e.name = import_insert.name;
+    if not found then
+        perform invalid('lines', format('must not have rows of %s, which is not here: they are from another version', name));
+    end if;
+    select k into unknown
+    from jsonb_array_elements(rows) r, jsonb_object_keys(r) k
+    where k <> all(t.columns) and k <> 'nulls' limit 1;
+    if found then
+        perform invalid('lines', format('must not have %s.%s, which is not here: they are from another version', name, unknown));
+    end if;
+    execute format(
+        'insert into %I (%s) %s select %s from jsonb_array_elements($1) r, jsonb_populate_record(null::%1$I, r) p',
+        name, (select string_agg(quote_ident(c), ', ') from unnest(t.columns) c),
+        case when name <> 'jobs' and 'id' = any(t.columns) then 'overriding user value' else '' end,
+        (select string_agg(case when c = any(t.json_columns)
+                    then format('case when r->''nulls'' ? %L then ''null''::jsonb else p.%I end', c, c) else format('p.%I', c) end, ', ')
+         from unnest(t.columns) c))
+    using rows;
+end
+$$;
+comment on function import_insert is 'Inserts exported rows.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_jobs(lines, keep_ids): inserts jobs with all that belongs to them as export_jobs wrote them, in whatever state they were; a
+-- job that was running becomes ready again, and that attempt does not count. Returns how many. With keep_ids they have
+-- the ids that they had: call import_reserve first, in a transaction of its own. Without, they get new ones; what belongs to a
+-- DAG or waits for other jobs is refused then (PQ001).
+-- SQLSTATE 23505: there is such a job or DAG already. Nothing is ever overwritten. After the last call: import_finish.
+-- roles: owner
+create function import_jobs(lines jsonb[], keep_ids boolean) returns integer
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set timezone = 'UTC' set intervalstyle = 'iso_8601' set datestyle = 'ISO'
+as $$
+declare
+    wrong text;
+    taken bigint;
+    name text;
+    rows jsonb;
+begin
+    select coalesce(l->>'type', 'null') into wrong from unnest(lines) l where l->>'type' is distinct from 'job' or jsonb_typeof(l->'job') is distinct from 'object' limit 1;
+    if found then
+        perform invalid('lines', format('must be of type job with an object "job", not %s', wrong));
+    end if;
+    select k into wrong from unnest(lines) l, jsonb_object_keys(l) k
+    where k not in ('type', 'state', 'attempt', 'job', 'rows', 'edges', 'frontier', 'dag_key') limit 1;
+    if found then
+        perform invalid('lines', format('must not have %s, which is not known here: they are from another version', wrong));
+    end if;
+    -- As in a job that is somewhere, and in one place only.
+    select l->'job'->>'id' into wrong from unnest(lines) l
+    where array(select k from jsonb_object_keys(l->'rows') k where k in ('results', 'running', 'scheduled', 'waiting'))
+          is distinct from case when l->>'state' = 'ready' then array[]::text[]
+                                when l->>'state' in ('running', 'scheduled', 'waiting') then array[l->>'state']
+                                when l->>'state' = l->'rows'->'results'->0->>'state' then array['results'] end
+    limit 1;
+    if found then
+        perform invalid('lines', format('must say the same of a job in "state" and "rows"; those of job %s do not', wrong));
+    end if;
+    if keep_ids then
+        select j.id into taken from jobs j where j.id = any(array(select (l->'job'->>'id')::bigint from unnest(lines) l)) order by j.id limit 1;
+        if found then
+            raise exception 'job % is there already', taken using errcode = 'unique_violation';
+        end if;
+    else
+        if exists (select from unnest(lines) l where l ?| array['edges', 'frontier', 'dag_key'] or l->'rows' ? 'waiting' or l->'job'->>'dag_id' is not null or l->'job'->>'role' is not null) then
+            perform invalid('keep_ids', 'must be true for DAGs, their nodes, and jobs that wait for others');
+        end if;
+        lines := array(
+            select l || jsonb_build_object('job', l->'job' || jsonb_build_object('id', n.id), 'rows', coalesce((
+                       select jsonb_object_agg(t.key, (select jsonb_agg(r || jsonb_build_object('job_id', n.id)) from jsonb_array_elements(t.value) r))
+                       from jsonb_each(l->'rows') t), '{}'))
+            from (select u.l, u.n, nextval('jobs_id_seq') as id from unnest(lines) with ordinality u(l, n) order by u.n) n
+            order by n.n);
+    end if;
+    -- The role that enqueued it is a number of the server that it was exported from.
+    perform import_insert('jobs', (select jsonb_agg((l->'job') - 'enqueued_by'::text) from unnest(lines) l));
+    for name, rows in
+        select t.key, jsonb_agg(r) from unnest(lines) l, jsonb_each(l->'rows') t, jsonb_array_elements(t.value) r where t.key <> 'running' group by t.key
+    loop
+        perform import_insert(name, rows);
+    end loop;
+    with places as (
+        select j.id, j.queue, j.priority, j.kind,
+               case l->>'state' when 'running' then greatest((l->>'attempt')::integer - 1, 0) else (l->>'attempt')::integer end as attempt
+        from unnest(lines) l, jsonb_populate_record(null::jobs, l->'job') j
+        where l->>'state' in ('ready', 'running')
+    )
+    insert into ready (queue, priority, seq, job_id, attempt, kind)
+    select p.queue, p.priority,
+           case when p.attempt > 0 or exists (select from ready r where (r.queue, r.priority, r.seq) = (p.queue, p.priority, p.id)) then nextval('jobs_id_seq') else p.id end,
+           p.id, p.attempt, p.kind
+    from (select * from places order by id) p;
+    insert into expiries (expires_at, job_id)
+    select j.expires_at, j.id
+    from unnest(lines) l, jsonb_populate_record(null::jobs, l->'job') j
+    where j.expires_at is not null and l->>'state' in ('ready', 'scheduled', 'waiting') and ((l->>'attempt')::integer = 0 or j.role = 'dag');
+    insert into edges select p.* from unnest(lines) l, jsonb_array_elements(l->'edges') e,
+        jsonb_populate_record(null::edges, e || jsonb_build_object('child_id', l->'job'->'id')) p;
+    insert into frontier select p.* from unnest(lines) l, jsonb_array_elements(l->'frontier') u,
+        jsonb_populate_record(null::frontier, u || jsonb_build_object('parent_id', l->'job'->'id')) p;
+    insert into dag_keys (kind, key, dag_id)
+    select l->'job'->>'kind', l->>'dag_key', (l->'job'->>'id')::bigint from unnest(lines) l where l ? 'dag_key';
+    return cardinality(lines);
+end
+$$;
+comment on function import_jobs is 'Inserts jobs as export_jobs wrote them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_reserve(max_id): makes sure that ids up to max_id are not given out any more, before jobs with such ids are imported.
+-- Locks the sequence against drawing ids until the transaction ends: commit at once.
+-- roles: owner
+create function import_reserve(max_id bigint) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if max_id > 9000000000000000000 then
+        perform invalid('max_id', 'must be at most 9000000000000000000');
+    end if;
+    if max_id > (select last_value from jobs_id_seq) then
+        lock table jobs in row exclusive mode;
+        -- With the lock of alter sequence nobody draws an id between looking and setting.
+        alter sequence jobs_id_seq increment by 1;
+        if max_id > (select last_value from jobs_id_seq) then
+            execute format('alter sequence jobs_id_seq restart with %s', max_id);
+            perform nextval('jobs_id_seq');
+        end if;
+    end if;
+end
+$$;
+comment on function import_reserve is 'Keeps ids up to a number from being given out.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- instant_of(shown, zone): the instant at which the clocks of a zone show a time: the first one if they show it twice, and if
+-- they leave it out the first one after the gap. Internal.
+create function instant_of(shown timestamp, zone text) returns timestamptz
+language plpgsql immutable strict
+as $$
+declare
+    t constant timestamptz := shown at time zone zone;
+    there constant timestamp := t at time zone zone;
+    day_before constant timestamptz := t - interval '24 h';
+    first timestamptz;
+begin
+    if there <> shown then
+        -- PostgreSQL goes on with the distance from UTC that was before the gap, which leads behind it.
+        return zone_change(zone, t - make_interval(secs => extract(epoch from there - shown)::float8), t);
+    end if;
+    -- Of two PostgreSQL takes the later.
+    first := t + ((there - (t at time zone 'UTC')) - ((day_before at time zone zone) - (day_before at time zone 'UTC')));
+    return case when first < t and (first at time zone zone) = shown then first else t end;
+end
+$$;
+comment on function instant_of is 'When the clocks of a zone first show a time.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5195,6 +7647,23 @@ comment on function invalid is 'Raises PQ001: a field breaks a rule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- is_finished(job_id): whether a job has ended; null when there is no such job, or for a mere producer when others enqueued
+-- it. One look-up while it has not ended: for those that wait for it. Locks nothing.
+-- roles: producer, worker, operator, reader
+create function is_finished(job_id bigint) returns boolean
+language plpgsql stable security definer set search_path from current
+as $$
+begin
+    if visible(array[job_id]) = '{}' or not exists (select from jobs j where j.id = is_finished.job_id) then
+        return null;
+    end if;
+    return exists (select from results f where f.job_id = is_finished.job_id);
+end
+$$;
+comment on function is_finished is 'Whether a job has ended; null: there is none.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- is_item(job_id, map_id): whether a job is one of the items of a map. Internal.
 create function is_item(job_id bigint, map_id bigint) returns boolean
 language sql stable
@@ -5205,11 +7674,57 @@ comment on function is_item is 'Whether a job is an item of a map.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- is_owner(who): whether a database role may do everything here: a superuser, the owner of the schema, or a member of it.
+-- False for null. Internal: to be called by SECURITY DEFINER functions, in which current_user is the owner.
+create function is_owner(who oid) returns boolean
+language sql stable
+as $$ select coalesce(pg_has_role(who, current_user, 'usage'), false) $$;
+comment on function is_owner is 'Whether a database role may do everything.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- jittered(name, due_at, jitter): when a schedule fires that is due: later by a part of its jitter, the same one whenever it is
+-- asked for. Internal.
+create function jittered(name text, due_at timestamptz, jitter interval) returns timestamptz
+language sql stable
+as $$
+    select case when jitter = interval '0' then due_at else
+        due_at + jitter * ((hashtextextended(name, extract(epoch from due_at)::bigint) & 1048575) / 1048576::float8) end
+$$;
+comment on function jittered is 'When a schedule fires that is due.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- job_errors(job_id): how attempts of a job failed, in order, and what it ended with, whatever the event level of its queue and for as long
+-- as the job is kept; of very many attempts the last 100. type: retried, or the state in which the job ended. fingerprint is what errors of
+-- one sort have in common (error_fingerprint).
+-- roles: operator, reader
+create function job_errors(job_id bigint)
+returns table (
+    attempt integer, at timestamptz, type text, error text, stack text, worker_id bigint, run_at timestamptz, fingerprint text)
+language sql stable security definer set search_path from current set jit = off
+as $$
+    select e.attempt, e.at, case when e.outcome in ('ready', 'scheduled') then 'retried' else e.outcome end, e.error, e.stack,
+           e.worker_id, e.run_at, error_fingerprint(e.error)
+    from attempt_errors e
+    where e.job_id = job_errors.job_id
+    union all
+    select f.attempt, f.finished_at, f.state, f.error, null, f.worker_id, null, error_fingerprint(f.error)
+    from results f
+    where f.job_id = job_errors.job_id and f.error is not null
+      and not exists (select from attempt_errors e where e.job_id = f.job_id and e.attempt = f.attempt and e.outcome = f.state)
+    order by 1, 2
+$$;
+comment on function job_errors is 'How attempts of a job failed.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- job_history(job_id): what happened to a job, in order: enqueued and its end from the tables of facts, what
 -- lay between from the events (which the queue's level may leave out).
+-- roles: operator, reader
 create function job_history(job_id bigint)
 returns table (id bigint, at timestamptz, type text, attempt integer, worker_id bigint, data jsonb)
-language sql stable set search_path from current set jit = off
+language sql stable security definer set search_path from current set jit = off
 as $$
     select h.* from (
         select null::bigint as id, j.created_at as at, 'enqueued' as type, null::integer as attempt,
@@ -5231,6 +7746,23 @@ as $$
     order by h.at, h.id nulls first
 $$;
 comment on function job_history is 'What happened to a job, in order.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- job_logs(job_id, after_id, at_most): what the handlers of a job logged: lines with an id above after_id, in order. Locks nothing.
+-- roles: operator, payloads
+create function job_logs(job_id bigint, after_id bigint default 0, at_most integer default 1000)
+returns table (id bigint, attempt integer, at timestamptz, level text, message text, attrs jsonb)
+language sql stable security definer set search_path from current
+set jit = off set enable_seqscan = off
+as $$
+    select l.id, l.attempt, l.at, l.level, l.message, l.attrs
+    from logs l
+    where l.job_id = job_logs.job_id and l.id > job_logs.after_id
+    order by l.id
+    limit job_logs.at_most
+$$;
+comment on function job_logs is 'What the handlers of a job logged.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5278,17 +7810,217 @@ comment on function job_problem is 'First rule that a job to be enqueued breaks,
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- job_stats(since, by, at_most, buckets): what became of the jobs that ended lately, per kind or queue, most jobs first: counts
+-- by state, how many were tried more than once (again), how many ended per minute, percentiles of how long they waited and
+-- ran, and a series of counts, oldest first, of which each covers an equal part of the time since since_at.
+-- wait is the time from enqueueing to the start, delays included, of jobs that were tried once and belong to no DAG;
+-- run that of the last attempt. Nodes that no handler runs, and DAGs, are left out.
+--
+-- Results have no index by time: completed jobs are found by walking down their ids, at most at_most of them, until 5,000
+-- in turn had ended before. What did not complete is found by its index, however old its id. exact is false where the walk
+-- stopped at at_most; the figures are then of the time since since_at, as far as the newest jobs go. Locks nothing.
+-- Raises PQ001 when an argument breaks a rule.
+-- roles: operator, reader
+create function job_stats(
+    since interval default '1 hour', by text default 'kind', at_most integer default 100000, buckets integer default 20)
+returns table (
+    name text, jobs bigint, completed bigint, failed bigint, cancelled bigint, expired bigint, skipped bigint, again bigint,
+    per_minute double precision, wait_p50 interval, wait_p95 interval, wait_p99 interval,
+    run_p50 interval, run_p95 interval, run_p99 interval, run_max interval,
+    series bigint[], since_at timestamptz, until_at timestamptz, exact boolean)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
+declare
+    step constant integer := 5000;
+    until constant timestamptz := statement_timestamp();
+    start timestamptz;
+    lowest bigint := 9223372036854775807;
+    looked integer := 0;
+    cut boolean := true;
+    batch record;
+begin
+    if by is null or by not in ('kind', 'queue') then
+        perform invalid('by', 'must be kind or queue');
+    elsif since is null or since <= interval '0' or since > interval '100 years' then
+        perform invalid('since', 'must be more than 0 and at most 100 years');
+    elsif at_most is null or at_most not between 1 and 1000000 then
+        perform invalid('at_most', 'must be 1 to 1000000');
+    elsif buckets is null or buckets not between 1 and 1000 then
+        perform invalid('buckets', 'must be 1 to 1000');
+    end if;
+    start := until - since;
+    while looked < at_most loop
+        select count(*) as rows, min(f.job_id) as first, count(*) filter (where f.finished_at >= start) as young into batch
+        from (select job_id, finished_at from results where job_id < lowest order by job_id desc limit least(step, at_most - looked)) f;
+        lowest := coalesce(batch.first, lowest);
+        looked := looked + batch.rows;
+        cut := batch.rows >= step and batch.young > 0 or batch.rows > 0 and looked >= at_most;
+        exit when not cut;
+    end loop;
+    cut := cut and exists (select from results where job_id < lowest);
+    if cut then
+        start := greatest(start, (
+            select min(f.finished_at) from (select * from results where job_id >= lowest offset 0) f where f.finished_at >= start));
+    end if;
+    return query
+        with ended as (
+            select f.* from (select * from results where job_id >= lowest offset 0) f where f.finished_at >= start
+            union all
+            select f.*
+            from queue_names() n(queue),
+                 unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
+                 lateral (
+                     (select * from results
+                      where queue = n.queue and state = t.state and finished_at >= start and state <> 'completed' and dag_id is null
+                      order by finished_at desc limit job_stats.at_most)
+                     union all
+                     (select * from results
+                      where queue = n.queue and state = t.state and finished_at >= start and state <> 'completed' and dag_id is not null
+                      order by finished_at desc limit job_stats.at_most)) f
+            where f.job_id < lowest
+        ), known as materialized (
+            select case job_stats.by when 'kind' then j.kind else f.queue end as name, f.state, f.attempt,
+                   case when f.attempt = 1 and f.dag_id is null then greatest(f.claimed_at - j.created_at, interval '0') end as wait,
+                   greatest(f.finished_at - f.claimed_at, interval '0') as run,
+                   least(buckets, 1 + floor(extract(epoch from f.finished_at - start) * buckets
+                                            / greatest(extract(epoch from until - start), 0.000001))::integer) as bucket
+            from ended f
+            cross join lateral (select kind, created_at, role from jobs where id = f.job_id offset 0) j
+            where j.role is null
+        ), figures as (
+            select k.name, count(*) as jobs,
+                   count(*) filter (where state = 'completed') as completed, count(*) filter (where state = 'failed') as failed,
+                   count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
+                   count(*) filter (where state = 'skipped') as skipped, count(*) filter (where attempt > 1) as again,
+                   percentile_disc(array[0.5, 0.95, 0.99]) within group (order by wait) as waits,
+                   percentile_disc(array[0.5, 0.95, 0.99, 1]) within group (order by run) as runs
+            from known k
+            group by 1
+        ), counted as (
+            select name, bucket, count(*) as jobs from known group by 1, 2
+        )
+        select f.name, f.jobs, f.completed, f.failed, f.cancelled, f.expired, f.skipped, f.again,
+               f.jobs * 60 / greatest(extract(epoch from until - start), 0.001)::double precision,
+               f.waits[1], f.waits[2], f.waits[3], f.runs[1], f.runs[2], f.runs[3], f.runs[4],
+               array(select coalesce(c.jobs, 0)
+                     from generate_series(1, buckets) b
+                     left join counted c on c.name = f.name and c.bucket = b
+                     order by b),
+               start, until, not cut
+        from figures f
+        order by f.jobs desc, f.name;
+end
+$$;
+comment on function job_stats is 'What became of the jobs that ended lately, per kind or queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- job_steps(job_id): what handlers of a job have kept for later attempts: results of steps, cursors, sleeps, signals, in the order in which
+-- they were first noted. done_at is when a step was recorded, a cursor saved, a signal sent; a sleep without it is over from wake_at on.
+-- roles: worker, operator
+create function job_steps(job_id bigint)
+returns table (
+    name text, type text, attempt integer, noted_at timestamptz, wake_at timestamptz, done_at timestamptz, timed_out boolean,
+    output jsonb, codec text, payload bytea)
+language sql stable security definer set search_path from current set jit = off
+as $$
+    select s.name, s.type, s.attempt, s.noted_at, s.wake_at, s.done_at, s.timed_out, s.output, s.codec, s.payload
+    from steps s
+    where s.job_id = job_steps.job_id
+    order by s.noted_at, s.name
+$$;
+comment on function job_steps is 'What handlers of a job have kept for later attempts.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- job_streams(states, queues, ids, dags, newest_first): the queries from which select_jobs takes the jobs that it looks at:
+-- rows (stream, id) in the order of the ids, above $14 and below $15, at most $17 of each; what they leave out does not fit.
+-- Small tables and indexes are read where they hold all that can fit; else jobs or results are walked. Internal.
+create function job_streams(states text[], queues text[], ids bigint[], dags bigint[], newest_first boolean) returns text[]
+language plpgsql stable
+as $$
+declare
+    most constant integer := 10000;
+    ends constant text[] := array(select s from unnest('{failed,cancelled,skipped,expired}'::text[]) s where s = any(states));
+    place text;
+    least_ready bigint;
+    sources text[] := '{}';
+begin
+    if job_streams.ids is not null then
+        sources := array['select distinct u as id from unnest($6) u'];
+    elsif dags is not null then
+        sources := array['select m.id from jobs m where m.dag_id = any($8) offset 0'];
+    elsif states is null then
+        sources := array['select id from jobs'];
+    elsif states = '{}' then
+        sources := array['select 0::bigint as id where false'];
+    end if;
+    if sources <> '{}' then
+        states := '{}';
+    end if;
+    foreach place in array '{waiting,scheduled,running}'::text[] loop
+        if place = any(states) then
+            sources := sources || format('select job_id as id from %I', place);
+        end if;
+    end loop;
+    if 'ready' = any(states) then
+        if (select count(*) from (select from ready limit most + 1) r) <= most then
+            sources := sources || 'select r.job_id + g as id from ready r, generate_series(0, r.size - 1) g
+                                   where r.job_id < $15 and r.job_id + r.size > $14'::text;
+        else
+            select min(first.id) into least_ready
+            from (select min(a.job_id) as id from ready a where a.seq <> a.job_id
+                  union all
+                  select f.seq from queue_names() q, generate_series(0, 9) p,
+                       lateral (select r.seq from ready r where r.queue = q and r.priority = p order by r.seq limit 1) f) first;
+            sources := sources || format('select id from jobs where id >= %s', least_ready);
+        end if;
+    end if;
+    if 'completed' = any(states) then
+        sources := sources || 'select job_id as id from results'::text;
+    elsif states <> '{}' and ends <> '{}' then
+        if (select count(*)
+            from (select from unnest(coalesce(job_streams.queues, array(select queue_names()))) q, unnest(ends) s,
+                      lateral (select from results r where r.queue = q and r.state = s and r.state <> 'completed' and r.dag_id is null
+                               union all
+                               select from results r where r.queue = q and r.state = s and r.state <> 'completed' and r.dag_id is not null
+                               limit most + 1) r
+                  limit most + 1) r) <= most then
+            sources := sources || format(
+                'select r.job_id as id from unnest(%s) q, unnest(%L::text[]) s,
+                     lateral (select r.job_id from results r where r.queue = q and r.state = s and r.state <> ''completed'' and r.dag_id is null
+                              union all
+                              select r.job_id from results r where r.queue = q and r.state = s and r.state <> ''completed'' and r.dag_id is not null
+                              offset 0) r',
+                case when job_streams.queues is null then 'array(select queue_names())' else '$1' end, ends);
+        else
+            sources := sources || 'select job_id as id from results'::text;
+        end if;
+    end if;
+    return array(
+        select format('(select %s as stream, id from (%s) s where id > $14 and id < $15 order by id %s limit $17)',
+                      s.ordinality, s.source, case when newest_first then 'desc' end)
+        from unnest(sources) with ordinality s(source, ordinality));
+end
+$$;
+comment on function job_streams is 'The queries from which select_jobs takes the jobs that it looks at.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- jobs_from_json(jobs): the jobs of a JSON array as rows, with the defaults of enqueue. Internal.
 create function jobs_from_json(jobs jsonb)
 returns table (
     index bigint, kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval,
-    result_ttl interval, codec text, payload bytea)
+    result_ttl interval, codec text, payload bytea, uniqueness jsonb)
 language sql stable
 as $$
     select e.ordinality - 1, r.kind, nullif(e.value -> 'args', 'null'), coalesce(r.queue, 'default'),
            coalesce(r.priority, 5), r.delay, r.run_at, r.max_attempts, r.timeout, nullif(r.backoff, 'null'),
-           r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64')
+           r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64'), nullif(e.value -> 'unique', 'null')
     from jsonb_array_elements(jobs) with ordinality e,
          jsonb_to_record(e.value) as r(
              kind text, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer,
@@ -5375,62 +8107,116 @@ comment on function keep_waited is 'Lets DAGs wait for parents that nobody else 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- list_jobs(…): ids of jobs, newest first, that fit all filters given (null: any), below the cursor before_id.
--- states: as in job_states. args and metadata: contained in the job's. error: part of the error text.
--- One state at a time is read from the small table of that state; several, or none, from jobs.
-create function list_jobs(
-    queues text[] default null, kinds text[] default null, states text[] default null,
-    all_tags text[] default null, since timestamptz default null, until timestamptz default null,
-    args jsonb default null, metadata jsonb default null, error text default null,
-    before_id bigint default null, at_most integer default 100)
-returns setof bigint
-language plpgsql stable set search_path from current
-set plan_cache_mode = force_custom_plan set jit = off set enable_hashjoin = off set enable_mergejoin = off
+-- kind_names(): kinds of jobs, in order: those that workers know, and those of the newest 1,000 jobs. Meant for choosing
+-- from, in shells for example; a kind that was not used for long is missing. Locks nothing.
+-- roles: operator, reader
+create function kind_names() returns setof text
+language sql stable security definer set search_path from current
+set jit = off set enable_seqscan = off
 as $$
-declare
-    below constant bigint := coalesce(before_id, 9223372036854775807);
-    source constant text := case
-        when cardinality(states) is distinct from 1 then 'jobs'
-        when states[1] = 'ready' and (select count(*) from (select from ready limit 100001) r) > 100000 then 'jobs'
-        when states[1] in ('waiting', 'scheduled', 'running', 'ready') then states[1]
-        when states[1] in ('completed', 'failed', 'cancelled', 'skipped', 'expired') then 'results'
-        else 'jobs'
-    end;
+    select unnest(kinds) from workers
+    union
+    select kind from (select kind, role from jobs order by id desc limit 1000) j where role is null
+    order by 1
+$$;
+comment on function kind_names is 'Kinds of jobs to choose from.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- latest_events(queues, kinds, types, job_ids, at_most): the latest events that fit all that is given (null: any), in order of id.
+-- Without job_ids it looks at the latest 100,000 events, those that fit or not. Locks nothing.
+-- Raises PQ001 when at_most is not 1 to 10,000.
+-- roles: operator, reader
+create function latest_events(
+    queues text[] default null, kinds text[] default null, types text[] default null, job_ids bigint[] default null,
+    at_most integer default 100)
+returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
+               at timestamptz, data jsonb, kind text)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_custom_plan
+as $$
+#variable_conflict use_column
 begin
-    if exists (select from unnest(states) s where s is null or s not in ('waiting', 'scheduled', 'ready', 'running', 'completed',
-                                                                       'failed', 'cancelled', 'skipped', 'expired')) then
-        perform invalid('states', 'must be waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired');
-    elsif at_most not between 1 and 10000 then
+    if at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
     end if;
-    return query execute format($query$
-        select c.id
-        from (%s) c
-        join jobs j on j.id = c.id
-        where c.id < $1
-          and ($2 is null or j.queue = any($2))
-          and ($3 is null or j.kind = any($3))
-          and ($4 is null or (select s.state from job_states s where s.id = c.id) = any($4))
-          and ($5 is null or j.tags @> $5)
-          and ($6 is null or j.created_at >= $6)
-          and ($7 is null or j.created_at < $7)
-          and ($8 is null or j.args @> $8)
-          and ($9 is null or j.metadata @> $9)
-          and ($10 is null or exists (select from results f where f.job_id = c.id and strpos(f.error, $10) > 0))
-        order by c.id desc
-        limit $11
-        $query$,
-        case source
-            when 'jobs' then 'select id from jobs'
-            when 'ready' then 'select r.job_id + g as id from ready r, generate_series(0, r.size - 1) g'
-            when 'results' then format('select job_id as id from results where state = %L', states[1])
-            else format('select job_id as id from %I', source)
-        end)
-    using below, queues, kinds, case when source = 'jobs' then states end, all_tags, since, until,
-          list_jobs.args, list_jobs.metadata, list_jobs.error, at_most;
+    return query
+        select f.* from (
+            select e.*, j.kind
+            from (
+                (select * from events where job_ids is null order by id desc limit 100000)
+                union all
+                (select * from events where job_ids is not null and job_id = any(job_ids))
+            ) e
+            left join lateral (select jobs.kind from jobs where jobs.id = e.job_id offset 0) j on true
+            where (queues is null or e.queue = any(queues))
+              and (types is null or e.type = any(types))
+              and (kinds is null or j.kind = any(kinds))
+            order by e.id desc
+            limit at_most) f
+        order by f.id;
 end
 $$;
-comment on function list_jobs is 'Ids of jobs that fit filters, newest first.';
+comment on function latest_events is 'The latest events that fit.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- list_failures(queues, kinds, since, at_most, look_at): jobs that failed for good (the dead letters), together by what
+-- error_fingerprint says of their errors, kind and queue; most jobs first. error is that of the last one. Looks at the newest
+-- look_at failures that fit; where there are more, exact is false. since is the time of the failure; null is any.
+-- What failed only since another job did (a DAG whose node failed) is left out.
+-- roles: operator, reader
+create function list_failures(
+    queues text[] default null, kinds text[] default null, since timestamptz default null, at_most integer default 100,
+    look_at integer default 10000)
+returns table (
+    fingerprint text, kind text, queue text, jobs bigint, first_at timestamptz, last_at timestamptz, last_job_id bigint,
+    error text, exact boolean)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+    if at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    elsif look_at is null or look_at not between 1 and 1000000 then
+        perform invalid('look_at', 'must be 1 to 1000000');
+    end if;
+    return query
+        with looked as materialized (
+            select f.job_id, f.finished_at
+            from unnest(coalesce(list_failures.queues, array(select queue_names()))) q
+            cross join lateral (
+                (select r.job_id, r.finished_at from results r
+                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is null
+                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
+                 order by r.finished_at desc limit look_at + 1)
+                union all
+                (select r.job_id, r.finished_at from results r
+                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is not null
+                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
+                 order by r.finished_at desc limit look_at + 1)) f
+            order by f.finished_at desc limit look_at + 1
+        ), failed as materialized (
+            select l.job_id, l.finished_at, j.kind, j.queue, error_fingerprint(coalesce(f.error, '')) as fingerprint
+            from (select * from looked limit look_at) l
+            cross join lateral (select kind, queue from jobs where jobs.id = l.job_id offset 0) j
+            cross join lateral (select error, cause_id from results where results.job_id = l.job_id offset 0) f
+            where f.cause_id is null and (list_failures.kinds is null or j.kind = any(list_failures.kinds))
+        ), alike as (
+            select fingerprint, kind, queue, count(*) as jobs, min(finished_at) as first_at, max(finished_at) as last_at,
+                   (array_agg(job_id order by finished_at desc, job_id desc))[1] as last_job_id
+            from failed group by fingerprint, kind, queue
+        )
+        select a.fingerprint, a.kind, a.queue, a.jobs, a.first_at, a.last_at, a.last_job_id, f.error,
+               (select count(*) from looked) <= look_at
+        from (select * from alike order by jobs desc, last_at desc limit at_most) a
+        cross join lateral (select error from results where results.job_id = a.last_job_id offset 0) f
+        order by a.jobs desc, a.last_at desc;
+end
+$$;
+comment on function list_failures is 'Jobs that failed for good, together by fingerprint, kind and queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5472,6 +8258,54 @@ comment on function lock_dags is 'Locks the DAGs to which jobs belong.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- log_job(job_id, attempt, message, level): keeps a line of a handler's log: add_logs, for workers that are written without arrays.
+-- roles: worker
+create function log_job(job_id bigint, attempt integer, message text, level text default 'INFO') returns void
+language sql security definer set search_path from current
+as $$
+    select add_logs(array[job_id], array[attempt], array[clock_timestamp()], array[level], array[message], array[null::jsonb])
+$$;
+comment on function log_job is 'Keeps a line of a handler''s log.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- make_keys(uniques, kinds, queues, args): the keys of jobs that are to be unique as uniques say (see unique_problem), null for nulls, and
+-- until when they bar others at least. Raises PQ001 for one that breaks a rule, with its place in the arrays.
+-- Internal: the Go client's EnqueueMany, for jobs of which the key is not given as such.
+-- roles: owner
+create function make_keys(uniques jsonb[], kinds text[], queues text[], args jsonb[], out keys text[], out holds timestamptz[])
+language plpgsql stable set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    bad record;
+begin
+    with sorts as materialized (
+        select min(u.place) - 1 as index,
+               case when jsonb_typeof(u.spec -> 'key') = 'string' and length(u.spec ->> 'key') between 1 and 450
+                    then jsonb_set(u.spec, '{key}', '"k"') else u.spec end as spec
+        from unnest(uniques) with ordinality u(spec, place)
+        where u.spec is not null
+        group by 2
+    )
+    select s.index, p.problem into bad
+    from sorts s
+    cross join lateral (select unique_problem(s.spec) as problem offset 0) p
+    where p.problem is not null
+    order by s.index limit 1;
+    if found then
+        perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    select array_agg(case when u.spec is not null then unique_key(u.spec, u.kind, u.queue, u.args) end order by u.place),
+           array_agg(unique_until(u.spec) order by u.place)
+    into keys, holds
+    from unnest(uniques, kinds, queues, make_keys.args) with ordinality u(spec, kind, queue, args, place);
+end
+$$;
+comment on function make_keys is 'The keys of jobs that are to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- max_run_size(): how many jobs a row of ready holds at the most. Larger runs make bulk work cheaper,
 -- smaller ones let more workers claim from one bulk at the same time.
 create function max_run_size() returns integer
@@ -5502,6 +8336,111 @@ comment on function members_of is 'Nodes of DAGs, sub-DAGs and maps.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- move(job_ids, queue): moves jobs that are ready or scheduled to another queue. Ready ones come behind those that are ready
+-- there already; scheduled ones keep their time. Outcome per job: moved, unchanged (it is in that queue), running, waiting (for
+-- other jobs), finished, not_found.
+-- Raises PQ001 for a queue that no job may be in, PQ002 when the queue would be past its maximum depth.
+-- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
+-- roles: operator
+create function move(job_ids bigint[], queue text) returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    problem constant text[] := job_problem('k', move.queue, 5, null, null, null, null, null, null, null, null, null, null, null, null);
+    done record;
+    some_moved boolean := false;
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    for done in select * from rearrange(move.job_ids, move.queue, null) loop
+        some_moved := some_moved or done.outcome = 'changed';
+        job_id := done.job_id;
+        outcome := case done.outcome when 'changed' then 'moved' else done.outcome end;
+        return next;
+    end loop;
+    if some_moved then
+        perform check_depth(move.queue, 0, s.max_depth, null) from settings_of(move.queue) s where s.max_depth is not null;
+    end if;
+end
+$$;
+comment on function move is 'Moves jobs that wait to another queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- next_bit(mask, at_least): the lowest bit of a mask that is set and is no lower than at_least (0 to 62); null when there is none. Internal.
+create function next_bit(mask bigint, at_least integer) returns integer
+language sql immutable
+as $$
+    select case when mask >> at_least > 0 then
+        round(ln(((mask >> at_least << at_least) & -(mask >> at_least << at_least))::float8) / ln(2::float8))::integer end
+$$;
+comment on function next_bit is 'The lowest bit of a mask that is set, from one on.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- next_time(spec, zone, after): the first time after one at which a schedule would be due; null when there is none any more. An interval
+-- ("every 15 minutes") is counted from that time on. See set_schedule for what spec may be.
+--
+--   select pgq.next_time('30 2 * * *', 'Europe/Berlin', '2030-03-31 00:00+01');
+--
+-- Raises PQ001 for a spec or zone that is none. Locks nothing.
+-- roles: producer, worker, operator, reader
+create function next_time(spec text, zone text default 'UTC', after timestamptz default now()) returns timestamptz
+language plpgsql stable security definer set search_path from current
+as $$
+declare
+    problem text := zone_problem(zone);
+    rule record;
+begin
+    if problem is not null then
+        perform invalid('zone', problem);
+    elsif after is null or not isfinite(after) then
+        perform invalid('after', 'must be a time');
+    end if;
+    rule := read_spec(spec, zone);
+    if rule.problem is not null then
+        perform invalid('spec', rule.problem);
+    end if;
+    return case when rule.period is not null then after + rule.period
+                else time_after(rule.fields, null, rule.once_at, zone, null, after) end;
+end
+$$;
+comment on function next_time is 'When a schedule would be due next.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- next_times(name, at_most): the next times at which a schedule is due, without its jitter; none if it has ended, and those that it would
+-- have if it is paused. At most 1,000. Raises PQ004 when there is no such schedule. Locks nothing.
+-- roles: operator, reader
+create function next_times(name text, at_most integer default 10) returns setof timestamptz
+language plpgsql stable security definer set search_path from current
+as $$
+declare
+    schedule schedules;
+    due timestamptz;
+begin
+    select * into schedule from schedules s where s.name = next_times.name;
+    if not found then
+        raise exception using
+            errcode = 'PQ004',
+            message = format('there is no schedule %s', to_json(coalesce(next_times.name, '')));
+    elsif at_most is null or at_most not between 1 and 1000 then
+        perform invalid('at_most', 'must be 1 to 1000');
+    end if;
+    due := case when schedule.paused_at is not null and schedule.next_at <= now() then schedule_next(schedule, now()) else schedule.next_at end;
+    for n in 1 .. least(at_most, schedule.max_runs - schedule.runs) loop
+        exit when due is null;
+        return next due;
+        due := schedule_next(schedule, due);
+    end loop;
+end
+$$;
+comment on function next_times is 'The next times at which a schedule is due.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- node_verdict(…): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
 -- A node is decided when all its parents are done; an eager one runs as soon as it may. Only sums are looked at, so
 -- the order in which parents end, and in which parts the news of it arrive, does not matter. Internal, inlined.
@@ -5518,6 +8457,52 @@ as $$
     end
 $$;
 comment on function node_verdict is 'What the counters of a waiting job say: run, skip, or null.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- note_fired(names, times, ids, states, errors): notes what became of times that were to fire, in parallel arrays; not of those that a full
+-- queue refused (PQ002), which are due again. Internal: fire_schedules, which holds the rows of the schedules.
+create function note_fired(names text[], times timestamptz[], ids bigint[], states text[], errors text[]) returns void
+language plpgsql
+as $$
+begin
+    insert into schedule_runs (schedule, due_at, outcome, times, job_id, error)
+    select f.name, f.due_at, case when f.id is null then 'failed' else 'fired' end, 1, f.id, f.error
+    from unnest(names, times, ids, states, errors) f(name, due_at, id, state, error)
+    where f.state is distinct from 'PQ002'
+    on conflict (schedule, due_at) do update
+    set outcome = excluded.outcome, times = 1, job_id = excluded.job_id, fired_at = now(), error = excluded.error
+    where schedule_runs.outcome not in ('fired', 'by_hand');
+    -- Keeps the last 100 of each, looked at now and then.
+    perform forget_runs(array(select s.name from schedules s where s.name = any(names) and (s.runs % 10 = 0 or cardinality(names) < 10)));
+end
+$$;
+comment on function note_fired is 'Notes what became of times that were to fire.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- note_unfired(name, times, outcome): notes times of a schedule that did not fire, missed or overlapped. Those that follow each
+-- other are one row: the first of them, and how many; of missed ones only the first is known. Internal: fire_schedules.
+create function note_unfired(name text, times timestamptz[], outcome text) returns void
+language plpgsql
+as $$
+begin
+    update schedule_runs r
+    set times = r.times + cardinality(note_unfired.times), fired_at = now()
+    where (r.schedule, r.due_at) = (
+            select l.schedule, l.due_at from schedule_runs l
+            where l.schedule = note_unfired.name order by l.due_at desc limit 1)
+      and r.outcome = note_unfired.outcome
+      and r.due_at <= note_unfired.times[1];
+    if not found then
+        insert into schedule_runs (schedule, due_at, outcome, times)
+        values (note_unfired.name, note_unfired.times[1], note_unfired.outcome,
+                case when note_unfired.outcome <> 'missed' then cardinality(note_unfired.times) end)
+        on conflict do nothing;
+    end if;
+end
+$$;
+comment on function note_unfired is 'Notes times of a schedule that did not fire.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5577,10 +8562,40 @@ comment on function open_external is 'Lets an external or sleeping node wait for
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- own_producers(): the producers with whose right the caller enqueues: its database role, and those that it is
+-- a member of. What was enqueued with these is its own. Locks nothing.
+-- roles: producer, reader, operator, worker
+create function own_producers() returns integer[]
+language sql stable security definer set search_path from current
+as $$
+    select array(select p.id from producers p where pg_has_role(caller(), p.role_id, 'usage'))
+$$;
+comment on function own_producers is 'Producers with whose right the caller enqueues.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- own_tenants(with_payloads): the tenants whose jobs the caller may read, or those of which it may see payloads, too. Null: of
+-- nobody in particular. Locks nothing.
+-- roles: tenant
+create function own_tenants(with_payloads boolean default false) returns text[]
+language sql stable security definer set search_path from current
+as $$
+    select array_agg(distinct g.tenant)
+    from grants g
+    where g.class = 'reader'
+      and g.tenant <> '*'
+      and (g.payloads or not with_payloads)
+      and pg_has_role(caller(), g.role_id, 'usage')
+$$;
+comment on function own_tenants is 'Tenants whose jobs the caller may read.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- pause_queue(name, reason): keeps jobs of a queue from being claimed; running ones go on. Idempotent: the
 -- first pause's time and reason stay. Creates the queue. '*' cannot be paused.
+-- roles: operator
 create function pause_queue(name text, reason text default null) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
     if coalesce(pause_queue.name, '*') = '*' or length(pause_queue.name) not between 1 and 128 then
@@ -5597,7 +8612,26 @@ begin
     end if;
 end
 $$;
-comment on function pause_queue is 'Keeps jobs of a queue from being claimed.';
+comment on function pause_queue is 'Keeps jobs of a queue from being claimed; running ones go on. reason: for those who wonder.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- pause_schedule(name, reason, paused_by): keeps a schedule from firing; what it has enqueued goes on. Idempotent: the first pause's
+-- time, reason and name stay. paused_by is who did it, the user of the session by default. Raises PQ004 when there is
+-- none. Locks: its row.
+-- roles: operator
+create function pause_schedule(name text, reason text default null, paused_by text default session_user) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if (find_schedule(pause_schedule.name)).paused_at is null then
+        update schedules s
+        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.paused_by, fire_at = null, updated_at = now()
+        where s.name = pause_schedule.name;
+    end if;
+end
+$$;
+comment on function pause_schedule is 'Keeps a schedule from firing.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5617,27 +8651,7 @@ declare
 begin
     for round in 1 .. 100 loop
         pinned := array(select w.job_id from waiting w where w.job_id = any(loose) order by w.job_id for share);
-        pinned := pinned || array(
-            with hit as materialized (
-                select j.id, x.queue, x.priority, x.seq
-                from jobs j
-                cross join lateral (
-                    select * from ready x
-                    where x.queue = j.queue and x.priority = j.priority and x.seq <= j.id
-                    order by x.seq desc limit 1) x
-                where j.id = any(loose) and x.seq = x.job_id and j.id < x.job_id + x.size
-                union
-                select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(loose) and x.seq <> x.job_id
-            ), locked as materialized (
-                select r.queue, r.priority, r.seq
-                from (select distinct queue, priority, seq from hit order by queue, priority, seq) h
-                cross join lateral (
-                    select * from ready x
-                    where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq
-                    offset 0
-                    for share) r
-            )
-            select h.id from hit h join locked l on (l.queue, l.priority, l.seq) = (h.queue, h.priority, h.seq));
+        pinned := pinned || array(select pin_ready(loose));
         pinned := pinned || array(select r.job_id from running r where r.job_id = any(loose) order by r.job_id for share);
         pinned := pinned || array(select s.job_id from scheduled s where s.job_id = any(loose) order by s.job_id for share);
         pinned := pinned || array(select f.job_id from results f where f.job_id = any(loose) order by f.job_id for share);
@@ -5683,6 +8697,55 @@ comment on function pin_frontier is 'Keeps what is left over of jobs in the fron
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- pin_queued(job_ids, exclusively): keeps jobs queued until the transaction ends, and returns those that are: claims pass them by. Internal:
+-- take_keys, which does not want to wait for those that run.
+-- Locks, shared unless exclusively (who will move them must not wait for others who share them): rows of waiting and scheduled by job,
+-- of ready by key.
+create function pin_queued(job_ids bigint[], exclusively boolean) returns setof bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    return query select w.job_id from waiting w where w.job_id = any(job_ids) order by w.job_id for share;
+    if exclusively then
+        return query select s.job_id from scheduled s where s.job_id = any(job_ids) order by s.job_id for update;
+    else
+        return query select s.job_id from scheduled s where s.job_id = any(job_ids) order by s.job_id for share;
+    end if;
+    return query select id from pin_ready(job_ids, exclusively) id;
+end
+$$;
+comment on function pin_queued is 'Keeps jobs queued until the transaction ends.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- pin_ready(job_ids, exclusively): keeps jobs in ready until the transaction ends, and returns those that are there. One may be missed
+-- when somebody splits its run at the same moment: callers look again. Internal.
+-- Locks, shared unless exclusively: rows of ready by key.
+create function pin_ready(job_ids bigint[], exclusively boolean default false) returns setof bigint
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    if exclusively then
+        return query
+            select h.job_id
+            from (select * from ready_rows(job_ids) order by queue, priority, seq) h
+            cross join lateral (
+                select from ready x where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq offset 0 for update) r;
+    else
+        return query
+            select h.job_id
+            from (select * from ready_rows(job_ids) order by queue, priority, seq) h
+            cross join lateral (
+                select from ready x where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq offset 0 for share) r;
+    end if;
+end
+$$;
+comment on function pin_ready is 'Keeps jobs in ready until the transaction ends.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- places(job_ids): where jobs are, all in one snapshot, so that each is in exactly one place:
 -- a state of job_states, or not_found. Internal: the operators' verbs look, act, and look again at what moved.
 create function places(job_ids bigint[]) returns table (job_id bigint, place text)
@@ -5702,13 +8765,94 @@ comment on function places is 'Where jobs are, in one snapshot.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- plan_schedule(schedule): what is to be done about a schedule that the chores look at: which times are to fire, which jobs are to be
+-- cancelled before, which times are overlapped by jobs that have not ended and are dropped, which one waits for these, which were
+-- missed, and when it is due and looked at next. Internal: fire_schedules, which holds its row.
+create function plan_schedule(
+    schedule schedules,
+    out fire timestamptz[], out cancels bigint[], out overlapped timestamptz[], out queued_at timestamptz, out missed_at timestamptz,
+    out next_at timestamptz, out fire_at timestamptz)
+language plpgsql stable
+as $$
+declare
+    due record;
+    alive bigint[];
+begin
+    due := schedule_due(schedule);
+    fire := due.fire;
+    missed_at := due.missed_at;
+    next_at := due.next_at;
+    if schedule.overlap <> 'allow' and (fire <> '{}' or schedule.queued_at is not null) then
+        alive := schedule_alive(schedule.name);
+        if schedule.overlap = 'cancel' then
+            cancels := alive;
+            overlapped := fire[:cardinality(fire) - 1];
+            fire := fire[cardinality(fire):];
+        elsif schedule.overlap = 'skip' then
+            overlapped := case when alive <> '{}' then fire else fire[2:] end;
+            fire := case when alive <> '{}' then '{}' else fire[:1] end;
+        else
+            fire := schedule.queued_at || fire;
+            fire := array_remove(fire, null);
+            if alive <> '{}' then
+                queued_at := fire[1];
+                overlapped := fire[2:];
+                fire := '{}';
+            else
+                queued_at := fire[2];
+                overlapped := fire[3:];
+                fire := fire[:1];
+            end if;
+        end if;
+        if next_at is null and overlapped <> '{}' then -- which do not count as runs
+            next_at := schedule_next(schedule, greatest(overlapped[cardinality(overlapped)], fire[cardinality(fire)], queued_at));
+        end if;
+    end if;
+    if schedule.runs + cardinality(fire) >= schedule.max_runs then
+        fire := fire[:schedule.max_runs - schedule.runs];
+        queued_at := null;
+        next_at := null;
+    end if;
+    fire_at := least(jittered(schedule.name, next_at, schedule.jitter), case when queued_at is not null then now() + interval '1 s' end);
+end
+$$;
+comment on function plan_schedule is 'What is to be done about a schedule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- preview_times(spec, zone, at_most, after): the next times at which a schedule would be due; see next_time. At most 1,000.
+-- roles: producer, worker, operator, reader
+create function preview_times(
+    spec text, zone text default 'UTC', at_most integer default 10, after timestamptz default now()) returns setof timestamptz
+language plpgsql stable security definer set search_path from current
+as $$
+declare
+    due timestamptz := next_time(spec, zone, after);
+    rule record;
+begin
+    if at_most is null or at_most not between 1 and 1000 then
+        perform invalid('at_most', 'must be 1 to 1000');
+    end if;
+    rule := read_spec(spec, zone);
+    for n in 1 .. at_most loop
+        exit when due is null;
+        return next due;
+        due := time_after(rule.fields, rule.period, rule.once_at, zone, after, due);
+    end loop;
+end
+$$;
+comment on function preview_times is 'The next times at which a schedule would be due.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- promote(at_most, since): makes up to at_most scheduled jobs ready whose time has come, soonest first, and wakes
 -- workers. It looks from the time since on: do_chores mostly begins a little before where it stopped, so that
 -- dead rows that a long transaction elsewhere keeps are not walked each time.
 -- Returns how many, and the time of the last one. Locks: rows of scheduled, skipping those that others have locked.
+-- roles: worker, operator
 create function promote(
     at_most integer default 1000, since timestamptz default '-infinity', out promoted integer, out up_to timestamptz)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -5789,7 +8933,7 @@ begin
             insert into frontier (parent_id, first_child, last_child)
             select id, 0, 9223372036854775807
             from unnest(wave) id
-            where exists (select from edges e where e.parent_id = id)
+            where exists (select from edges e where e.parent_id = id offset 0)
             on conflict (parent_id, first_child) do nothing;
             perform wake_chores();
             exit;
@@ -5805,8 +8949,9 @@ comment on function propagate is 'Tells the children of finished jobs, and so on
 -- others at the time, those of wide jobs, and those that follow long chains. Expands maps. Returns how many
 -- entries it took off: 0 when there is none, or what they lead to is locked by others at the moment. Any worker's chore.
 -- Locks: the chores (0 if others have them); rows of frontier, then what deliver locks; waits for none of them.
+-- roles: worker, operator
 create function propagate_frontier(at_most integer default 500) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
@@ -5866,8 +9011,9 @@ comment on function propagate_frontier is 'Tells children of finished jobs that 
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
 -- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -5905,6 +9051,8 @@ begin
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due || forget_members(due));
 
+    perform prune_keys(at_most);
+
     select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
     delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
@@ -5912,6 +9060,142 @@ begin
 end
 $$;
 comment on function prune is 'Deletes finished jobs that were kept long enough.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- prune_finished(older_than, …): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
+-- kept; DAGs with all their nodes. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
+-- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
+-- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
+-- roles: operator
+create function prune_finished(
+    older_than interval, queues text[] default null, states text[] default null, after bigint default 0, at_most integer default 1000,
+    dry boolean default false, out deleted integer, out next_after bigint)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    due bigint[];
+begin
+    if older_than is null or older_than < interval '0' then
+        perform invalid('older_than', 'must not be null or negative');
+    elsif at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    elsif exists (select from unnest(states) s where s is null or s not in ('completed', 'failed', 'cancelled', 'skipped', 'expired')) then
+        perform invalid('states', 'must be completed, failed, cancelled, skipped or expired');
+    end if;
+    with looked_at as materialized (
+        select f.job_id, f.finished_at, f.queue, f.state, f.dag_id from results f where f.job_id > after order by f.job_id limit at_most * 20
+    ), fit as (
+        select l.job_id from looked_at l
+        where l.dag_id is null and l.finished_at < now() - older_than
+          and (queues is null or l.queue = any(queues)) and (states is null or l.state = any(states))
+        order by l.job_id limit at_most
+    )
+    select coalesce(array_agg(f.job_id), '{}'),
+           case when count(*) = at_most then max(f.job_id) when (select count(*) from looked_at) = at_most * 20 then (select max(job_id) from looked_at) end
+    into due, next_after
+    from fit f;
+    deleted := cardinality(due);
+    if dry then
+        return;
+    end if;
+    with locked as materialized (
+        select ctid as tid from results
+        where job_id = any(due) and job_id <> all(untold_jobs())
+        order by job_id for update skip locked
+    ), removed as (
+        delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
+    )
+    select coalesce(array_agg(job_id), '{}') into due from removed;
+    perform forget(due || forget_members(due));
+    deleted := cardinality(due);
+end
+$$;
+comment on function prune_finished is 'Deletes jobs that ended long ago, by hand.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- prune_keys(at_most): looks at the next so many unique keys, in their order, and deletes those that stand for no job any more and bar
+-- nobody: jobs may go sooner than what their keys hold, and forget_keys may find them locked. Internal: prune.
+-- Locks: rows of unique_keys, skipping those others have locked.
+create function prune_keys(at_most integer) returns void
+language plpgsql
+as $$
+declare
+    seen text[];
+begin
+    if not exists (select from unique_keys) then
+        return;
+    end if;
+    seen := array(
+        select u.key from unique_keys u
+        where u.key > (select c.key from chores c where c.name = 'prune')
+        order by u.key limit at_most);
+    update chores set key = case when cardinality(seen) < at_most then '' else seen[cardinality(seen)] end where name = 'prune';
+    delete from unique_keys
+    where key = any(array(
+        select u.key from unique_keys u
+        where u.key = any(seen) and coalesce(u.holds_until <= now(), true)
+          and not exists (select from jobs j where j.id = u.job_id offset 0)
+        for update skip locked));
+end
+$$;
+comment on function prune_keys is 'Deletes unique keys that stand for no job any more.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- put_off_missed(parents, first_children, last_children, missed): leaves children to the frontier whose rows of waiting others had
+-- locked. Those that wait no more need no news. Internal: deliver. Returns whether any was left.
+-- Locks: rows of frontier that hold the same children.
+create function put_off_missed(parents bigint[], first_children bigint[], last_children bigint[], missed bigint[]) returns boolean
+language sql
+as $$
+    with added as (
+        insert into frontier (parent_id, first_child, last_child)
+        select e.parent_id, e.child_id, e.child_id
+        from unnest(parents, first_children, last_children) p(id, first_child, last_child)
+        cross join lateral (
+            select parent_id, child_id
+            from edges
+            where parent_id = p.id and child_id between p.first_child and p.last_child and child_id = any(missed)
+            offset 0) e
+        -- Not "exists", which the planner may turn into a join that walks all of waiting.
+        where (select true from waiting w where w.job_id = e.child_id)
+        on conflict (parent_id, first_child) do update set last_child = greatest(frontier.last_child, excluded.last_child)
+        returning 1
+    )
+    select exists (select from added)
+$$;
+comment on function put_off_missed is 'Leaves children to the frontier that others had locked.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- put_off_wide(parents, first_children, last_children, at_once): leaves the children of each parent beyond the first at_once to the
+-- frontier. Internal: deliver. Returns the last children that are to be told now.
+-- Locks: rows of frontier that hold the same children.
+create function put_off_wide(parents bigint[], first_children bigint[], last_children bigint[], at_once integer) returns bigint[]
+language sql
+as $$
+    with wide as materialized (
+        select p.place, p.id, p.last_child, e.child_id
+        from unnest(parents, first_children, last_children) with ordinality p(id, first_child, last_child, place)
+        cross join lateral (
+            select child_id
+            from edges
+            where parent_id = p.id and child_id between p.first_child and p.last_child
+            order by child_id
+            offset at_once limit 1) e
+    ), added as (
+        insert into frontier (parent_id, first_child, last_child)
+        select id, child_id, last_child from wide
+        on conflict (parent_id, first_child) do update set last_child = greatest(frontier.last_child, excluded.last_child)
+    )
+    select array_agg(coalesce(w.child_id - 1, p.last_child) order by p.place)
+    from unnest(last_children) with ordinality p(last_child, place)
+    left join wide w using (place)
+$$;
+comment on function put_off_wide is 'Leaves children of wide parents to the frontier.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5945,6 +9229,93 @@ as $$
            from (select from scheduled where queue = queue_name limit at_most) s))
 $$;
 comment on function queue_depth is 'Jobs of a queue that wait to be started, counted up to a bound.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- queue_figures(at_most): what the view queue_states says: one row per queue that is registered or holds jobs.
+-- Counted up to at_most rows per queue and table, fewer when there are many queues (some 20,000 rows of a table are walked at the
+-- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
+-- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
+--
+-- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later,
+-- at which its last parent ended or the job before its place in the queue was enqueued.
+-- roles: operator, reader
+create function queue_figures(at_most integer default 10000)
+returns table (
+    queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
+    oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    pages constant double precision := 100;
+    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
+    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
+    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
+    names constant text[] := array(select n from queue_names() n);
+    bound constant integer := greatest(100, least(at_most, 20000 / greatest(1, cardinality(names))));
+begin
+    return query
+        with sampled as materialized (
+            select queue, sum(ready) as ready, sum(scheduled) as scheduled, sum(waiting) as waiting, sum(running) as running
+            from (
+                select r.queue, sum(r.size) * ready_scale, 0, 0, 0
+                from ready r tablesample system (100 / ready_scale) group by 1
+                union all
+                select s.queue, 0, count(*) * scheduled_scale, 0, 0
+                from scheduled s tablesample system (100 / scheduled_scale) group by 1
+                union all
+                select w.queue, 0, 0, count(*) * waiting_scale, 0
+                from waiting w tablesample system (100 / waiting_scale) group by 1
+                union all
+                select r.queue, 0, 0, 0, count(*) from running r group by 1) t(queue, ready, scheduled, waiting, running)
+            group by 1
+        ), serving as materialized (
+            select q as queue, count(distinct w.id) as workers
+            from workers w, unnest(w.queues) q
+            where w.dead_at is null and w.heartbeat_at > statement_timestamp() - w.lease
+            group by 1
+        ), counted as materialized (
+            select n.queue, r.jobs as ready, r.rows <= bound as ready_exact, s.jobs as scheduled, s.jobs <= bound as scheduled_exact
+            from unnest(names) n(queue)
+            cross join lateral (
+                select coalesce(sum(t.size), 0) as jobs, count(*) as rows
+                from (select r.size from ready r where r.queue = n.queue limit bound + 1) t) r
+            cross join lateral (
+                select count(*) as jobs from (select from scheduled s where s.queue = n.queue limit bound + 1) t) s
+        ), figures as materialized (
+            select queue,
+                   coalesce(case when c.ready_exact then c.ready else greatest(c.ready, round(s.ready)) end, s.ready, 0)::bigint as ready,
+                   coalesce(case when c.scheduled_exact then c.scheduled else greatest(c.scheduled, round(s.scheduled)) end, s.scheduled, 0)::bigint as scheduled,
+                   coalesce(round(s.waiting), 0)::bigint as waiting,
+                   coalesce(s.running, 0)::bigint as running,
+                   (coalesce(c.ready_exact, ready_scale = 1) and coalesce(c.scheduled_exact, scheduled_scale = 1) and waiting_scale = 1) as exact
+            from sampled s
+            full join counted c using (queue)
+        )
+        select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
+               o.at, statement_timestamp() - o.at,
+               (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
+               q.paused_at is not null, q.paused_at, q.pause_reason,
+               coalesce(q.max_depth, (select d.max_depth from queues d where d.name = '*')), coalesce(v.workers, 0)
+        from figures f
+        left join queues q on q.name = f.queue
+        left join serving v on v.queue = f.queue
+        cross join lateral (
+            select min(greatest(
+                       (select j.created_at from jobs j where j.id <= h.seq order by j.id desc limit 1),
+                       (select max(e.finished_at)
+                        from (select (select p.finished_at from results p where p.job_id = e.parent_id) as finished_at
+                              from edges e where e.child_id = h.job_id limit 1000) e))) as at
+            from generate_series(0, 9) p
+            cross join lateral (
+                select r.seq, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
+        order by f.queue;
+end
+$$;
+comment on function queue_figures is 'What the view queue_states says, with a bound of one''s own for what is counted: beyond at_most rows per queue and table figures are estimates.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5987,23 +9358,104 @@ comment on function queue_names is 'Names of all queues that are registered or h
 
 -- +goose StatementBegin
 -- queue_settings(queue_name): the settings in force for a queue: its own, else those of '*'. One row always.
+-- roles: producer, worker, operator, reader
 create function queue_settings(queue_name text)
 returns table (
     paused boolean, max_depth bigint, warn_depth bigint, max_args_bytes bigint, max_attempts integer,
     timeout interval, backoff jsonb, keep_completed interval, keep_failed interval,
     keep_cancelled interval, keep_expired interval, events text)
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 as $$ select * from settings_of(queue_name) $$;
 comment on function queue_settings is 'Settings in force for a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- queue_work(queue, at_most): what there is still to do in a queue, counted up to at_most each: ready jobs, those that
+-- are due (scheduled, their time has come), later ones, those that wait for other jobs, running ones; and whether it is paused.
+-- Reads all leases. One row always.
+-- roles: worker, operator, reader
+create function queue_work(queue text, at_most integer default 10000)
+returns table (ready bigint, due bigint, later bigint, waiting bigint, running bigint, paused boolean)
+language sql stable security definer set search_path from current
+set jit = off set enable_seqscan = off
+as $$
+    select least(at_most, (select coalesce(sum(r.size), 0) from (select size from ready r where r.queue = queue_work.queue limit at_most) r)),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at <= now() limit at_most) s),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at > now() limit at_most) s),
+           (select count(*) from (select from waiting w where w.queue = queue_work.queue and w.role is null limit at_most) w),
+           (select count(*) from (select from running r where r.queue = queue_work.queue limit at_most) r),
+           exists (select from queues q where q.name = queue_work.queue and q.paused_at is not null)
+$$;
+comment on function queue_work is 'What there is still to do in a queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_cron(expression): a cron expression of five fields, or six with seconds in front, or a macro, as masks of seconds, minutes,
+-- hours, days of the month, months, days of the week (0 is Sunday), and which of these are wildcards (1 hours, 2 days of the
+-- month, 4 days of the week); or what is wrong with it. Internal: read_spec.
+create function read_cron(expression text, out fields bigint[], out problem text)
+language plpgsql immutable
+as $$
+declare
+    text constant text := case lower(expression)
+        when '@yearly' then '0 0 1 1 *' when '@annually' then '0 0 1 1 *' when '@monthly' then '0 0 1 * *'
+        when '@weekly' then '0 0 * * 0' when '@daily' then '0 0 * * *' when '@midnight' then '0 0 * * *'
+        when '@hourly' then '0 * * * *' else expression end;
+    parts text[] := regexp_split_to_array(text, '[ \t]+');
+    part record;
+    wilds bigint := 0;
+begin
+    if text like '@%' then
+        problem := format('has no macro %s: there are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly', to_json(left(text, 60)));
+        return;
+    elsif upper(text) ~ '^(CRON_)?TZ=' then
+        problem := 'must not name a time zone: that is the field zone';
+        return;
+    elsif cardinality(parts) not in (5, 6) then
+        problem := format('must have 5 fields, or 6 with seconds in front, not %s: minute, hour, day of month, month, day of week', cardinality(parts));
+        return;
+    elsif cardinality(parts) = 5 then
+        parts := array['0'] || parts;
+    end if;
+    for part in
+        select f.place, r.mask, r.wild, r.problem
+        from (values (1, 'second', 0, 59, null::text[]), (2, 'minute', 0, 59, null), (3, 'hour', 0, 23, null), (4, 'day of month', 1, 31, null),
+                     (5, 'month', 1, 12, '{JAN,FEB,MAR,APR,MAY,JUN,JUL,AUG,SEP,OCT,NOV,DEC}'),
+                     (6, 'day of week', 0, 7, '{SUN,MON,TUE,WED,THU,FRI,SAT}')) f(place, name, low, high, names)
+        cross join lateral cron_field(f.name, parts[f.place], f.low, f.high, f.names) r
+        order by f.place
+    loop
+        if part.problem is not null then
+            fields := null;
+            problem := part.problem;
+            return;
+        end if;
+        fields[part.place] := part.mask;
+        wilds := wilds | case when part.wild then case part.place when 3 then 1 when 4 then 2 when 6 then 4 else 0 end else 0 end;
+    end loop;
+    fields[7] := wilds;
+    -- A day of the month alone may be one that no month of the expression has.
+    if wilds & 6 = 4 and not exists (
+        select from generate_series(1, 12) month
+        where fields[5] >> month & 1 = 1
+          and next_bit(fields[4], 1) <= case month when 2 then 29 when 4 then 30 when 6 then 30 when 9 then 30 when 11 then 30 else 31 end)
+    then
+        fields := null;
+        problem := 'never comes: none of its months has such a day';
+    end if;
+end
+$$;
+comment on function read_cron is 'A cron expression as masks.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- read_events(after_id, gaps, at_most): events behind after_id, and those among gaps that have been committed
 -- meanwhile (ids drawn by transactions that were still open when their successors were read). In order of id.
+-- roles: operator, reader
 create function read_events(after_id bigint, gaps bigint[] default '{}', at_most integer default 1000)
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
     select e.*, j.kind
@@ -6016,6 +9468,410 @@ as $$
     order by e.id
 $$;
 comment on function read_events is 'Events behind an id.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_filter(filter): the fields of a filter of jobs as one row; null means not given. Internal: select_jobs, which says
+-- what the fields mean. Raises PQ001 naming the field that is not known or cannot be read.
+create function read_filter(filter jsonb)
+returns table (
+    queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[], dags bigint[],
+    since timestamptz, until timestamptz, args jsonb, metadata jsonb, error text, after bigint, before bigint,
+    path_keys jsonb, path_values jsonb)
+language plpgsql stable
+as $$
+declare
+    known constant jsonb := '{"queues": "text[]", "kinds": "text[]", "states": "text[]", "tags": "text[]", "fingerprints": "text[]",
+        "ids": "bigint[]", "workers": "bigint[]", "dags": "bigint[]", "since": "timestamptz", "until": "timestamptz",
+        "args": "jsonb", "metadata": "jsonb", "error": "text", "after": "bigint", "before": "bigint", "paths": "paths"}';
+    entry record;
+    type text;
+begin
+    if jsonb_typeof(filter) is distinct from 'object' then
+        perform invalid('filter', 'must be a JSON object');
+    end if;
+    for entry in select e.key, e.value, jsonb_typeof(e.value) as given from jsonb_each(filter) e order by e.key loop
+        type := known ->> entry.key;
+        if type is null then
+            perform invalid(entry.key, 'is not a field of a filter of jobs');
+        elsif entry.given = 'null' or type = 'jsonb' then
+            continue;
+        elsif type like '%[]' then
+            if entry.given <> 'array' or exists (
+                select from jsonb_array_elements(case entry.given when 'array' then entry.value else '[]' end) e
+                where jsonb_typeof(e) <> case type when 'text[]' then 'string' else 'number' end
+                   or (type = 'bigint[]' and (e::text !~ '^-?\d{1,19}$' or abs(e::text::numeric) > 9223372036854775807))) then
+                perform invalid(entry.key, case type when 'text[]' then 'must be an array of strings' else 'must be an array of ids' end);
+            end if;
+        elsif type = 'bigint' then
+            if entry.given <> 'number' or entry.value::text !~ '^-?\d{1,19}$' or abs(entry.value::text::numeric) > 9223372036854775807 then
+                perform invalid(entry.key, 'must be the id of a job');
+            end if;
+        elsif type = 'paths' then
+            if entry.given <> 'array' or exists (
+                select from jsonb_array_elements(case entry.given when 'array' then entry.value else '[]' end) e
+                where jsonb_typeof(e) <> 'object'
+                   or (select array_agg(k order by k) from jsonb_object_keys(case jsonb_typeof(e) when 'object' then e else '{}' end) k)
+                      is distinct from '{in,path}'
+                   or jsonb_typeof(e -> 'path') <> 'array' or jsonb_typeof(e -> 'in') <> 'array'
+                   or exists (select from jsonb_array_elements(case jsonb_typeof(e -> 'path') when 'array' then e -> 'path' else '[]' end) s
+                              where jsonb_typeof(s) <> 'string')) then
+                perform invalid('paths', 'must be an array of {"path": [strings], "in": [values]}');
+            end if;
+        elsif entry.given <> 'string' then
+            perform invalid(entry.key, case type when 'text' then 'must be a string' else 'must be a time, as a string' end);
+        elsif type = 'timestamptz' then
+            begin
+                perform (entry.value #>> '{}')::timestamptz;
+            exception when data_exception then
+                perform invalid(entry.key, 'cannot be read as a time');
+            end;
+        end if;
+    end loop;
+    if filter -> 'states' <> 'null' and exists (
+        select from jsonb_array_elements_text(filter -> 'states') s
+        where s not in ('waiting', 'scheduled', 'ready', 'running', 'completed', 'failed', 'cancelled', 'skipped', 'expired')) then
+        perform invalid('states', 'must be waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired');
+    end if;
+    return query
+        select r.queues, r.kinds, r.states, r.tags, r.fingerprints, r.ids, r.workers, r.dags, r.since, r.until,
+               nullif(filter -> 'args', 'null'), nullif(filter -> 'metadata', 'null'), r.error, r.after, r.before,
+               p.keys, p.allowed
+        from jsonb_to_record(filter - '{args,metadata,paths}'::text[]) as r(
+                 queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[],
+                 dags bigint[], since timestamptz, until timestamptz, error text, after bigint, before bigint),
+             lateral (select jsonb_agg(e -> 'path') as keys, jsonb_agg(e -> 'in') as allowed
+                      from jsonb_array_elements(case jsonb_typeof(filter -> 'paths') when 'array' then filter -> 'paths' else '[]' end) e) p;
+end
+$$;
+comment on function read_filter is 'The fields of a filter of jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_settings(verb, settings): the settings of a verb as one row. Internal: change_jobs. Raises PQ001 for a verb or a
+-- setting that is not known, is missing, or cannot be read; what the values may be, the verbs say.
+create function read_settings(verb text, settings jsonb)
+returns table (queue text, run_at timestamptz, priority integer, rate double precision, start_at timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    known constant jsonb := '{"cancel": [], "retry": ["rate", "start_at"], "delete": [], "move": ["queue"], "reschedule": ["run_at"],
+        "set_priority": ["priority"]}';
+    entry record;
+begin
+    if known -> verb is null then
+        perform invalid('verb', 'must be cancel, retry, delete, move, reschedule or set_priority');
+    elsif jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    end if;
+    for entry in select e.key, e.value, jsonb_typeof(e.value) as given from jsonb_each(settings) e loop
+        if not known -> verb ? entry.key then
+            perform invalid(entry.key, format('is not a setting of %s', verb));
+        elsif entry.given = 'null' then
+            continue;
+        elsif entry.given <> (case when entry.key in ('priority', 'rate') then 'number' else 'string' end) then
+            perform invalid(entry.key, case when entry.key in ('priority', 'rate') then 'must be a number' else 'must be a string' end);
+        end if;
+        begin
+            case entry.key
+                when 'priority' then priority := (entry.value #>> '{}')::integer;
+                when 'rate' then rate := (entry.value #>> '{}')::double precision;
+                when 'run_at' then run_at := (entry.value #>> '{}')::timestamptz;
+                when 'start_at' then start_at := (entry.value #>> '{}')::timestamptz;
+                when 'queue' then queue := entry.value #>> '{}';
+            end case;
+        exception when data_exception then
+            perform invalid(entry.key, 'cannot be read');
+        end;
+    end loop;
+    if rate not between 0.001 and 1000000 then
+        perform invalid('rate', 'must be 0.001 to 1000000 per second');
+    elsif not isfinite(start_at) then
+        perform invalid('start_at', 'must be finite');
+    end if;
+    return next;
+end
+$$;
+comment on function read_settings is 'The settings of a verb.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_spec(spec, zone): when a schedule is due, as it is stored: masks of a cron expression (see read_cron), the period of
+-- "every INTERVAL", or the time of "at TIME", which is of the zone unless it has an offset; or the rule that the spec breaks. The zone
+-- is a known one. Internal.
+create function read_spec(
+    spec text, zone text, out fields bigint[], out period interval, out once_at timestamptz, out problem text)
+language plpgsql stable
+set intervalstyle = 'postgres'
+as $$
+declare
+    words constant text[] := regexp_match(btrim(spec, E' \t'), '^@?(every|at)[ \t]+(.*)$', 'i');
+    parts text[];
+begin
+    if spec is null or btrim(spec, E' \t') = '' or length(spec) > 500 then
+        problem := 'must have 1 to 500 characters';
+    elsif words is null then
+        select r.fields, r.problem into fields, problem from read_cron(btrim(spec, E' \t')) r;
+    elsif lower(words[1]) = 'every' then
+        begin
+            period := words[2]::interval;
+        exception when data_exception then
+            problem := format('has an interval that cannot be read: %s', to_json(left(words[2], 60)));
+            return;
+        end;
+        if extract(month from period) <> 0 or extract(year from period) <> 0 then
+            problem := 'must not have months or years in its interval, which differ in length: use a cron expression';
+        elsif extract(epoch from period) not between 1 and 3155760000 then
+            problem := 'must have an interval of 1 second to 100 years';
+        end if;
+        period := case when problem is null then make_interval(secs => extract(epoch from period)::float8) end;
+    else
+        parts := regexp_match(words[2], '^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)\s*(Z|[+-]\d\d(?::?\d\d)?)?$', 'i');
+        begin
+            once_at := case when parts[3] is null then instant_of((parts[1] || ' ' || parts[2])::timestamp, zone)
+                            else (parts[1] || ' ' || parts[2] || parts[3])::timestamptz end;
+        exception when data_exception then
+            once_at := null;
+        end;
+        if once_at is null then
+            problem := format('has a time that cannot be read: %s; it is written as 2030-01-31 18:00, or with an offset as 2030-01-31T18:00:00Z',
+                              to_json(left(words[2], 60)));
+        end if;
+    end if;
+end
+$$;
+comment on function read_spec is 'When a schedule is due, as it is stored.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_step(job_id, name): the value that a step, cursor or signal of a job has. No row: none.
+-- roles: worker
+create function read_step(job_id bigint, name text) returns table (output jsonb, codec text, payload bytea)
+language sql stable security definer set search_path from current set jit = off
+as $$
+    select s.output, s.codec, s.payload from steps s where s.job_id = read_step.job_id and s.name = read_step.name
+$$;
+comment on function read_step is 'The value that a step of a job has.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_steps(job_id, at_most): the steps, cursors, sleeps and signals of a job, for a handler that begins. What takes more
+-- than at_most bytes as it is stored is large: its value is left out, to be read by itself (read_step).
+-- over: recorded, saved, sent, or slept.
+-- roles: worker
+create function read_steps(job_id bigint, at_most integer)
+returns table (name text, type text, over boolean, timed_out boolean, large boolean, output jsonb, codec text, payload bytea)
+language sql stable security definer set search_path from current set jit = off
+as $$
+    select s.name, s.type, s.done_at is not null or s.type = 'sleep' and s.wake_at <= clock_timestamp(), s.timed_out, l.large,
+           case when not l.large then s.output end, s.codec, case when not l.large then s.payload end
+    from steps s
+    cross join lateral (
+        select coalesce(pg_column_size(s.output), 0) + coalesce(pg_column_size(s.payload), 0) > at_most as large) l
+    where s.job_id = read_steps.job_id
+$$;
+comment on function read_steps is 'The steps of a job, for a handler that begins.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- ready_rows(job_ids): the rows of ready that hold jobs, one per job that is there. Internal. Locks nothing.
+create function ready_rows(job_ids bigint[]) returns table (job_id bigint, queue text, priority smallint, seq bigint)
+language sql stable
+as $$
+    select j.id, x.queue, x.priority, x.seq
+    from jobs j
+    cross join lateral (
+        select * from ready x
+        where x.queue = j.queue and x.priority = j.priority and x.seq <= j.id
+        order by x.seq desc limit 1) x
+    where j.id = any(job_ids) and x.seq = x.job_id and j.id < x.job_id + x.size
+    union
+    select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(job_ids) and x.seq <> x.job_id
+$$;
+comment on function ready_rows is 'The rows of ready that hold jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- rearrange(job_ids, to_queue, to_priority): gives jobs that are ready or scheduled another queue or priority (null: leaves
+-- it). Ready ones come behind those that are ready there already; scheduled ones keep their time. Outcome per job: changed,
+-- unchanged (it has them), running, waiting (for other jobs), finished, not_found. Internal: move, set_priority.
+-- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
+create function rearrange(job_ids bigint[], to_queue text, to_priority smallint) returns table (job_id bigint, outcome text)
+language plpgsql
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    pending bigint[] := job_ids;
+    found_at record;
+    gone record;
+    missed bigint[];
+begin
+    perform lock_dags(job_ids);
+    for round in 1 .. 100 loop
+        missed := '{}';
+        for found_at in
+            select p.place, array_agg(p.job_id order by p.job_id) as ids
+            from (select p.job_id,
+                         case when p.place in ('ready', 'scheduled') and j.queue = coalesce(to_queue, j.queue)
+                                   and j.priority = coalesce(to_priority, j.priority) then 'unchanged' else p.place end as place
+                  from places(pending) p
+                  left join lateral (select queue, priority from jobs where jobs.id = p.job_id offset 0) j on true) p
+            group by p.place
+            order by array_position('{scheduled,ready}', p.place)
+        loop
+            if found_at.place in ('scheduled', 'ready') then
+                if found_at.place = 'scheduled' then
+                    with locked as materialized (
+                        select s.job_id from scheduled s where s.job_id = any(found_at.ids) order by s.job_id for update
+                    ), kept as (
+                        update scheduled s set queue = coalesce(to_queue, s.queue)
+                        where s.job_id = any(array(select l.job_id from locked l)) returning s.job_id, s.attempt
+                    )
+                    select coalesce(array_agg(k.job_id order by k.job_id), '{}') as ids, array_agg(k.attempt order by k.job_id) as attempts
+                    into gone from kept k;
+                else
+                    select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids, array_agg(w.attempt order by w.job_id) as attempts
+                    into gone from withdraw(found_at.ids) w;
+                end if;
+                perform record_event(
+                    case when to_queue is null then 'priority_set' else 'moved' end, j.id, coalesce(to_queue, j.queue), null, null,
+                    case when to_queue is null then jsonb_build_object('from', j.priority, 'to', to_priority)
+                         else jsonb_build_object('from', j.queue, 'to', to_queue) end)
+                from jobs j where j.id = any(gone.ids);
+                update jobs j set queue = coalesce(to_queue, j.queue), priority = coalesce(to_priority, j.priority)
+                where j.id = any(gone.ids);
+                if found_at.place = 'ready' then
+                    perform put_ready(gone.ids, gone.attempts);
+                end if;
+                return query select id, 'changed' from unnest(gone.ids) id;
+                missed := missed || array(select unnest(found_at.ids) except select unnest(gone.ids));
+            elsif found_at.place = 'lost' then
+                missed := missed || found_at.ids;
+            else
+                return query
+                    select id, case when found_at.place in ('unchanged', 'running', 'waiting', 'not_found') then found_at.place else 'finished' end
+                    from unnest(found_at.ids) id;
+            end if;
+        end loop;
+        if missed = '{}' then
+            return;
+        end if;
+        pending := missed;
+    end loop;
+    perform too_busy(pending);
+end
+$$;
+comment on function rearrange is 'Gives jobs that wait another queue or priority.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- recent_times(schedule, since, before, at_most): the last times at which a schedule was due from one time on and before another, in
+-- order. Looks back further and further, so that the cost is that of the times it returns and not of all. Internal.
+create function recent_times(schedule schedules, since timestamptz, before timestamptz, at_most integer) returns timestamptz[]
+language plpgsql stable
+as $$
+declare
+    step constant interval := interval '1 microsecond';
+    few interval := interval '0'; -- in which there are less than are wanted
+    many interval; -- in which there are far more
+    span interval := interval '1 min';
+    start timestamptz;
+    due timestamptz;
+    found timestamptz[];
+begin
+    loop
+        start := greatest(since, before - span);
+        found := '{}';
+        due := schedule_next(schedule, start - step);
+        while due < before and cardinality(found) <= 4 * at_most + 10 loop
+            found := found || due;
+            due := schedule_next(schedule, due);
+        end loop;
+        if due < before and span - few > interval '1 s' then
+            many := span;
+        elsif cardinality(found) >= at_most or start = since or span - few <= interval '1 s' then
+            return found[greatest(1, cardinality(found) - at_most + 1):];
+        else
+            few := span;
+        end if;
+        span := case when many is null then 4 * span else few + (many - few) / 2 end;
+    end loop;
+end
+$$;
+comment on function recent_times is 'The last times at which a schedule was due.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- reconcile_schedules(declared_by, schedules): makes the schedules of a declarer be those of a JSON array, all or none: creates and changes those that it
+-- lists, and deletes those that this declarer has declared before and does not list any more. Outcome by name: created,
+-- changed, unchanged, deleted; taken: there is one of this name that somebody else declares or that was made by hand,
+-- which is left as it is. A pause stays.
+--
+--   select * from pgq.reconcile_schedules('billing', '[{"name": "invoices", "spec": "@monthly", "kind": "send_invoices"}]');
+--
+-- Fields are the arguments of set_schedule. Raises PQ001 with the index and the field. Locks: an advisory lock of the declarer, then
+-- rows of schedules by name.
+-- roles: operator
+create function reconcile_schedules(declared_by text, schedules jsonb) returns table (name text, outcome text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    who constant text := reconcile_schedules.declared_by;
+    entry record;
+    listed text[];
+    bad text;
+    field text;
+    rule text;
+begin
+    if who is null or length(who) not between 1 and 128 then
+        perform invalid('declared_by', 'must have 1 to 128 characters');
+    elsif jsonb_typeof(reconcile_schedules.schedules) is distinct from 'array' then
+        perform invalid('schedules', 'must be a JSON array');
+    end if;
+    perform pg_advisory_xact_lock(advisory_key('schedules/' || who));
+    listed := array(select e ->> 'name' from jsonb_array_elements(reconcile_schedules.schedules) e where jsonb_typeof(e) = 'object');
+    for entry in
+        select e.value, e.ordinality - 1 as index
+        from jsonb_array_elements(reconcile_schedules.schedules) with ordinality e
+        order by e.value ->> 'name', e.ordinality
+    loop
+        if jsonb_typeof(entry.value) <> 'object' then
+            perform invalid(format('schedules[%s]', entry.index), 'must be a JSON object');
+        end if;
+        select key into bad from jsonb_object_keys(entry.value) key
+        where key not in ('name', 'spec', 'kind', 'args', 'options', 'dag', 'zone', 'jitter', 'starts_at', 'ends_at', 'max_runs',
+                          'missed', 'missed_limit', 'overlap') limit 1;
+        if found then
+            perform invalid(format('schedules[%s]', entry.index), format('has an unknown field %s', to_json(left(bad, 60))));
+        elsif cardinality(array_positions(listed, entry.value ->> 'name')) > 1 then
+            perform invalid(format('schedules[%s].name', entry.index), 'must not be listed twice');
+        end if;
+        if exists (select from schedules s where s.name = entry.value ->> 'name' and s.declared_by is distinct from who) then
+            return query select entry.value ->> 'name', 'taken';
+            continue;
+        end if;
+        begin
+            return query
+                select entry.value ->> 'name', set_schedule_json(entry.value, who);
+        exception when sqlstate 'PQ001' then
+            get stacked diagnostics field = column_name, rule = pg_exception_detail;
+            perform invalid(format('schedules[%s].%s', entry.index, field), rule);
+        end;
+    end loop;
+    for name in
+        select s.name from schedules s where s.declared_by = who and s.name <> all(listed) order by s.name for update
+    loop
+        perform delete_schedule(name);
+        outcome := 'deleted';
+        return next;
+    end loop;
+end
+$$;
+comment on function reconcile_schedules is 'Makes the schedules of a declarer be those of a list.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6037,6 +9893,39 @@ begin
 end
 $$;
 comment on function record_event is 'Writes an event.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- record_step(worker_id, job_id, attempt, name, output, codec, payload): keeps the result of a step of a handler, for the attempts
+-- after this one: output is JSON, or codec and payload are bytes. Outcome: recorded; existing (the step has a result, which stays: an
+-- answer was lost, or two run the same step); lost (the lease is not the worker's any more, and nothing was written: whoever
+-- was declared dead records nothing).
+-- Called in a transaction that writes the step's effects it makes these happen exactly once.
+-- Raises PQ001 for a name that is no name or belongs to something else than a step.
+-- Locks: the row of running against its end; then the row of steps.
+-- roles: worker
+create function record_step(
+    worker_id bigint, job_id bigint, attempt integer, name text, output jsonb default null, codec text default null,
+    payload bytea default null)
+returns text
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+begin
+    if not holds_lease(worker_id, job_id, attempt) then
+        return 'lost';
+    end if;
+    insert into steps (job_id, name, type, attempt, done_at, output, codec, payload)
+    values (job_id, check_step_name(name), 'step', attempt, clock_timestamp(), output, codec, payload)
+    on conflict on constraint steps_pkey do nothing;
+    if found then
+        return 'recorded';
+    end if;
+    perform check_step_type(job_id, name, 'step');
+    return 'existing';
+end
+$$;
+comment on function record_step is 'Keeps the result of a step of a handler.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6078,9 +9967,10 @@ comment on function recount is 'Writes into waiting what parents came to so far.
 -- +goose StatementBegin
 -- register_worker(name, queues, kinds, lease): registers a worker process and returns its id, with which
 -- it claims. It must call heartbeat more often than its lease lasts, or it is declared dead.
+-- roles: worker
 create function register_worker(name text, queues text[], kinds text[], lease interval default '30 s')
 returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 declare
     new_id bigint;
@@ -6099,15 +9989,16 @@ begin
     return new_id;
 end
 $$;
-comment on function register_worker is 'Registers a worker process and returns its id.';
+comment on function register_worker is 'Registers a worker process and returns its id. lease: how long it may be silent before its jobs are given to others.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- release(worker_id, job_ids, attempts): gives jobs back that the worker holds and did not start or could not
 -- finish through no fault of theirs. The attempt does not count. Returns as fail does.
+-- roles: worker
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -6116,7 +10007,7 @@ begin
             array_fill('release'::text, array[cardinality(job_ids)]), null, null, null);
 end
 $$;
-comment on function release is 'Gives jobs back that a worker holds.';
+comment on function release is 'Gives jobs back that a worker holds; the attempt does not count. Returns as fail does.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6179,6 +10070,18 @@ comment on function release_items is 'Starts as many items of a map as its windo
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- release_job(worker_id, job_id, attempt): gives one job back that the worker holds: release, for workers that are written without
+-- arrays. The attempt does not count. Returns as fail_job does.
+-- roles: worker
+create function release_job(worker_id bigint, job_id bigint, attempt integer) returns text
+language sql security definer set search_path from current
+as $$
+    select outcome from release(release_job.worker_id, array[job_id], array[attempt])
+$$;
+comment on function release_job is 'Gives a job back that a worker holds.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- renumber(id, old_ids, new_ids): the new id for an old one (old_ids are sorted); an id that is not among them stays.
 -- Internal, inlined: dag_fork.
 create function renumber(id bigint, old_ids bigint[], new_ids bigint[]) returns bigint
@@ -6190,11 +10093,48 @@ comment on function renumber is 'The new id for an old one.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- replace_jobs(jobs, outcomes, ids, since): gives queued jobs what later ones with their keys ask for: those of a JSON array of which the
+-- outcome is replaced, in the order of the array. Args, metadata, tags and the ways to retry are replaced, and the time, if one is given; the
+-- place in the queue stays. A debounced job moves on, but at most to max_wait after its key was taken (since).
+-- Internal: enqueue_jobs, which has pinned those jobs. Locks what reschedule locks.
+create function replace_jobs(jobs jsonb, outcomes text[], ids bigint[], since timestamptz[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    later record;
+begin
+    for later in
+        select i.*, ids[i.index + 1] as id,
+               coalesce(i.run_at, now() + i.delay,
+                        least(now() + unique_wait(i.uniqueness),
+                              since[i.index + 1] + coalesce((i.uniqueness #>> '{debounce,max_wait}')::interval,
+                                                            (i.uniqueness #>> '{throttle,every}')::interval))) as due
+        from jobs_from_json(replace_jobs.jobs) i
+        where outcomes[i.index + 1] = 'replaced'
+        order by i.index
+    loop
+        update jobs j
+        set args = later.args, codec = later.codec, payload = later.payload, metadata = later.metadata, tags = later.tags,
+            max_attempts = later.max_attempts, timeout = later.timeout, backoff = later.backoff, result_ttl = later.result_ttl
+        where j.id = later.id;
+        if later.due is not null then
+            perform reschedule(array[later.id], later.due);
+        end if;
+        perform record_event('replaced', later.id, later.queue);
+    end loop;
+end
+$$;
+comment on function replace_jobs is 'Gives queued jobs what later ones ask for.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
 -- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
+-- roles: worker
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)
 returns boolean
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
@@ -6216,11 +10156,13 @@ comment on function report_progress is 'Says how far a running job is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- reschedule(job_ids, run_at): moves jobs that wait (ready or scheduled) to another time; a time that is past
--- makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
--- Raises PQ001 when run_at is missing or infinite.
-create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+-- reschedule(job_ids, run_at, delay): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
+-- that is past makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
+-- Raises PQ001 when run_at is missing or infinite, or given together with delay.
+-- roles: operator
+create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null)
+returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -6230,13 +10172,21 @@ declare
     gone record;
     moved bigint[];
 begin
+    if reschedule.delay is not null then
+        if reschedule.run_at is not null then
+            perform invalid('delay', 'must not be given together with run_at');
+        elsif reschedule.delay not between interval '-100 years' and interval '100 years' then
+            perform invalid('delay', 'must be at most 100 years');
+        end if;
+        reschedule.run_at := now() + reschedule.delay;
+    end if;
     if reschedule.run_at is null or not isfinite(reschedule.run_at) then
         perform invalid('run_at', 'must be finite');
     end if;
     perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'scheduled') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
@@ -6270,16 +10220,17 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function reschedule is 'Moves jobs that wait to another time.';
+comment on function reschedule is 'Moves jobs that wait to another time, or to delay from now; a time that is past makes them ready. Says of each: scheduled, ready, running, waiting, finished or not_found.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- rescue(at_most): declares workers dead that have not heartbeat for their lease, and ends up to at_most
 -- attempts per dead worker. Returns how many attempts were ended.
 -- Locks: per silent worker its advisory lock (one that is claiming has it and lives), its row, then rows of
--- running in the order of their ids.
+-- running in the order of their ids, skipping those that others have locked.
+-- roles: worker, operator
 create function rescue(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare
@@ -6309,6 +10260,8 @@ comment on function rescue is 'Declares silent workers dead and ends their attem
 -- +goose StatementBegin
 -- rescue_worker(worker_id, at_most): ends up to at_most attempts of a worker that is dead: they run again while
 -- attempts are left, else their jobs have failed. Takes the worker off the register once it holds nothing.
+-- What others have locked is left for the next time: a process may have been stopped for good in the middle of a transaction that
+-- completes a job or records a step, for which nobody else's jobs shall wait.
 -- Returns how many attempts were ended. Internal: rescue and retire_worker.
 create function rescue_worker(worker_id bigint, at_most integer) returns integer
 language plpgsql
@@ -6319,9 +10272,14 @@ declare
     ended integer;
 begin
     select array_agg(r.job_id) as ids, array_agg(r.attempt) as attempts into held
-    from (select job_id, attempt from running where worker_id = rescue_worker.worker_id order by job_id limit at_most) r;
+    from (
+        select job_id, attempt from running where worker_id = rescue_worker.worker_id
+        order by job_id limit at_most
+        for update skip locked) r;
     if held.ids is null then
-        delete from workers where id = rescue_worker.worker_id and dead_at is not null;
+        delete from workers
+        where id = rescue_worker.worker_id and dead_at is not null
+          and not exists (select from running r where r.worker_id = rescue_worker.worker_id);
         return 0;
     end if;
     select count(*) into ended
@@ -6339,8 +10297,9 @@ comment on function rescue_worker is 'Ends attempts of a dead worker.';
 -- +goose StatementBegin
 -- resume_queue(name): lets jobs of a paused queue be claimed again and wakes workers. Raises PQ004 when there
 -- is no such queue; a queue that is not paused is left as it is.
+-- roles: operator
 create function resume_queue(name text) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
     update queues q set paused_at = null, pause_reason = null, updated_at = now()
@@ -6359,10 +10318,37 @@ comment on function resume_queue is 'Lets jobs of a paused queue be claimed agai
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- resume_schedule(name): lets a paused schedule fire again; returns when it is due next (null: never again). Times that passed while it
+-- was paused are not made up for. One that is not paused is left as it is. Raises PQ004 when there is none. Locks: its row.
+-- roles: operator
+create function resume_schedule(name text) returns timestamptz
+language plpgsql security definer set search_path from current
+as $$
+declare
+    schedule schedules := find_schedule(name);
+begin
+    if schedule.paused_at is not null then
+        if schedule.next_at <= now() then
+            schedule.next_at := schedule_next(schedule, now());
+        end if;
+        update schedules s
+        set (paused_at, pause_reason, paused_by, next_at, fire_at, updated_at) = (
+            null, null, null, schedule.next_at,
+            least(jittered(s.name, schedule.next_at, s.jitter), case when s.queued_at is not null then now() end), now())
+        where s.name = schedule.name;
+    end if;
+    return schedule.next_at;
+end
+$$;
+comment on function resume_schedule is 'Lets a paused schedule fire again.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- retire_worker(worker_id): takes a worker off the register at the end of its life. What it still holds
 -- becomes ready again (as after a crash). Unknown workers are ignored.
+-- roles: worker
 create function retire_worker(worker_id bigint) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -6382,8 +10368,9 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
+-- roles: operator
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -6408,7 +10395,7 @@ begin
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'running', 'waiting', 'not_found') then
                 return query select id, found_at.place from unnest(found_at.ids) id;
                 continue;
@@ -6456,7 +10443,58 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function retry is 'Runs jobs again now.';
+comment on function retry is 'Runs jobs again now: finished ones with at least one attempt more, scheduled ones without waiting. Says of each: ready, waiting, running, finished or not_found.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- revoke_role(class, role_name, queues, tenants, payloads): takes a class back from a database role, or of a producer only some
+-- queues, of a reader only some tenants or (payloads) the sight of args and results. Returns whether it had any of that.
+-- Sessions that are open lose the right at their next statement.
+-- Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- Locks: the table grants against other grants and revokes.
+-- roles: owner
+create function revoke_role(
+    class text, role_name text, queues text[] default null, tenants text[] default null, payloads boolean default false)
+returns boolean
+language plpgsql set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    who constant oid := check_grant(class, role_name);
+    owner constant regrole := (select relowner from pg_class where oid = 'grants'::regclass);
+    had boolean;
+begin
+    if queues is not null and class <> 'producer' then
+        perform invalid('queues', 'must be null unless the class is producer');
+    elsif tenants is not null and class <> 'reader' then
+        perform invalid('tenants', 'must be null unless the class is reader');
+    elsif payloads and class <> 'reader' then
+        perform invalid('payloads', 'must be false unless the class is reader');
+    elsif class = 'owner' then
+        had := exists (select from pg_auth_members m where m.roleid = owner and m.member = who);
+        execute format('revoke %s from %s', owner, who::regrole);
+        return had;
+    end if;
+    lock table grants in share row exclusive mode;
+    if exists (select from grants g where g.role_id = who and g.class = 'producer' and g.queue = '*')
+       and queues <> '{*}' then
+        perform invalid('queues', 'must be null: the role may enqueue into all queues, of which none can be excepted');
+    elsif payloads then
+        update grants g set payloads = false
+        where g.role_id = who and g.class = revoke_role.class and g.payloads and (tenants is null or g.tenant = any(tenants));
+    else
+        delete from grants g
+        where g.role_id = who
+          and g.class = revoke_role.class
+          and (queues is null or g.queue = any(queues))
+          and (tenants is null or g.tenant = any(tenants));
+    end if;
+    had := found;
+    perform apply_grants(array[who]);
+    return had;
+end
+$$;
+comment on function revoke_role is 'Takes a class back from a database role.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6493,6 +10531,14 @@ comment on function rewait is 'Puts jobs into waiting again.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- rfc3339(at): a time as text in UTC, 2030-01-31T18:00:00Z. Internal.
+create function rfc3339(at timestamptz) returns text
+language sql stable
+as $$ select rtrim(rtrim(to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '0'), '.') || 'Z' $$;
+comment on function rfc3339 is 'A time as text in UTC.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- rule_thresholds(rule, parents, at_least): the thresholds of a dependency rule for a node with so many parents.
 -- One row always. Internal, inlined.
 create function rule_thresholds(rule text, parents integer, at_least integer)
@@ -6509,6 +10555,200 @@ comment on function rule_thresholds is 'Thresholds of a dependency rule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- run_schedule(name): enqueues now what a schedule would, whether it is due, paused or has ended, and whatever its earlier runs do; returns the
+-- id of the job. Its times and max_runs are not touched by that. Raises PQ004 when there is none, PQ002 for a full queue. Locks:
+-- its row.
+-- roles: operator
+create function run_schedule(name text) returns bigint
+language plpgsql security definer set search_path from current
+as $$
+declare
+    schedule constant schedules := find_schedule(name);
+    due constant timestamptz := clock_timestamp();
+    job_id bigint;
+begin
+    perform act_as_owner(true);
+    if schedule.dag is null then
+        job_id := (select j from enqueue_many(jsonb_build_array(schedule_job(schedule, due))) j);
+    else
+        job_id := (select d.dag_id from dag_submit(schedule_job(schedule, due)) d);
+    end if;
+    perform act_as_owner(false);
+    insert into schedule_runs (schedule, due_at, outcome, times, job_id) values (schedule.name, due, 'by_hand', 1, job_id);
+    update schedules s set (last_job_id, last_fired_at) = (job_id, due) where s.name = schedule.name;
+    perform forget_runs(array[schedule.name]);
+    return job_id;
+end
+$$;
+comment on function run_schedule is 'Enqueues now what a schedule would.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- runs_of(job_ids): the keys of the rows of ready that hold jobs. Internal: hold.
+create function runs_of(job_ids bigint[]) returns table (queue text, priority smallint, seq bigint)
+language sql stable
+as $$
+    select distinct r.queue, r.priority, r.seq
+    from jobs w
+    cross join lateral (
+        select * from ready r
+        where r.queue = w.queue and r.priority = w.priority and r.seq <= w.id
+        order by r.seq desc limit 1) r
+    where w.id = any(job_ids) and r.seq = r.job_id and w.id < r.job_id + r.size
+    union
+    select r.queue, r.priority, r.seq from ready r
+    where r.job_id = any(job_ids) and r.seq <> r.job_id
+$$;
+comment on function runs_of is 'The rows of ready that hold jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- save_cursor(worker_id, job_id, attempt, name, output, codec, payload): keeps how far a loop of a handler is, for the attempts after this one; each
+-- call replaces what the last one kept. False, and nothing is written, when the lease is lost.
+-- Called in a transaction that writes the effects of the loop's round it makes these happen exactly once.
+-- Raises PQ001 for a name that is no name or belongs to something else than a cursor.
+-- Locks: the row of running against its end; then the row of steps.
+-- roles: worker
+create function save_cursor(
+    worker_id bigint, job_id bigint, attempt integer, name text, output jsonb default null, codec text default null,
+    payload bytea default null)
+returns boolean
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+begin
+    if not holds_lease(worker_id, job_id, attempt) then
+        return false;
+    end if;
+    insert into steps as s (job_id, name, type, attempt, done_at, output, codec, payload)
+    values (job_id, check_step_name(name), 'cursor', attempt, clock_timestamp(), output, codec, payload)
+    on conflict on constraint steps_pkey do update
+    set attempt = excluded.attempt, done_at = excluded.done_at, output = excluded.output, codec = excluded.codec, payload = excluded.payload
+    where s.type = 'cursor';
+    if not found then
+        perform check_step_type(job_id, name, 'cursor');
+    end if;
+    return true;
+end
+$$;
+comment on function save_cursor is 'Keeps how far a loop of a handler is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_alive(name): the jobs of the last runs of a schedule that have not ended. Internal: plan_schedule.
+create function schedule_alive(name text) returns bigint[]
+language sql stable
+as $$
+    select array(
+        select r.job_id
+        from (select r.job_id from schedule_runs r
+              where r.schedule = schedule_alive.name and r.job_id is not null
+              order by r.due_at desc limit 20) r
+        cross join lateral (select from jobs j where j.id = r.job_id offset 0) j
+        where not exists (select from results f where f.job_id = r.job_id)
+        order by r.job_id)
+$$;
+comment on function schedule_alive is 'Jobs of a schedule that have not ended.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_due(schedule): which times of a schedule are to fire now, in order; when it is due next; and whether times were missed that
+-- will not fire: the first of these. A time is missed when nobody has fired it for more than a minute, because nobody did
+-- chores. What becomes of those says the policy: skip none of them fires; once: the last one does, unless one fires anyway; all: they
+-- do, the last missed_limit of them. Internal: plan_schedule.
+create function schedule_due(schedule schedules, out fire timestamptz[], out next_at timestamptz, out missed_at timestamptz)
+language plpgsql stable
+as $$
+declare
+    late constant timestamptz := now() - schedule.jitter - interval '1 min';
+    due timestamptz := schedule.next_at;
+    missed timestamptz[] := '{}';
+begin
+    fire := '{}';
+    if due < late then
+        if schedule.missed <> 'skip' then
+            missed := recent_times(schedule, due, late, case schedule.missed when 'all' then schedule.missed_limit else 1 end);
+        end if;
+        missed_at := case when missed[1] > due or missed = '{}' then due end;
+        due := schedule_next(schedule, late - interval '1 microsecond');
+    end if;
+    while jittered(schedule.name, due, schedule.jitter) <= now() loop
+        fire := fire || due;
+        due := schedule_next(schedule, due);
+    end loop;
+    if schedule.missed = 'once' and missed <> '{}' and fire <> '{}' then
+        missed_at := schedule.next_at;
+    else
+        fire := missed || fire;
+    end if;
+    next_at := due;
+    if schedule.runs + cardinality(fire) >= schedule.max_runs then
+        fire := fire[:schedule.max_runs - schedule.runs];
+        next_at := null;
+    end if;
+end
+$$;
+comment on function schedule_due is 'Which times of a schedule are to fire now.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_history(name, at_most): what became of the last times at which a schedule was due, latest first: fired, by_hand (run_schedule),
+-- missed (nobody did chores), overlapped (an earlier run had not ended), failed (refused, with the error). times: how many
+-- times a row stands for; null: unknown. About 100 rows are kept. Locks nothing.
+-- roles: operator, reader
+create function schedule_history(name text, at_most integer default 100)
+returns table (due_at timestamptz, outcome text, times bigint, job_id bigint, fired_at timestamptz, error text)
+language sql stable security definer set search_path from current
+as $$
+    select r.due_at, r.outcome, r.times, r.job_id, r.fired_at, r.error
+    from schedule_runs r
+    where r.schedule = schedule_history.name
+    order by r.due_at desc
+    limit at_most
+$$;
+comment on function schedule_history is 'What became of the last times of a schedule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_job(schedule, due_at): what a schedule enqueues for a time: its job, or its DAG, whose key is the name and the time. Both say in
+-- their metadata which schedule they are of and for which time: {"schedule": "report", "due_at": "2030-01-31T18:00:00Z"}. Internal.
+create function schedule_job(schedule schedules, due_at timestamptz) returns jsonb
+language plpgsql stable
+as $$
+declare
+    target constant jsonb := coalesce(schedule.job, schedule.dag);
+    at constant text := rfc3339(due_at);
+    metadata constant jsonb := jsonb_build_object('schedule', schedule.name, 'due_at', at);
+begin
+    return target || jsonb_build_object(
+        'metadata', case when jsonb_typeof(target -> 'metadata') = 'object' then (target -> 'metadata') || metadata else metadata end)
+        || case when schedule.dag is null then '{}' else jsonb_build_object('key', schedule.name || '@' || at) end;
+end
+$$;
+comment on function schedule_job is 'What a schedule enqueues for a time.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_next(schedule, after): the first time after one at which a schedule is due, within its start and end and as long as it may
+-- run; null: none any more. Internal.
+create function schedule_next(schedule schedules, after timestamptz) returns timestamptz
+language plpgsql stable
+as $$
+declare
+    due timestamptz;
+begin
+    if schedule.runs >= schedule.max_runs then
+        return null;
+    end if;
+    due := time_after(schedule.fields, schedule.period, schedule.once_at, schedule.zone, schedule.anchor,
+                      greatest(after, schedule.starts_at - interval '1 microsecond'));
+    return case when due > schedule.ends_at then null else due end;
+end
+$$;
+comment on function schedule_next is 'When a schedule is due next.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- scope_of(name): the sub-DAG in which a node of this name is: "a/b" for "a/b/c", "" for "c". Internal, inlined.
 create function scope_of(name text) returns text
 language sql immutable
@@ -6519,16 +10759,232 @@ comment on function scope_of is 'The sub-DAG in which a node is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_queue(name, settings): sets what the object names and leaves the rest; null puts a setting back to the
--- default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
+-- sees_payloads(): whether the caller may see args and results of all jobs: owners, operators, workers, and readers to whom
+-- that was granted. Views ask it once per query. Locks nothing.
+-- roles: producer, worker, operator, reader
+create function sees_payloads() returns boolean
+language sql stable security definer set search_path from current
+as $$
+    select is_owner(caller()) or exists (
+        select from grants g
+        where (g.class in ('operator', 'worker') or g.class = 'reader' and g.tenant = '*' and g.payloads)
+          and pg_has_role(caller(), g.role_id, 'usage'))
+$$;
+comment on function sees_payloads is 'Whether the caller may see args and results.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- select_jobs(filter, at_most, newest_first): ids of jobs that fit all fields of the filter, in the order of their ids, and
+-- where to go on: next is the filter's "after" ("before" with newest_first) of the next call, null at the end. A call looks
+-- at a bounded number of jobs: it may find fewer than at_most, or none, and still have a next.
+--
+--   select * from pgq.select_jobs('{"queues": ["mail"], "states": ["failed"], "error": "timeout"}', 100);
+--
+-- Fields: queues, kinds, states, fingerprints (of errors), ids, workers (that have it or had it last), dags (whose nodes
+-- they are): arrays, one of which it is; an empty array fits nothing. tags: all of which it has. since, until: enqueued
+-- from, and before, these times. args, metadata: contained in the job's. paths: [{"path": ["order", "id"], "in": [42]}],
+-- what args have there. error: a part of the error's text. after, before: only higher, lower ids.
+-- Raises PQ001 naming the field that is not known or cannot be read, 42501 for args and paths where the caller sees no payloads.
+-- roles: operator, reader
+create function select_jobs(filter jsonb default '{}', at_most integer default 1000, newest_first boolean default false)
+returns table (job_ids bigint[], next bigint)
+language plpgsql stable security definer set search_path from current
+set plan_cache_mode = force_custom_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    f constant record := read_filter(filter);
+    wanted text[] := f.states; -- null: any
+    streams text[];
+    horizon bigint;
+begin
+    if at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    if (f.args is not null or f.path_keys is not null) and not sees_payloads() then
+        raise exception using errcode = '42501', message = 'permission denied to filter by args';
+    end if;
+    if wanted is null and (f.error is not null or f.fingerprints is not null) then
+        wanted := '{failed,cancelled,skipped,expired}'; -- those that have errors
+    end if;
+    streams := job_streams(wanted, f.queues, f.ids, f.dags, newest_first);
+    execute format($query$
+        with looked as materialized (
+            %s
+        ), ends as (
+            select %s(id) as last from looked group by stream having count(*) >= $17
+        ), edge as materialized (
+            select %s(last) as id from ends
+        ), found as (
+            select c.id
+            from (select distinct l.id from looked l, edge e where e.id is null or l.id %s e.id order by 1 %s) c
+            cross join lateral (select * from jobs where jobs.id = c.id offset 0) j
+            where ($1 is null or j.queue = any($1))
+              and ($2 is null or j.kind = any($2))
+              and ($4 is null or j.tags @> $4)
+              and ($6 is null or j.id = any($6))
+              and ($8 is null or j.dag_id = any($8))
+              and ($9 is null or j.created_at >= $9)
+              and ($10 is null or j.created_at < $10)
+              and ($11 is null or j.args @> $11)
+              and ($12 is null or j.metadata @> $12)
+              and ($16 is null or args_fit(j.args, $16, $18))
+              and %s
+              and ($7 is null or (select r.worker_id from running r where r.job_id = c.id) = any($7)
+                  or (select r.worker_id from results r where r.job_id = c.id) = any($7))
+              and ($13 is null or (select strpos(r.error, $13) > 0 from results r where r.job_id = c.id))
+              and ($5 is null or (select error_fingerprint(coalesce(r.error, '')) from results r where r.job_id = c.id) = any($5))
+            order by c.id %s
+            limit $19
+        )
+        select array(select id from found order by id %s), (select id from edge)
+        $query$,
+        array_to_string(streams, ' union all '),
+        case when newest_first then 'min' else 'max' end, case when newest_first then 'max' else 'min' end,
+        case when newest_first then '>=' else '<=' end, case when newest_first then 'desc' end,
+        case
+            when wanted is null then 'true'
+            when wanted <@ '{completed,failed,cancelled,skipped,expired}' then '(select r.state from results r where r.job_id = c.id) = any($3)'
+            else '(select s.state from job_states s where s.id = c.id) = any($3)'
+        end,
+        case when newest_first then 'desc' end, case when newest_first then 'desc' end)
+    into job_ids, horizon
+    using f.queues, f.kinds, wanted, f.tags, f.fingerprints, f.ids, f.workers, f.dags, f.since, f.until, f.args, f.metadata, f.error,
+          coalesce(f.after, -1), coalesce(f.before, 9223372036854775807), f.path_keys, 10000, f.path_values, at_most;
+    next := case when cardinality(job_ids) = at_most then job_ids[at_most] else horizon end;
+    return next;
+end
+$$;
+comment on function select_jobs is 'Ids of jobs that fit a filter, and where to go on.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- send_signal(job_id, name, value): sends a signal to a job, whose handler waits for it, or will. Each name of a job is one signal: the first
+-- value counts. Outcome: delivered (the job waited for it, and is ready); kept (it runs, or has not got there: its handler finds the value when it
+-- looks); duplicate (the name had its value); late (the handler has stopped waiting for it); finished; not_found. In the last four nothing is changed.
+-- Raises PQ001 for a name that is no name or belongs to a step, cursor or sleep, and for a job that no handler runs (of those,
+-- external nodes are answered by dag_complete).
+--
+-- The job is woken, or its handler finds the signal, in whatever order this, await_step and suspend come: see suspend. A job that was put off for
+-- another reason, after an attempt that failed for example, is left where it is.
+-- Locks: signal/<id>; the row of scheduled, jobs against its deletion, steps; then what put_ready locks.
+-- roles: producer, worker, operator
+create function send_signal(job_id bigint, name text, value jsonb default null) returns text
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_variable
+declare
+    now constant timestamptz := clock_timestamp();
+    job record;
+    parked record;
+    step steps;
+begin
+    perform check_step_name(name);
+    perform pg_advisory_xact_lock(advisory_key('signal/' || job_id));
+    select s.job_id, s.attempt into parked from scheduled s where s.job_id = send_signal.job_id for update;
+    select j.id, j.queue, j.role into job from jobs j where j.id = any(visible(array[send_signal.job_id])) for key share;
+    if not found then
+        return 'not_found';
+    elsif job.role is not null then
+        perform invalid('job_id', format('must be a job that a handler runs; %s is of role %s', job_id, job.role));
+    elsif exists (select from results f where f.job_id = send_signal.job_id) then
+        return 'finished';
+    end if;
+    insert into steps (job_id, name, type, done_at, output)
+    values (job_id, name, 'signal', now, value)
+    on conflict on constraint steps_pkey do nothing;
+    if not found then
+        perform check_step_type(job_id, name, 'signal');
+        select * into step from steps s where s.job_id = send_signal.job_id and s.name = send_signal.name for update;
+        if step.done_at is not null then
+            return case when step.timed_out then 'late' else 'duplicate' end;
+        end if;
+        update steps s set done_at = now, output = value where s.job_id = send_signal.job_id and s.name = send_signal.name;
+    end if;
+    perform record_event('signalled', job_id, job.queue, null, null, jsonb_build_object('step', name));
+    -- An attempt that was suspended does not count; one that failed after it had looked does.
+    if parked.attempt < step.attempt then
+        delete from scheduled s where s.job_id = send_signal.job_id;
+        perform put_ready(array[job_id], array[parked.attempt]);
+        return 'delivered';
+    end if;
+    return 'kept';
+end
+$$;
+comment on function send_signal is 'Sends a signal to a job.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- set_kind(kind, settings): sets what the object names for all jobs of a kind; null puts a setting back to what their queue says.
+-- Settings: backoff. A job's own setting wins over its kind's, and that over its queue's.
+--
+--   select pgq.set_kind('send_receipt', '{"backoff": {"type": "table", "delays": [1, 30, 600]}}');
+--
+-- Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of kinds.
+-- roles: operator
+create function set_kind(kind text, settings jsonb) returns void
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_column
+declare
+    unknown text;
+begin
+    if set_kind.kind is null or length(set_kind.kind) not between 1 and 128 then
+        perform invalid('kind', 'must have 1 to 128 characters');
+    elsif jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    end if;
+    select key into unknown from jsonb_object_keys(settings) key where key <> 'backoff' order by key limit 1;
+    if found then
+        perform invalid(unknown, 'is not a setting of a kind');
+    elsif backoff_problem(nullif(settings -> 'backoff', 'null')) is not null then
+        perform invalid('backoff', backoff_problem(settings -> 'backoff'));
+    elsif settings ? 'backoff' then
+        insert into kinds as k (name, backoff) values (set_kind.kind, nullif(settings -> 'backoff', 'null'))
+        on conflict (name) do update set backoff = excluded.backoff, updated_at = now();
+    end if;
+end
+$$;
+comment on function set_kind is 'Sets settings of a kind of jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- set_priority(job_ids, priority): gives jobs that are ready or scheduled another priority, 0 (soonest) to 9. Ready ones come
+-- behind those that are ready with that priority already; scheduled ones keep their time. Outcome per job: changed, unchanged
+-- (it has that priority), running, waiting (for other jobs), finished, not_found. Raises PQ001 for a priority that is not 0 to 9.
+-- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
+-- roles: operator
+create function set_priority(job_ids bigint[], priority integer) returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if set_priority.priority is null or set_priority.priority not between 0 and 9 then
+        perform invalid('priority', 'must be 0 to 9');
+    end if;
+    return query select r.job_id, r.outcome from rearrange(job_ids, null, set_priority.priority::smallint) r;
+end
+$$;
+comment on function set_priority is 'Gives jobs that wait another priority.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- set_queue(name, settings, …): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all).
 --
---   select pgq.set_queue('mail', '{"max_depth": 10000, "keep_completed": "7 days"}');
+--   select pgq.set_queue('mail', max_depth => 10000, keep_completed => '7 days');
+--   select pgq.set_queue('mail', '{"max_depth": null}');
 --
 -- Raises PQ001 for an unknown setting or a value that breaks a rule.
-create function set_queue(name text, settings jsonb) returns void
-language plpgsql set search_path from current
+-- roles: operator
+create function set_queue(
+    name text, settings jsonb default '{}', max_depth bigint default null, warn_depth bigint default null,
+    max_args_bytes bigint default null, max_attempts integer default null, timeout interval default null,
+    backoff jsonb default null, keep_completed interval default null, keep_failed interval default null,
+    keep_cancelled interval default null, keep_expired interval default null, events text default null) returns void
+language plpgsql security definer set search_path from current
 as $$
 declare
     current queues;
@@ -6540,6 +10996,10 @@ begin
     elsif jsonb_typeof(settings) is distinct from 'object' then
         perform invalid('settings', 'must be a JSON object');
     end if;
+    settings := settings || jsonb_strip_nulls(jsonb_build_object(
+        'max_depth', max_depth, 'warn_depth', warn_depth, 'max_args_bytes', max_args_bytes, 'max_attempts', max_attempts,
+        'timeout', timeout, 'backoff', backoff, 'keep_completed', keep_completed, 'keep_failed', keep_failed,
+        'keep_cancelled', keep_cancelled, 'keep_expired', keep_expired, 'events', events));
     for entry in select key, value from jsonb_each(settings) loop
         if entry.key not in ('max_depth', 'warn_depth', 'max_args_bytes', 'max_attempts', 'timeout', 'backoff',
                              'keep_completed', 'keep_failed', 'keep_cancelled', 'keep_expired', 'events') then
@@ -6570,7 +11030,138 @@ begin
     end loop;
 end
 $$;
-comment on function set_queue is 'Sets settings of a queue.';
+comment on function set_queue is 'Sets settings of a queue: those given by name or in the object; null in the object puts one back to the default. name ''*'': the defaults of all queues.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- set_schedule(name, spec, …): creates a schedule, or makes the one of this name be as is said here, all of it. What became of it: created,
+-- changed, or unchanged; and when it is due next (null: never again). It goes on where it was unless its times
+-- change; runs that it had, and a pause, stay.
+--
+--   select pgq.set_schedule('report', '30 7 * * MON-FRI', 'send_report', '{"to": 1}', zone => 'Europe/Berlin');
+--
+-- spec       when: a cron expression (minute, hour, day of month, month, day of week; seconds in front on demand), @hourly, @daily,
+--            @weekly, @monthly, @yearly; "every 15 minutes" (of elapsed time, from the start or from now on); "at 2030-01-31 18:00"
+-- kind, args, options   the job; options are other fields of enqueue_many: {"queue": "mail", "max_attempts": 3}
+-- dag        or a DAG, as for dag_submit, without key: that is made of the name and the time
+-- zone       whose clocks count for cron expressions and "at"; see cron_after for what happens when they change
+-- jitter     fires up to this much later, each time by another part of it
+-- starts_at, ends_at, max_runs   bounds
+-- missed, missed_limit   times that nobody could fire: skip, once, all (the last missed_limit of them)
+-- overlap    when an earlier run has not ended: allow, skip this time, queue one, cancel the earlier one
+-- declared_by   who declares it in code (reconcile_schedules); null for schedules that are made by hand
+--
+-- Raises PQ001 with the field and the rule. Locks: the schedule's row.
+-- roles: operator
+create function set_schedule(
+    name text, spec text, kind text default null, args jsonb default null, options jsonb default null, dag jsonb default null,
+    zone text default 'UTC', jitter interval default '0', starts_at timestamptz default null, ends_at timestamptz default null,
+    max_runs bigint default null, missed text default 'once', missed_limit integer default 100, overlap text default 'allow',
+    declared_by text default null, out outcome text, out next_at timestamptz)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_variable
+declare
+    old schedules;
+    new schedules;
+    rule record;
+    job jsonb;
+begin
+    perform check_schedule(name, zone, jitter, starts_at, ends_at, max_runs, missed, missed_limit, overlap, declared_by);
+    rule := read_spec(spec, zone);
+    if rule.problem is not null then
+        perform invalid('spec', rule.problem);
+    end if;
+    job := case when dag is null then check_schedule_job(kind, args, options) end;
+    dag := check_schedule_dag(dag, kind, args, options);
+    loop
+        insert into schedules (name, spec, zone, fields, period, once_at, anchor, job, dag)
+        values (name, spec, zone, rule.fields, rule.period, rule.once_at, now(), job, dag)
+        on conflict on constraint schedules_pkey do nothing;
+        outcome := case when found then 'created' else 'unchanged' end;
+        select * into old from schedules s where s.name = name for update;
+        exit when found; -- else it was deleted meanwhile
+    end loop;
+    new := old;
+    new.spec := spec;
+    new.zone := zone;
+    new.fields := rule.fields;
+    new.period := rule.period;
+    new.once_at := rule.once_at;
+    new.job := job;
+    new.dag := dag;
+    new.jitter := jitter;
+    new.starts_at := starts_at;
+    new.ends_at := ends_at;
+    new.max_runs := max_runs;
+    new.missed := missed;
+    new.missed_limit := missed_limit;
+    new.overlap := overlap;
+    new.declared_by := declared_by;
+    if outcome = 'created' or (new.spec, new.zone, new.starts_at) is distinct from (old.spec, old.zone, old.starts_at) then
+        -- Whole seconds are enough.
+        new.anchor := coalesce(starts_at, date_trunc('second', now()));
+        new.next_at := schedule_next(new, now());
+    elsif (new.ends_at, new.max_runs) is distinct from (old.ends_at, old.max_runs) then
+        new.next_at := case
+            when new.next_at > ends_at or new.runs >= max_runs then null
+            else coalesce(new.next_at, schedule_next(new, greatest(now(), old.last_due_at))) end;
+    end if;
+    if outcome = 'created' or new is distinct from old then
+        outcome := case outcome when 'created' then 'created' else 'changed' end;
+        new.queued_at := case when overlap = 'queue' then old.queued_at end;
+        new.fire_at := case when new.paused_at is null then
+            least(jittered(name, new.next_at, jitter), case when new.queued_at is not null then now() end) end;
+        new.updated_at := now();
+        update schedules s
+        set (spec, zone, fields, period, once_at, anchor, job, dag, jitter, starts_at, ends_at, max_runs, missed, missed_limit,
+             overlap, declared_by, next_at, fire_at, queued_at, updated_at)
+          = (new.spec, new.zone, new.fields, new.period, new.once_at, new.anchor, new.job, new.dag, new.jitter, new.starts_at,
+             new.ends_at, new.max_runs, new.missed, new.missed_limit, new.overlap, new.declared_by, new.next_at, new.fire_at,
+             new.queued_at, new.updated_at)
+        where s.name = name;
+    end if;
+    next_at := new.next_at;
+end
+$$;
+comment on function set_schedule is 'Creates or changes a schedule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- set_schedule_json(schedule, declared_by): set_schedule with its arguments as members of a JSON object; what became of the schedule. Raises
+-- PQ001 for one that cannot be read. Internal: reconcile_schedules, and the Go client's SetSchedule.
+-- roles: operator
+create function set_schedule_json(schedule jsonb, declared_by text default null) returns text
+language plpgsql security definer set search_path from current
+as $$
+declare
+    s record;
+    entry record;
+begin
+    for entry in
+        select f.field, f.type
+        from (values ('jitter', 'interval'), ('starts_at', 'timestamptz'), ('ends_at', 'timestamptz'), ('max_runs', 'bigint'),
+                     ('missed_limit', 'integer')) f(field, type)
+        where schedule ->> f.field is not null
+    loop
+        begin
+            execute format('select $1::%s', entry.type) using schedule ->> entry.field;
+        exception when data_exception then
+            perform invalid(entry.field, format('cannot be read as %s', entry.type));
+        end;
+    end loop;
+    select * into s
+    from jsonb_to_record(schedule) r(
+        name text, spec text, kind text, args jsonb, options jsonb, dag jsonb, zone text, jitter interval, starts_at timestamptz,
+        ends_at timestamptz, max_runs bigint, missed text, missed_limit integer, overlap text);
+    return (set_schedule(
+        s.name, s.spec, s.kind, s.args, nullif(s.options, 'null'), nullif(s.dag, 'null'), coalesce(s.zone, 'UTC'),
+        coalesce(s.jitter, interval '0'), s.starts_at, s.ends_at, s.max_runs, coalesce(s.missed, 'once'), coalesce(s.missed_limit, 100),
+        coalesce(s.overlap, 'allow'), set_schedule_json.declared_by)).outcome;
+end
+$$;
+comment on function set_schedule_json is 'Creates or changes a schedule that is given as JSON.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6640,29 +11231,12 @@ comment on function sink_of is 'The job of the sub-DAG or DAG in which a node is
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- skip_reason(cause_id, rule, ok, failed, skipped): why a node, map or DAG did not run or failed, in words. Internal.
-create function skip_reason(cause_id bigint, rule text, ok integer, failed integer, skipped integer) returns text
-language plpgsql stable
-as $$
-begin
-    if cause_id is null then
-        return format('rule %s: of its parents %s succeeded, %s failed, %s were skipped', coalesce(rule, 'all'), ok, failed, skipped);
-    end if;
-    return (
-        select format('%s %s', coalesce(j.name, 'job ' || f.job_id), f.state)
-        from results f left join jobs j on j.id = f.job_id
-        where f.job_id = skip_reason.cause_id);
-end
-$$;
-comment on function skip_reason is 'Why a node did not run, in words.';
--- +goose StatementEnd
-
--- +goose StatementBegin
 -- sleep_gate(queue_name): the keys of the advisory locks that a worker that sleeps on a queue holds, shared, on
 -- its LISTEN connection. Sixteen: an enqueuer tries one of them alone, for a microsecond, and would take
 -- another enqueuer that does so at the same moment for a sleeper. See wake.
+-- roles: worker, operator, reader
 create function sleep_gate(queue_name text) returns bigint[]
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 as $$ select array(select advisory_key('sleep/' || queue_name) + shard from generate_series(0, 15) shard) $$;
 comment on function sleep_gate is 'Advisory locks of workers that sleep on a queue.';
 -- +goose StatementEnd
@@ -6670,9 +11244,10 @@ comment on function sleep_gate is 'Advisory locks of workers that sleep on a que
 -- +goose StatementBegin
 -- snooze(worker_id, job_ids, attempts, delays): puts jobs that the worker holds off until later. The attempt
 -- does not count. Raises PQ001 for a delay that is missing or negative. Returns as fail does.
+-- roles: worker
 create function snooze(worker_id bigint, job_ids bigint[], attempts integer[], delays interval[])
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -6684,7 +11259,64 @@ begin
             array_fill('snooze'::text, array[cardinality(job_ids)]), delays, null, null);
 end
 $$;
-comment on function snooze is 'Puts jobs that a worker holds off until later.';
+comment on function snooze is 'Puts jobs that a worker holds off until later; the attempt does not count. Returns as fail does.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- snooze_job(worker_id, job_id, attempt, delay): puts one job that the worker holds off until later: snooze, for workers that are
+-- written without arrays. The attempt does not count. Raises PQ001 for a delay that is missing or negative. Returns as fail_job does.
+-- roles: worker
+create function snooze_job(worker_id bigint, job_id bigint, attempt integer, delay interval) returns text
+language sql security definer set search_path from current
+as $$
+    select outcome from snooze(snooze_job.worker_id, array[job_id], array[attempt], array[delay])
+$$;
+comment on function snooze_job is 'Puts a job that a worker holds off until later.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- spread(job_ids, start_at, rate): schedules those of the jobs that are ready, one after the other, so many per second from a
+-- time on; the time of the next one. Internal: change_jobs, which has just made them ready.
+create function spread(job_ids bigint[], start_at timestamptz, rate double precision) returns timestamptz
+language plpgsql
+as $$
+declare
+    first_at constant timestamptz := greatest(start_at, now());
+    gone record;
+begin
+    select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids, array_agg(w.attempt order by w.job_id) as attempts
+    into gone from withdraw(job_ids) w;
+    insert into scheduled (job_id, queue, run_at, attempt)
+    select u.id, j.queue, first_at + (u.n - 1) / rate * interval '1 s', u.attempt
+    from unnest(gone.ids, gone.attempts) with ordinality u(id, attempt, n)
+    cross join lateral (select queue from jobs where jobs.id = u.id offset 0) j;
+    return first_at + cardinality(gone.ids) / rate * interval '1 s';
+end
+$$;
+comment on function spread is 'Schedules jobs that are ready one after the other.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- start_again(job_ids, attempts): makes nodes ready that were tried before, with seqs of their own, and schedules those that
+-- have a delay of which nothing has passed. Internal: start_nodes, which took them out of waiting. Returns the queues of those that are ready.
+create function start_again(job_ids bigint[], attempts integer[]) returns text[]
+language sql
+as $$
+    with nodes as materialized (
+        select j.id, j.queue, j.priority, j.kind, n.attempt,
+               case when n.attempt = 0 then now() + (j.spec ->> 'delay')::interval end as run_at
+        from unnest(job_ids, attempts) n(id, attempt)
+        cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = n.id offset 0) j
+    ), later as (
+        insert into scheduled (job_id, queue, run_at, attempt)
+        select id, queue, run_at, attempt from nodes where run_at > now()
+    ), again as (
+        insert into ready (queue, priority, seq, job_id, attempt, kind)
+        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where run_at is null or run_at <= now()
+    )
+    select array_agg(distinct queue) from nodes where run_at is null or run_at <= now()
+$$;
+comment on function start_again is 'Makes nodes ready that were tried before.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6698,25 +11330,16 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-    queues text[];
+    started record;
 begin
     with gone as (
         delete from waiting where job_id = any(job_ids) returning job_id, attempt
     ), nodes as materialized (
-        select j.id, j.queue, j.priority, j.kind, g.attempt,
-               case when g.attempt = 0 then now() + (j.spec ->> 'delay')::interval end as run_at
+        select j.id, j.queue, j.priority, j.kind, g.attempt, g.attempt = 0 and j.spec ->> 'delay' is null as plain
         from gone g
         cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = g.job_id offset 0) j
-    ), later as (
-        insert into scheduled (job_id, queue, run_at, attempt)
-        select id, queue, run_at, attempt from nodes where run_at > now()
-    ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where attempt > 0
     ), islands as (
-        select *, id - row_number() over (partition by queue, priority, kind order by id) as island
-        from nodes
-        where attempt = 0 and (run_at is null or run_at <= now())
+        select *, id - row_number() over (partition by queue, priority, kind order by id) as island from nodes where plain
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -6725,9 +11348,15 @@ begin
         select queue, priority, min(id), min(id), count(*), kind
         from pieces group by queue, priority, kind, island, piece
     )
-    select array_agg(distinct queue) into queues from nodes where run_at is null or run_at <= now();
-    if queues is not null then
-        perform wake(queues);
+    select array_agg(distinct queue) filter (where plain) as queues, array_agg(id) filter (where not plain) as others,
+           array_agg(attempt) filter (where not plain) as attempts
+    into started
+    from nodes;
+    if started.others is not null then
+        started.queues := started.queues || start_again(started.others, started.attempts);
+    end if;
+    if started.queues <> '{}' then
+        perform wake(started.queues);
     end if;
 end
 $$;
@@ -6735,11 +11364,72 @@ comment on function start_nodes is 'Makes nodes ready that waited for others.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- start_scheduled(names, targets, are_dags): enqueues what schedule_job returned for schedules; DAGs are submitted. The ids of the
+-- jobs, in order; where one could not be enqueued null, with the SQLSTATE and the message. All jobs at once, and one by
+-- one only if there is one among them that is refused; after one that a full queue refuses (PQ002) those of the same
+-- schedule are not tried. Internal: fire_schedules and run_schedule, as an owner of the schema would do it.
+create function start_scheduled(
+    names text[], targets jsonb[], are_dags boolean[], out ids bigint[], out states text[], out errors text[])
+language plpgsql
+as $$
+declare
+    n constant integer := cardinality(targets);
+    job_places constant integer[] := array(select i from generate_subscripts(targets, 1) i where not are_dags[i] order by i);
+    -- Deadlocks, timeouts, a shutdown, a lack of resources say nothing against the job, and pass.
+    passing constant text := '^(40|53|55|57|58|XX)';
+    at_once bigint[];
+begin
+    ids := array_fill(null::bigint, array[n]);
+    states := array_fill(null::text, array[n]);
+    errors := states;
+    perform act_as_owner(true);
+    begin
+        if job_places <> '{}' then
+            at_once := array(
+                select j from enqueue_many((select jsonb_agg(targets[i] order by p) from unnest(job_places) with ordinality u(i, p))) j);
+        end if;
+    exception when others then
+        if sqlstate ~ passing then
+            raise;
+        end if;
+    end;
+    for place in 1 .. coalesce(cardinality(at_once), 0) loop
+        ids[job_places[place]] := at_once[place];
+    end loop;
+    for i in 1 .. n loop
+        continue when ids[i] is not null;
+        if i > 1 and names[i] = names[i - 1] and states[i - 1] = 'PQ002' then
+            states[i] := states[i - 1];
+            errors[i] := errors[i - 1];
+            continue;
+        end if;
+        begin
+            if are_dags[i] then
+                ids[i] := (select d.dag_id from dag_submit(targets[i]) d);
+            else
+                ids[i] := (select j from enqueue_many(jsonb_build_array(targets[i])) j);
+            end if;
+        exception when others then
+            if sqlstate ~ passing then
+                raise;
+            end if;
+            states[i] := sqlstate;
+            errors[i] := left(sqlerrm, 1000);
+        end;
+    end loop;
+    perform act_as_owner(false);
+end
+$$;
+comment on function start_scheduled is 'Enqueues what schedules are to enqueue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- subscribe(subscriber_id, alive_for): registers a reader of the event stream (null: a new one), or says that it
 -- lives. From then on every verb writes its events. Returns its id and the id of the newest event.
+-- roles: operator, reader
 create function subscribe(subscriber_id bigint default null, alive_for interval default '30 s')
 returns table (id bigint, last_event_id bigint)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_column
 declare
@@ -6759,6 +11449,209 @@ comment on function subscribe is 'Registers a reader of the event stream.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- suspend(worker_id, job_ids, attempts, names): puts off jobs that the worker holds and whose handlers sleep or wait for a signal
+-- (await_step), each until the step of this name is over; without a slot, and the attempts do not count. A job whose signal has come
+-- meanwhile is ready at once. Jobs with a time to live were started and do not expire any more. Returns as fail does.
+--
+-- No wake-up is lost between the handler's look (await_step) and this: send_signal and suspend hold the job's lock signal/<id>,
+-- each until its transaction ends, and look after they have got it, in a statement, and so with a snapshot, of its own.
+-- * The sender had the lock first and has committed: the step is over here, and the job gets ready.
+-- * suspend had it first: the sender waits, then finds the job in scheduled and makes it ready.
+-- * The sender has it now: it has looked for the job in scheduled, in vain, or is about to, so it cannot be relied upon. It is not
+--   waited for, because its transaction may be a long one: the job is looked at again in 200 ms, when its handler gets to the step anew.
+-- The same holds for a job that gets to scheduled in another way: its handler looks when it runs again.
+-- Locks: signal/<id> of those that wait for a signal, tried; then rows of running in the order of their ids, jobs and expiries of those with a time to live.
+-- roles: worker
+create function suspend(worker_id bigint, job_ids bigint[], attempts integer[], names text[])
+returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    free boolean[];
+    delays interval[];
+    held bigint[];
+begin
+    free := array(
+        select s.type is distinct from 'signal' or pg_try_advisory_xact_lock(advisory_key('signal/' || u.id))
+        from unnest(job_ids, names) with ordinality u(id, name, place)
+        left join lateral (select * from steps where steps.job_id = u.id and steps.name = u.name offset 0) s on true
+        order by u.place);
+    delays := array(
+        select case
+            when not free[u.place] then interval '200 ms'
+            when s.done_at is not null then interval '0'
+            when s.wake_at is not null then greatest(interval '0', s.wake_at - clock_timestamp())
+            when s.job_id is not null then interval '100 years'
+            else interval '0' end
+        from unnest(job_ids, names) with ordinality u(id, name, place)
+        left join lateral (select * from steps where steps.job_id = u.id and steps.name = u.name offset 0) s on true
+        order by u.place);
+    held := array(
+        select r.job_id
+        from unnest(job_ids, attempts) u(id, attempt)
+        cross join lateral (
+            select * from running where running.job_id = u.id and running.attempt = u.attempt and running.worker_id = suspend.worker_id
+            offset 0) r
+        order by r.job_id);
+    return query
+        select e.job_id, e.outcome
+        from end_attempts(suspend.worker_id, job_ids, attempts, array_fill('snooze'::text, array[cardinality(job_ids)]), delays, null,
+                          array(select jsonb_build_object('step', name) from unnest(names) with ordinality n(name, place) order by place)) e;
+    -- By id, since expiries is found by its time.
+    held := array(select j.id from jobs j where j.id = any(held) and j.expires_at is not null order by j.id);
+    if held <> '{}' then
+        delete from expiries where ctid = any(array(
+            select e.tid from jobs j
+            cross join lateral (
+                select x.ctid as tid from expiries x where x.expires_at = j.expires_at and x.job_id = j.id offset 0) e
+            where j.id = any(held)));
+        update jobs set expires_at = null where id = any(held);
+    end if;
+end
+$$;
+comment on function suspend is 'Puts jobs off until what their handlers wait for.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- take_keys(keys, job_ids, whiles, holds, conflicts): what becomes of new jobs that are to be unique, by place: added, or,
+-- where an earlier one with the key bars it, existing or replaced, with the id of that one. job_ids: those that the new
+-- ones would have; whiles: queued or unfinished; holds: until when they bar others at least; conflicts: existing, replace, error. Of equal keys
+-- among them the first one counts. taken_at: since when the key stands for the job.
+-- Raises PQ007 for a conflict that is to be an error. Internal: enqueue_jobs, and the Go client's EnqueueMany
+-- for owners: whoever may call it can take any key from others.
+--
+-- Why there are never two, and never none: all that want a key meet at its row, in the order of the keys. Who inserts it
+-- makes the others wait for its end: then the row is there (committed), or is not (rolled back), and one of
+-- them inserts it. Where the earlier job is gets looked up in a later statement, whose snapshot sees what the row
+-- was waited for. A job that bars others only until it starts is locked where it is queued, so that claims pass it by
+-- until this transaction has ended: it will see what the caller has written.
+-- Locks: rows of unique_keys by key; then, shared unless they may be replaced, of waiting and scheduled by job and of ready by key.
+-- roles: owner
+create function take_keys(keys text[], job_ids bigint[], whiles text[], holds timestamptz[], conflicts text[])
+returns table (place integer, outcome text, job_id bigint, taken_at timestamptz)
+language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    mine record;  -- the keys, each with the place where it comes first
+    taken record; -- those that stand for other jobs
+    over record;  -- those of jobs that bar no others any more
+    refused record;
+    queued bigint[];
+    n bigint;
+begin
+    select array_agg(f.key order by f.key) as keys, array_agg(f.place::integer order by f.key) as places
+    into mine
+    from (select distinct on (k.key) k.key, k.place
+          from (select key collate "C" as key, place from unnest(take_keys.keys) with ordinality u(key, place)) k
+          where k.key is not null order by k.key, k.place) f;
+    for round in 1 .. 100 loop
+        insert into unique_keys (key, job_id, holds_until)
+        select f.key, job_ids[f.place], holds[f.place]
+        from unnest(mine.keys, mine.places) f(key, place)
+        order by f.key collate "C"
+        on conflict do nothing;
+        get diagnostics n = row_count;
+        if round = 1 and n = cardinality(mine.keys) and n = cardinality(keys) then
+            return query select k.place::integer, 'added', job_ids[k.place], now() from generate_series(1, n) k(place);
+            return;
+        end if;
+        exit when n = cardinality(mine.keys);
+        perform u.key from unique_keys u where u.key = any(mine.keys) order by u.key for update;
+        get diagnostics n = row_count;
+        exit when n = cardinality(mine.keys);
+    end loop;
+    if n < cardinality(mine.keys) then
+        perform too_busy(job_ids);
+    end if;
+    for round in 1 .. 100 loop
+        select array_agg(f.place) as places, array_agg(k.key) as keys, array_agg(k.job_id) as holders,
+               array_agg(k.taken_at) as since, array_agg(p.place) as states,
+               array_agg(coalesce(k.holds_until > now(), false) or p.place in ('waiting', 'scheduled', 'ready')
+                         or p.place in ('running', 'lost') and whiles[f.place] = 'unfinished') as bars
+        into taken
+        from unnest(mine.keys, mine.places) f(key, place)
+        join (select * from unique_keys where key = any(mine.keys) offset 0) k on k.key = f.key and k.job_id <> job_ids[f.place]
+        join places(array(select u.job_id from unique_keys u where u.key = any(mine.keys))) p on p.job_id = k.job_id;
+        queued := array(
+            select t.holder
+            from unnest(taken.places, taken.holders, taken.states) t(place, holder, state)
+            where t.state in ('waiting', 'scheduled', 'ready')
+              and (whiles[t.place] = 'queued' or conflicts[t.place] = 'replace'));
+        queued := array(select unnest(queued) except select pin_queued(queued, 'replace' = any(conflicts)));
+        exit when queued = '{}';
+    end loop;
+    if queued <> '{}' then
+        perform too_busy(queued);
+    end if;
+    select k.key, t.holder into refused
+    from (select key collate "C" as key, place from unnest(take_keys.keys) with ordinality u(key, place)) k
+    join unnest(mine.keys, mine.places) f(key, place) on f.key = k.key
+    left join unnest(taken.places, taken.holders, taken.bars) t(place, holder, bars) on t.place = f.place
+    where conflicts[k.place] = 'error' and (t.bars or k.place <> f.place)
+    order by k.place limit 1;
+    if found then
+        raise exception using
+            errcode = 'PQ007',
+            message = format('there is a job with the unique key %s already%s', to_json(refused.key), ': ' || refused.holder);
+    end if;
+    select array_agg(t.key) as keys, array_agg(t.place) as places into over
+    from unnest(taken.keys, taken.places, taken.bars) t(key, place, bars) where not t.bars;
+    if over.keys is not null then
+        update unique_keys u
+        set job_id = job_ids[o.place], taken_at = now(), holds_until = holds[o.place]
+        from unnest(over.keys, over.places) o(key, place)
+        where u.key = any(over.keys) and o.key = u.key;
+    end if;
+    return query
+        with firsts as materialized (
+            select f.key, f.place, coalesce(not t.bars, true) as is_new, t.holder, t.since,
+                   t.bars and conflicts[f.place] = 'replace' and t.state in ('scheduled', 'ready') as replaces
+            from unnest(mine.keys, mine.places) f(key, place)
+            left join unnest(taken.places, taken.holders, taken.since, taken.states, taken.bars)
+                      t(place, holder, since, state, bars) on t.place = f.place
+        )
+        select k.place::integer,
+               case when f.is_new and k.place = f.place then 'added'
+                    when conflicts[k.place] = 'replace' and (f.is_new or f.replaces) then 'replaced'
+                    else 'existing' end,
+               case when f.is_new then job_ids[f.place] else f.holder end,
+               case when f.is_new then now() else f.since end
+        from (select key collate "C" as key, place from unnest(take_keys.keys) with ordinality u(key, place)) k
+        join firsts f on f.key = k.key
+        order by k.place;
+end
+$$;
+comment on function take_keys is 'What becomes of new jobs that are to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- time_after(fields, period, once_at, zone, anchor, after): the first instant after one at which a schedule is due that read_spec has
+-- read; null: none any more. Periods are of elapsed time, counted from the anchor, which is due itself. Internal.
+create function time_after(
+    fields bigint[], period interval, once_at timestamptz, zone text, anchor timestamptz, after timestamptz)
+returns timestamptz
+language plpgsql immutable
+as $$
+declare
+    length constant numeric := extract(epoch from period);
+begin
+    if once_at is not null then
+        return case when once_at > after then once_at end;
+    elsif period is not null then
+        return case when anchor > after then anchor
+                    else anchor + make_interval(secs => ((floor(extract(epoch from after - anchor) / length) + 1) * length)::float8) end;
+    end if;
+    return cron_after(fields, zone, after);
+end
+$$;
+comment on function time_after is 'When a schedule is due next.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- too_busy(job_ids): raises PQ006: jobs moved each time they were looked at. Internal.
 create function too_busy(job_ids bigint[]) returns void
 language plpgsql
@@ -6774,10 +11667,192 @@ comment on function too_busy is 'Raises PQ006: jobs move faster than they can be
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- unique_key(spec, kind, queue, args): the key of a job that is to be unique: spec.key as it is, or, for spec.by, the kind and what is named:
+-- "queue", "args" (all of them), "args.customer.id" (a member; null where it is missing). With a period also which
+-- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. Internal.
+create function unique_key(spec jsonb, kind text, queue text, args jsonb) returns text
+language plpgsql stable
+as $$
+declare
+    key text := spec ->> 'key';
+    name text;
+    seconds numeric;
+begin
+    if key is null then
+        key := 'kind=' || to_json(kind);
+        for name in select distinct b from jsonb_array_elements_text(spec -> 'by') b order by b loop
+            key := key || ' ' || name || '=' || case name
+                when 'queue' then to_json(queue)::text
+                when 'args' then coalesce(args, 'null')::text
+                else coalesce(args #> (string_to_array(name, '.'))[2:], 'null')::text end;
+        end loop;
+    end if;
+    if spec ? 'period' then
+        seconds := trim_scale(extract(epoch from (spec ->> 'period')::interval));
+        key := key || ' period=' || floor(extract(epoch from now()) / seconds) || '*' || seconds;
+    end if;
+    return case when length(key) <= 500 then key else 'sha256:' || encode(sha256(convert_to(key, 'UTF8')), 'hex') end;
+end
+$$;
+comment on function unique_key is 'The key of a job that is to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- unique_problem(spec): the first rule that the field "unique" of a job breaks, as {field, rule}; null when none. Its members:
+--   key          a text; or
+--   by           what makes a job the same: a list of "args", "args.NAME…" and "queue"; the kind always counts
+--   while        queued: until it starts to run; unfinished (the default): until it ends
+--   for          an interval: bars others for this long, even when it has ended
+--   period       an interval: one in each, counted from 1970, even when it has ended
+--   on_conflict  existing (the default): its id is returned; replace: a queued one takes the new args, metadata, tags, time and
+--                ways to retry; error: PQ007
+--   debounce     {"wait": …, "max_wait": …}: runs when nobody has asked for it for the time of wait; the last args win
+--   throttle     {"every": …, "edge": "leading"|"trailing"}: runs once per interval: at once, or at its end with the last args
+-- Internal.
+create function unique_problem(spec jsonb) returns text[]
+language plpgsql stable
+as $$
+declare
+    field text;
+    part text;
+begin
+    if jsonb_typeof(spec) <> 'object' then
+        return array['unique', 'must be a JSON object'];
+    end if;
+    select k into field from jsonb_object_keys(spec) k
+    where k not in ('key', 'by', 'while', 'for', 'period', 'on_conflict', 'debounce', 'throttle') limit 1;
+    if found then
+        return array['unique', format('has an unknown field %s', to_json(field))];
+    elsif (spec ? 'key') = (spec ? 'by') then
+        return array['unique', 'must have either a key or by'];
+    elsif spec ? 'key' and (jsonb_typeof(spec -> 'key') <> 'string' or length(spec ->> 'key') not between 1 and 450) then
+        return array['unique.key', 'must be a text of 1 to 450 characters'];
+    elsif spec ? 'by' and (jsonb_typeof(spec -> 'by') <> 'array' or jsonb_array_length(spec -> 'by') > 32
+            or exists (select from jsonb_array_elements(spec -> 'by') b
+                       where jsonb_typeof(b) <> 'string' or (b #>> '{}') !~ '^(queue|args(\.[^.]+)*)$')) then
+        return array['unique.by', 'must be a list of up to 32 of "queue", "args" and "args.NAME"'];
+    elsif coalesce(spec -> 'while', '"queued"') not in ('"queued"', '"unfinished"') then
+        return array['unique.while', 'must be queued or unfinished'];
+    elsif coalesce(spec -> 'on_conflict', '"existing"') not in ('"existing"', '"replace"', '"error"') then
+        return array['unique.on_conflict', 'must be existing, replace or error'];
+    elsif spec ? 'for' and spec ? 'period' then
+        return array['unique.period', 'must not be given together with for'];
+    elsif (select count(*) from unnest('{debounce,throttle}'::text[]) k where spec ? k) = 2 then
+        return array['unique.throttle', 'must not be given together with debounce'];
+    elsif (spec ?| '{debounce,throttle}') and (spec ?| '{while,for,period,on_conflict}') then
+        return array['unique', 'must not have while, for, period or on_conflict together with debounce or throttle'];
+    end if;
+    foreach part in array '{debounce,throttle}'::text[] loop
+        if jsonb_typeof(spec -> part) <> 'object' then
+            return array['unique.' || part, 'must be a JSON object'];
+        end if;
+        select k into field from jsonb_object_keys(spec -> part) k
+        where k <> all(case part when 'debounce' then '{wait,max_wait}'::text[] else '{every,edge}' end) limit 1;
+        if found then
+            return array['unique.' || part, format('has an unknown field %s', to_json(field))];
+        end if;
+    end loop;
+    if coalesce(spec #> '{throttle,edge}', '"leading"') not in ('"leading"', '"trailing"') then
+        return array['unique.throttle.edge', 'must be leading or trailing'];
+    elsif spec ? 'debounce' and not (spec -> 'debounce') ? 'wait' then
+        return array['unique.debounce.wait', 'must be given'];
+    elsif spec ? 'throttle' and not (spec -> 'throttle') ? 'every' then
+        return array['unique.throttle.every', 'must be given'];
+    end if;
+    foreach field in array '{for,period,debounce.wait,debounce.max_wait,throttle.every}'::text[] loop
+        part := spec #>> string_to_array(field, '.');
+        continue when part is null;
+        begin
+            if part::interval not between interval '1 ms' and interval '100 years' then
+                return array['unique.' || field, 'must be 1 ms to 100 years'];
+            end if;
+        exception when data_exception then
+            return array['unique.' || field, 'must be an interval'];
+        end;
+    end loop;
+    return null;
+end
+$$;
+comment on function unique_problem is 'What is wrong with how a job is to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- unique_until(spec): until when a job that is enqueued now bars others with its key, whatever becomes of it; null: for no such time. Internal.
+create function unique_until(spec jsonb) returns timestamptz
+language plpgsql stable
+as $$
+declare
+    seconds numeric;
+begin
+    if spec ? 'for' then
+        return now() + (spec ->> 'for')::interval;
+    elsif spec ? 'period' then
+        seconds := extract(epoch from (spec ->> 'period')::interval);
+        return to_timestamp((floor(extract(epoch from now()) / seconds) + 1) * seconds);
+    elsif spec ? 'throttle' and unique_wait(spec) is null then
+        return now() + (spec #>> '{throttle,every}')::interval;
+    end if;
+    return null;
+end
+$$;
+comment on function unique_until is 'Until when a job bars others, whatever becomes of it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- unique_verdicts(jobs, job_ids): the keys of those jobs of a JSON array that are to be unique and what becomes of all (take_keys), by
+-- place; nulls when none is to be unique. Internal: enqueue_jobs. Locks what take_keys locks.
+create function unique_verdicts(
+    jobs jsonb, job_ids bigint[], out keys text[], out outcomes text[], out ids bigint[], out since timestamptz[])
+language plpgsql
+as $$
+#variable_conflict use_column
+begin
+    if not jsonb_path_exists(jobs, '$[*].unique') then
+        return;
+    end if;
+    with wanted as materialized (
+        select i.index + 1 as place,
+               case when i.uniqueness is not null then unique_key(i.uniqueness, i.kind, i.queue, i.args) end as key,
+               case when i.uniqueness ?| '{debounce,throttle}' then 'queued'
+                    else coalesce(i.uniqueness ->> 'while', 'unfinished') end as while,
+               unique_until(i.uniqueness) as holds_until,
+               case when unique_wait(i.uniqueness) is not null then 'replace'
+                    else coalesce(i.uniqueness ->> 'on_conflict', 'existing') end as conflict
+        from jobs_from_json(unique_verdicts.jobs) i
+    ), said as (
+        select t.*
+        from (select array_agg(key order by place) as keys, array_agg("while" order by place) as whiles,
+                     array_agg(holds_until order by place) as holds, array_agg(conflict order by place) as conflicts
+              from wanted) a
+        cross join lateral take_keys(a.keys, job_ids, a.whiles, a.holds, a.conflicts) t
+    )
+    select array_agg(w.key order by w.place), array_agg(coalesce(s.outcome, 'added') order by w.place),
+           array_agg(coalesce(s.job_id, job_ids[w.place]) order by w.place), array_agg(s.taken_at order by w.place)
+    into keys, outcomes, ids, since
+    from wanted w
+    left join said s on s.place = w.place;
+end
+$$;
+comment on function unique_verdicts is 'What becomes of jobs that are to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- unique_wait(spec): how long a job that is debounced, or throttled at the end of the interval, waits; null for others. Internal, inlined.
+create function unique_wait(spec jsonb) returns interval
+language sql stable
+as $$
+    select coalesce((spec #>> '{debounce,wait}')::interval,
+                    case when spec #>> '{throttle,edge}' = 'trailing' then (spec #>> '{throttle,every}')::interval end)
+$$;
+comment on function unique_wait is 'How long a debounced job waits.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- unknown_kinds(queue_names): kinds of jobs at the heads of queues that no living worker of these queues knows, so
 -- that they stay ready. Looks at the first 1,000 rows of each queue.
+-- roles: worker, operator, reader
 create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off
 as $$
     select distinct h.queue, h.kind
@@ -6794,8 +11869,9 @@ comment on function unknown_kinds is 'Kinds of waiting jobs that no living worke
 
 -- +goose StatementBegin
 -- unsubscribe(subscriber_id): takes a reader of the event stream off the register.
+-- roles: operator, reader
 create function unsubscribe(subscriber_id bigint) returns void
-language sql set search_path from current
+language sql security definer set search_path from current
 as $$ delete from subscribers where id = subscriber_id $$;
 comment on function unsubscribe is 'Takes a reader of the event stream off the register.';
 -- +goose StatementEnd
@@ -6820,27 +11896,57 @@ comment on function untold_jobs is 'Jobs that must not be deleted yet.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- virtual_output(job_id, role, ok, failed): the result of a job that no handler runs and that has just completed: of a
--- map how many items it had, of a DAG that of its output node. Internal.
-create function virtual_output(job_id bigint, role text, ok integer, failed integer) returns jsonb
+-- virtual_result(job_id, role, ok, failed): the result of a job that no handler runs and that has just completed: of a
+-- DAG that of its output node, encoded as that one is; of a map how many items there were and how many failed. Only output, codec and payload
+-- are set. Internal.
+create function virtual_result(job_id bigint, role text, ok integer, failed integer) returns results
 language plpgsql stable
 as $$
+#variable_conflict use_column
+declare
+    result results;
 begin
     if role = 'items' then
-        return jsonb_build_object('items', ok + failed, 'failed', failed);
+        result.output := jsonb_build_object('items', ok + failed, 'failed', failed);
     elsif role = 'dag' then
-        return (
-            select f.output
-            from jobs d
-            join jobs j on j.dag_id = coalesce(d.dag_id, d.id)
-                       and j.name = case when d.dag_id is null then '' else d.name || '/' end || (d.spec ->> 'output')
-            join results f on f.job_id = j.id
-            where d.id = virtual_output.job_id);
+        select f.output, f.codec, f.payload
+        into result.output, result.codec, result.payload
+        from jobs d
+        join jobs j on j.dag_id = coalesce(d.dag_id, d.id)
+                   and j.name = case when d.dag_id is null then '' else d.name || '/' end || (d.spec ->> 'output')
+        join results f on f.job_id = j.id
+        where d.id = virtual_result.job_id;
     end if;
-    return null;
+    return result;
 end
 $$;
-comment on function virtual_output is 'The result of a job that no handler runs.';
+comment on function virtual_result is 'The result of a job that no handler runs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- visible(job_ids): those of the jobs that the caller may look at: all, or for mere producers what they enqueued.
+-- Internal: SECURITY DEFINER functions. Locks nothing.
+create function visible(job_ids bigint[]) returns bigint[]
+language plpgsql stable
+as $$
+declare
+    who oid;
+begin
+    if session_user = current_user and current_setting('role') = 'none' then
+        return job_ids;
+    end if;
+    who := caller();
+    if is_owner(who) or exists (
+        select from grants g
+        where (g.class in ('operator', 'worker') or g.class = 'reader' and g.tenant = '*')
+          and pg_has_role(who, g.role_id, 'usage'))
+    then
+        return job_ids;
+    end if;
+    return array(select j.id from jobs j where j.id = any(job_ids) and j.enqueued_by = any(own_producers()));
+end
+$$;
+comment on function visible is 'Those of the jobs that the caller may look at.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6881,6 +11987,20 @@ begin
 end
 $$;
 comment on function wake_chores is 'Asks a worker to do the chores soon.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- wake_up(queue_names): gives up the sleepers' gates that fall_asleep took, so that enqueuers need not notify while this session has
+-- work anyway. It goes on listening: to the requests to cancel jobs, for example.
+-- roles: worker
+create function wake_up(queue_names text[]) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    perform pg_advisory_unlock_shared(k) from unnest(queue_names) name, unnest(sleep_gate(name)) k;
+end
+$$;
+comment on function wake_up is 'Gives up the sleepers'' gates of this session.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7042,9 +12162,80 @@ comment on function withdraw_waiting is 'Takes jobs out of waiting.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- zone_change(zone, after, until): the first instant after one at which a zone shows another distance from UTC than there, given that
+-- it does so at the other. Halves the time between them; both are hours apart, or days. Internal.
+create function zone_change(zone text, after timestamptz, until timestamptz) returns timestamptz
+language plpgsql immutable strict
+as $$
+declare
+    low timestamptz := date_trunc('second', after, 'UTC'); -- clocks change at whole seconds
+    high timestamptz := date_trunc('second', until, 'UTC');
+    middle timestamptz;
+    distance constant interval := (low at time zone zone) - (low at time zone 'UTC');
+begin
+    while high - low > interval '1 s' loop
+        middle := low + make_interval(secs => floor(extract(epoch from high - low) / 2)::float8);
+        if (middle at time zone zone) - (middle at time zone 'UTC') = distance then
+            low := middle;
+        else
+            high := middle;
+        end if;
+    end loop;
+    return high;
+end
+$$;
+comment on function zone_change is 'When the clocks of a zone change.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- zone_problem(zone): what is wrong with a time zone: it must be a name that PostgreSQL has from IANA's database, no abbreviation and no
+-- offset, which know nothing of summer time; null when nothing is. To look through all names takes a quarter of a
+-- second, so it is done only where PostgreSQL might take something else for a zone. Internal.
+create function zone_problem(zone text) returns text
+language plpgsql stable
+as $$
+begin
+    if zone = 'UTC' or exists (select from schedules s where s.zone = zone_problem.zone limit 1) then
+        return null;
+    elsif zone ~ '^[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_]+)+$' then
+        perform now() at time zone zone;
+        return null;
+    elsif exists (select from pg_timezone_names n where n.name = zone_problem.zone) and zone !~ '^(posix|right)/|^(Factory|localtime|posixrules)$' then
+        return null;
+    end if;
+    return format('must be the name of a time zone, such as Europe/Berlin; %s is none', to_json(coalesce(left(zone, 60), '')));
+exception when invalid_parameter_value then
+    return format('must be the name of a time zone, such as Europe/Berlin; %s is none', to_json(left(zone, 60)));
+end
+$$;
+comment on function zone_problem is 'What is wrong with a time zone, or null.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- chore_states: one row per chore that is done again and again: when that was last, and whether it is late, which means that
+-- no worker does chores. A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view chore_states as
+select c.name,
+       d.every,
+       nullif(c.last_run_at, '-infinity') as last_run_at,
+       statement_timestamp() - nullif(c.last_run_at, '-infinity') as age,
+       coalesce(c.last_run_at < statement_timestamp() - d.every - interval '30 s', true) as late
+from (values ('promote', interval '10 s'), ('rescue', interval '2 s'), ('prune', interval '10 s'), ('sweep', interval '1 hour')) d(name, every)
+join chores c on c.name = d.name;
+comment on view chore_states is 'One row per chore: when it was last done, and whether it is late.';
+comment on column chore_states.name is 'promote (makes scheduled jobs ready), rescue (of dead workers), prune and sweep (delete what was kept long enough).';
+comment on column chore_states.every is 'How often it is done while any worker lives.';
+comment on column chore_states.last_run_at is 'When it was last done; null: never.';
+comment on column chore_states.age is 'How long ago that was.';
+comment on column chore_states.late is 'Whether it is late by more than 30 seconds, or was never done.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- dag_edges: one row per edge between jobs, in the DAG of the child. A stable contract for SELECT; ask for one DAG
 -- (dag_id). Locks nothing. Edges into the DAG's own job, which waits for its leaves, have no child name; parents that
 -- are not of this DAG have no parent name. Edges of hidden gates and of items to their maps are among them.
+-- roles: operator, reader
 create view dag_edges as
 select c.dag_id,
        e.parent_id,
@@ -7071,6 +12262,13 @@ left join jobs p on p.id = e.parent_id and p.dag_id = d.id
 where d.role = 'dag'
   and d.dag_id is null;
 comment on view dag_edges is 'One row per edge.';
+comment on column dag_edges.dag_id is 'The DAG.';
+comment on column dag_edges.parent_id is 'The job that is waited for.';
+comment on column dag_edges.parent is 'Its name; null: it is not of this DAG.';
+comment on column dag_edges.child_id is 'The node that waits.';
+comment on column dag_edges.child is 'Its name.';
+comment on column dag_edges.soft is 'Whether a parent that failed counts as if it had succeeded.';
+comment on column dag_edges.condition is 'What the result of the parent must fulfil.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7079,6 +12277,7 @@ comment on view dag_edges is 'One row per edge.';
 -- state: running until it has ended, held while it is held (dag_hold), else how it ended: completed, failed, cancelled,
 -- expired, skipped. A DAG has no worker, so whether anything of it runs at the moment is said by dag_progress.
 -- error and cause_id say why it has failed: cause_id is the job that failed first.
+-- roles: operator, reader
 create view dags as
 select d.id,
        d.kind as name,
@@ -7108,12 +12307,134 @@ left join waiting w on w.job_id = d.id
 where d.role = 'dag'
   and d.dag_id is null;
 comment on view dags is 'One row per DAG.';
+comment on column dags.id is 'The DAG.';
+comment on column dags.name is 'Its name.';
+comment on column dags.key is 'The key that made its submission idempotent.';
+comment on column dags.queue is 'The queue of its nodes that name no other.';
+comment on column dags.priority is 'The priority of its nodes that have no other.';
+comment on column dags.state is 'running, held, completed, failed, cancelled, expired or skipped.';
+comment on column dags.held is 'Whether an operator holds it.';
+comment on column dags.created_at is 'When it was submitted.';
+comment on column dags.finished_at is 'When it ended.';
+comment on column dags.deadline is 'When it expires unless it has ended.';
+comment on column dags.on_failure is 'What a failure does: continue or cancel the rest.';
+comment on column dags.output is 'The node whose result is that of the DAG.';
+comment on column dags.forked_from is 'The DAG of which it is a fork.';
+comment on column dags.tags is 'Words to find it by.';
+comment on column dags.metadata is 'A JSON object that goes with it.';
+comment on column dags.error is 'Why it failed.';
+comment on column dags.cause_id is 'The job that failed first.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- failures: the dead letters, together by what error_fingerprint says of their errors, kind and queue; most jobs first. Looks
+-- at the newest 1,000; where there are more, exact is false. list_failures looks at more, and at some only.
+-- roles: operator, reader
+create view failures as
+select fingerprint, kind, queue, jobs, first_at, last_at, last_job_id, error, exact
+from list_failures(at_most => 1000, look_at => 1000);
+comment on view failures is 'The newest failures, together by fingerprint, kind and queue.';
+comment on column failures.fingerprint is 'What errors of one sort have in common; see error_fingerprint.';
+comment on column failures.kind is 'Kind of the jobs.';
+comment on column failures.queue is 'Queue of the jobs.';
+comment on column failures.jobs is 'How many failed jobs have such an error.';
+comment on column failures.first_at is 'When the first of them failed.';
+comment on column failures.last_at is 'When the last of them failed.';
+comment on column failures.last_job_id is 'The last of them.';
+comment on column failures.error is 'Its error.';
+comment on column failures.exact is 'False: there are more failed jobs than were looked at.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- granted_roles: which database role may do what: a row per role and class, with the queues of a producer and the tenants of a
+-- reader (null: all). Members of a role have what it has. Owners of the schema are listed as class owner, superusers not at all.
+-- A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view granted_roles as
+select r.rolname::text as role,
+       g.class,
+       case when bool_or(g.queue = '*') then null else array_agg(distinct g.queue order by g.queue) end as queues,
+       case when bool_or(g.tenant = '*') then null else array_agg(distinct g.tenant order by g.tenant) end as tenants,
+       bool_or(g.payloads) as payloads,
+       min(g.granted_by) as granted_by,
+       min(g.granted_at) as granted_at
+from grants g
+join pg_roles r on r.oid = g.role_id
+group by r.rolname, g.class
+union all
+select r.rolname::text, 'owner', null, null, true, null, null
+from pg_class c
+join pg_roles r on r.oid = c.relowner or r.oid in (select m.member from pg_auth_members m where m.roleid = c.relowner)
+where c.oid = 'grants'::regclass;
+comment on view granted_roles is 'Which database role may do what.';
+comment on column granted_roles.role is 'The database role.';
+comment on column granted_roles.class is 'What it may do: producer, worker, operator or reader.';
+comment on column granted_roles.queues is 'In which queues.';
+comment on column granted_roles.tenants is 'Of which tenants.';
+comment on column granted_roles.payloads is 'Whether it sees what jobs are about.';
+comment on column granted_roles.granted_by is 'Who granted it.';
+comment on column granted_roles.granted_at is 'When.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- health: one row of figures that tell whether the database and the workers keep up; 0, null or false is well for all but
+-- workers_alive and chores_age. A stable contract for SELECT. Bounded in cost, locks nothing. Without the rights of
+-- pg_read_all_stats PostgreSQL hides other roles' transactions: oldest_transaction_age counts one's own then.
+-- roles: operator, reader
+create view health as
+select a.oldest_transaction_age,
+       greatest(a.xmin_age, x.prepared_age, x.slot_age) as oldest_xmin_age,
+       pg_notification_queue_usage() as notify_queue_use,
+       w.alive as workers_alive,
+       w.silent as workers_silent,
+       w.dead as workers_dead,
+       (select count(*)
+        from running r
+        left join workers o on o.id = r.worker_id and o.dead_at is null and o.heartbeat_at > statement_timestamp() - o.lease
+        where o.id is null) as expired_leases,
+       c.age as chores_age,
+       coalesce(c.age > interval '30 seconds', true) as chores_stuck,
+       (select statement_timestamp() - s.run_at
+        from scheduled s where s.run_at <= statement_timestamp() order by s.run_at limit 1) as promotion_lag,
+       (select statement_timestamp() - e.expires_at
+        from expiries e where e.expires_at <= statement_timestamp() order by e.expires_at, e.job_id limit 1) as expiry_lag,
+       (select count(*) from (select from frontier limit 10000) f) as frontier_backlog,
+       (select count(*) from queues q where q.paused_at is not null) as paused_queues
+from (
+    select max(statement_timestamp() - xact_start) as oldest_transaction_age, max(age(backend_xmin)) as xmin_age
+    from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid()) a
+cross join (
+    select (select max(age(transaction)) from pg_prepared_xacts) as prepared_age,
+           (select max(greatest(age(xmin), age(catalog_xmin))) from pg_replication_slots) as slot_age) x
+cross join (
+    select count(*) filter (where dead_at is null and heartbeat_at > statement_timestamp() - lease) as alive,
+           count(*) filter (where dead_at is null and heartbeat_at <= statement_timestamp() - lease) as silent,
+           count(*) filter (where dead_at is not null) as dead
+    from workers) w
+cross join (
+    select statement_timestamp() - nullif(max(last_run_at), '-infinity') as age from chores where name in ('rescue', 'round')) c;
+comment on view health is 'One row: whether the database and the workers keep up.';
+comment on column health.oldest_transaction_age is 'How long the oldest other transaction in this database has been open: it keeps dead rows from being removed.';
+comment on column health.oldest_xmin_age is 'How many transactions ago the oldest snapshot was taken that keeps dead rows: of a session, a prepared transaction or a replication slot.';
+comment on column health.notify_queue_use is 'Share of PostgreSQL''s NOTIFY queue that is in use; at 1 commits that notify fail.';
+comment on column health.workers_alive is 'Workers that were heard of within their lease.';
+comment on column health.workers_silent is 'Workers that are about to be declared dead.';
+comment on column health.workers_dead is 'Workers that were declared dead and have not retired.';
+comment on column health.expired_leases is 'Running jobs whose worker is not alive: they are given back within seconds if any worker lives.';
+comment on column health.chores_age is 'How long ago any worker last did the chores; null: never.';
+comment on column health.chores_stuck is 'Whether that was more than 30 seconds ago or never: nothing delayed starts, nobody is rescued.';
+comment on column health.promotion_lag is 'For how long the longest overdue scheduled job has been due; null: none is.';
+comment on column health.expiry_lag is 'For how long the longest overdue expiry has been due; null: none is.';
+comment on column health.frontier_backlog is 'Ranges of children that have yet to hear of a parent''s end, counted up to 10,000.';
+comment on column health.paused_queues is 'Queues that are paused.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- job_states: one row per job with its state: waiting, scheduled, ready, running, or how it ended (completed, failed,
 -- cancelled, skipped, expired). A stable contract for SELECT; by id it costs a handful of index look-ups.
 -- attempt counts the attempts so far, the running one included. Locks nothing.
+-- roles: operator, reader
 create view job_states as
 select j.id,
        j.queue,
@@ -7155,6 +12476,144 @@ left join lateral (
     order by run.seq desc
     limit 1) n on n.job_id <= j.id and j.id < n.job_id + n.size;
 comment on view job_states is 'One row per job with its state.';
+comment on column job_states.id is 'The job.';
+comment on column job_states.queue is 'Where it waits or waited.';
+comment on column job_states.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column job_states.priority is '0 (soonest) to 9.';
+comment on column job_states.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column job_states.attempt is 'Attempts so far, the running one included.';
+comment on column job_states.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column job_states.created_at is 'When it was enqueued.';
+comment on column job_states.run_at is 'When a scheduled job becomes ready.';
+comment on column job_states.claimed_at is 'When a worker claimed it last.';
+comment on column job_states.finished_at is 'When it ended.';
+comment on column job_states.worker_id is 'The worker that has it or had it last.';
+comment on column job_states.cancel_requested_at is 'When somebody asked to cancel it while it runs.';
+comment on column job_states.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column job_states.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column job_states.tags is 'Words to find it by.';
+comment on column job_states.metadata is 'A JSON object that goes with it.';
+comment on column job_states.error is 'Why it did not complete.';
+comment on column job_states.dag_id is 'The DAG of which it is a node.';
+comment on column job_states.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- kind_settings: the settings of kinds of jobs (set_kind); null means "as its queue says". A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view kind_settings as
+select k.name, k.backoff, k.updated_at
+from kinds k;
+comment on view kind_settings is 'The settings of kinds of jobs.';
+comment on column kind_settings.name is 'The kind.';
+comment on column kind_settings.backoff is 'How long failed attempts wait (see backoff_problem); null: as the queue says.';
+comment on column kind_settings.updated_at is 'When the settings were last set.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- queue_states: one row per queue that is registered or holds jobs: how much of it waits for what, how old the oldest is, and
+-- whether it is paused. A stable contract for SELECT. Large numbers are estimates (exact is false), so that it takes
+-- milliseconds at any size; see queue_figures. Locks nothing.
+-- roles: operator, reader
+create view queue_states as
+select * from queue_figures();
+comment on view queue_states is 'One row per queue: depth, ages, whether it is paused.';
+comment on column queue_states.queue is 'Name of the queue.';
+comment on column queue_states.depth is 'Jobs that wait to be started: ready and scheduled. What max_depth limits.';
+comment on column queue_states.ready is 'Jobs that may be claimed now.';
+comment on column queue_states.scheduled is 'Jobs that wait for a time.';
+comment on column queue_states.waiting is 'Jobs that wait for other jobs; an estimate when very many do.';
+comment on column queue_states.running is 'Jobs that a worker holds.';
+comment on column queue_states.exact is 'False: at least one of the counts is an estimate from a sample.';
+comment on column queue_states.oldest_ready_at is 'Since when the oldest ready job has waited to be claimed.';
+comment on column queue_states.oldest_ready_age is 'How long the oldest ready job has waited to be claimed; null when none is ready.';
+comment on column queue_states.next_run_at is 'The earliest time for which a job is scheduled; in the past: the chores are late.';
+comment on column queue_states.paused is 'Whether jobs of the queue are kept from being claimed.';
+comment on column queue_states.paused_at is 'Since when it is paused.';
+comment on column queue_states.pause_reason is 'Why it is paused.';
+comment on column queue_states.max_depth is 'The depth past which enqueue is refused; null: no limit.';
+comment on column queue_states.workers is 'Live workers that serve the queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- registered_queues: queues that have settings of their own, were paused, or had a worker, and whether they are paused. The row
+-- '*' is that of the defaults. A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view registered_queues as
+select q.name, q.paused_at, q.pause_reason, q.created_at, q.updated_at from queues q;
+comment on view registered_queues is 'Queues that are registered.';
+comment on column registered_queues.name is 'Name of the queue; ''*'': the defaults of all.';
+comment on column registered_queues.paused_at is 'Since when it is paused; null: it is not.';
+comment on column registered_queues.pause_reason is 'Why it is paused.';
+comment on column registered_queues.created_at is 'When it was registered.';
+comment on column registered_queues.updated_at is 'When it was last set, paused or resumed.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- running_jobs: one row per job that a worker holds, with the worker and for how long. A stable contract for SELECT; its
+-- cost is that of the jobs that run, not of those that there are. Locks nothing.
+-- roles: operator, reader
+create view running_jobs as
+select r.job_id,
+       r.queue,
+       j.kind,
+       j.priority,
+       r.attempt,
+       j.max_attempts,
+       r.worker_id,
+       w.name as worker,
+       coalesce(w.dead_at is null and w.heartbeat_at > statement_timestamp() - w.lease, false) as worker_alive,
+       r.claimed_at,
+       statement_timestamp() - r.claimed_at as duration,
+       j.timeout,
+       r.cancel_requested_at,
+       p.done as progress_done,
+       p.total as progress_total,
+       j.dag_id,
+       j.name,
+       j.tags
+from running r
+-- "offset 0": the planner would walk all jobs where it takes those that run for many.
+cross join lateral (select * from jobs where id = r.job_id offset 0) j
+left join lateral (select * from progress g where g.job_id = r.job_id and g.attempt = r.attempt offset 0) p on true
+left join workers w on w.id = r.worker_id;
+comment on view running_jobs is 'One row per job that a worker holds.';
+comment on column running_jobs.job_id is 'The job.';
+comment on column running_jobs.queue is 'Its queue.';
+comment on column running_jobs.kind is 'Its kind: which handler runs.';
+comment on column running_jobs.priority is 'Its priority, 0 (soonest) to 9.';
+comment on column running_jobs.attempt is 'Which attempt this is, from 1.';
+comment on column running_jobs.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column running_jobs.worker_id is 'The worker that holds it.';
+comment on column running_jobs.worker is 'Name of the worker.';
+comment on column running_jobs.worker_alive is 'False: the worker has not been heard of for its lease, and the attempt is about to end.';
+comment on column running_jobs.claimed_at is 'When the worker claimed it.';
+comment on column running_jobs.duration is 'For how long the worker has held it.';
+comment on column running_jobs.timeout is 'After which time the handler is stopped; null: that of its queue, or none.';
+comment on column running_jobs.cancel_requested_at is 'When somebody asked to cancel it.';
+comment on column running_jobs.progress_done is 'How far it is, as its handler reported.';
+comment on column running_jobs.progress_total is 'Of how much.';
+comment on column running_jobs.dag_id is 'The DAG of which it is a node.';
+comment on column running_jobs.name is 'Its name in that DAG.';
+comment on column running_jobs.tags is 'Its tags.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- throughput: how many jobs ended in each minute of the last hour, per queue, newest first; the minute under way is
+-- incomplete, and those in which none ended are left out. A stable contract for SELECT. In large installations partly an
+-- estimate (exact is false), so that it takes milliseconds at any size; see ended_per_minute. Locks nothing.
+-- roles: operator, reader
+create view throughput as
+select * from ended_per_minute();
+comment on view throughput is 'Jobs that ended in each minute of the last hour, per queue.';
+comment on column throughput.minute is 'Beginning of the minute.';
+comment on column throughput.queue is 'Name of the queue.';
+comment on column throughput.completed is 'Jobs that completed in it.';
+comment on column throughput.failed is 'Jobs that failed in it: without attempts left, or for good.';
+comment on column throughput.cancelled is 'Jobs that were cancelled in it.';
+comment on column throughput.skipped is 'Nodes of DAGs that were skipped in it.';
+comment on column throughput.expired is 'Jobs that expired in it.';
+comment on column throughput.exact is 'False: the figures are partly estimates, or jobs that ended out of order may be missing.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7162,6 +12621,7 @@ comment on view job_states is 'One row per job with its state.';
 -- SELECT; ask for one DAG (dag_id) or node. Locks nothing. Nothing for a node: it does not wait for parents; see
 -- dag_explain. Parents may be hidden gates ("etl/(start)"), which have rows of their own; one that is not of this DAG has
 -- no name. since is when the parent was claimed, or else when it was added.
+-- roles: operator, reader
 create view dag_blockers as
 select c.dag_id,
        c.name as node,
@@ -7179,6 +12639,13 @@ where c.dag_id is not null
   and w.pending > 0
   and not exists (select from results f where f.job_id = e.parent_id);
 comment on view dag_blockers is 'What waiting nodes wait for.';
+comment on column dag_blockers.dag_id is 'The DAG.';
+comment on column dag_blockers.node is 'Name of the node that waits.';
+comment on column dag_blockers.job_id is 'The node that waits.';
+comment on column dag_blockers.parent_id is 'A parent that has not ended.';
+comment on column dag_blockers.parent is 'Name of the parent; null: it is not of this DAG.';
+comment on column dag_blockers.parent_state is 'State of the parent.';
+comment on column dag_blockers.since is 'When the parent was claimed, or else when it was added.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7187,6 +12654,7 @@ comment on view dag_blockers is 'What waiting nodes wait for.';
 -- scope is the sub-DAG that a node is in ("etl" for "etl/extract"), null at the top. pending, ok, failed and skipped
 -- count the parents of a node that waits, null afterwards; for a map under way they count its items.
 -- duration is that of the last attempt. cause is the name of the job whose failure ended this one.
+-- roles: operator, reader
 create view dag_nodes as
 select j.dag_id,
        j.id as job_id,
@@ -7220,117 +12688,782 @@ left join results f on f.job_id = j.id
 left join jobs c on c.id = f.cause_id
 where j.dag_id is not null;
 comment on view dag_nodes is 'One row per node of a DAG.';
+comment on column dag_nodes.dag_id is 'The DAG of which it is a node.';
+comment on column dag_nodes.job_id is 'The node.';
+comment on column dag_nodes.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column dag_nodes.scope is 'The sub-DAG that it is in; null at the top.';
+comment on column dag_nodes.role is 'Null: a handler runs it; else dag, gate, external, sleep or map.';
+comment on column dag_nodes.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column dag_nodes.queue is 'Where it waits or waited.';
+comment on column dag_nodes.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column dag_nodes.attempt is 'Attempts so far, the running one included.';
+comment on column dag_nodes.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column dag_nodes.created_at is 'When it was enqueued.';
+comment on column dag_nodes.run_at is 'When a scheduled job becomes ready.';
+comment on column dag_nodes.claimed_at is 'When a worker claimed it last.';
+comment on column dag_nodes.finished_at is 'When it ended.';
+comment on column dag_nodes.worker_id is 'The worker that has it or had it last.';
+comment on column dag_nodes.duration is 'How long its last attempt took.';
+comment on column dag_nodes.rule is 'Which ends of its parents let it run.';
+comment on column dag_nodes.pending is 'Parents that have not ended, while it waits; items of a map under way.';
+comment on column dag_nodes.ok is 'Parents that succeeded, while it waits.';
+comment on column dag_nodes.failed is 'Parents that failed, while it waits.';
+comment on column dag_nodes.skipped is 'Parents that were skipped, while it waits.';
+comment on column dag_nodes.held is 'Whether an operator holds it.';
+comment on column dag_nodes.error is 'Why it did not complete.';
+comment on column dag_nodes.cause_id is 'The job whose failure made this one be skipped or fail.';
+comment on column dag_nodes.cause is 'Name of that job.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- job_details: what job_states says, with what was asked (args or payload), what came of it (output or
 -- output_payload) and how far it is (progress). Wide: meant for looking at jobs by id.
+-- args, payload and output are null for readers who were not granted payloads, but for jobs that they enqueued.
+-- roles: operator, reader
 create view job_details as
-select s.*, j.args, j.codec, j.payload, j.backoff, j.result_ttl,
-       f.output, f.codec as output_codec, f.payload as output_payload,
+select s.*,
+       case when v.all_jobs or v.own then j.args end as args,
+       j.codec,
+       case when v.all_jobs or v.own then j.payload end as payload,
+       j.backoff, j.result_ttl,
+       case when v.all_jobs or v.own then f.output end as output,
+       f.codec as output_codec,
+       case when v.all_jobs or v.own then f.payload end as output_payload,
        p.done as progress_done, p.total as progress_total
 from job_states s
 join jobs j on j.id = s.id
 left join results f on f.job_id = s.id
-left join progress p on p.job_id = s.id;
+left join progress p on p.job_id = s.id
+cross join lateral (select (select sees_payloads()) as all_jobs, j.enqueued_by = any((select own_producers())::integer[]) as own) v;
 comment on view job_details is 'job_states with args, output and progress.';
+comment on column job_details.id is 'The job.';
+comment on column job_details.queue is 'Where it waits or waited.';
+comment on column job_details.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column job_details.priority is '0 (soonest) to 9.';
+comment on column job_details.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column job_details.attempt is 'Attempts so far, the running one included.';
+comment on column job_details.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column job_details.created_at is 'When it was enqueued.';
+comment on column job_details.run_at is 'When a scheduled job becomes ready.';
+comment on column job_details.claimed_at is 'When a worker claimed it last.';
+comment on column job_details.finished_at is 'When it ended.';
+comment on column job_details.worker_id is 'The worker that has it or had it last.';
+comment on column job_details.cancel_requested_at is 'When somebody asked to cancel it while it runs.';
+comment on column job_details.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column job_details.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column job_details.tags is 'Words to find it by.';
+comment on column job_details.metadata is 'A JSON object that goes with it.';
+comment on column job_details.error is 'Why it did not complete.';
+comment on column job_details.dag_id is 'The DAG of which it is a node.';
+comment on column job_details.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column job_details.args is 'Its input.';
+comment on column job_details.codec is 'Which codec wrote payload; null: args are JSON.';
+comment on column job_details.payload is 'Its input in place of args, as a codec wrote it.';
+comment on column job_details.backoff is 'Pauses between attempts; null: as its kind or queue says.';
+comment on column job_details.result_ttl is 'For how long its result is kept; null: as its queue says.';
+comment on column job_details.output is 'The result''s value.';
+comment on column job_details.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
+comment on column job_details.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column job_details.progress_done is 'How far it is, as its handler reported.';
+comment on column job_details.progress_total is 'Of how much.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- get_jobs(job_ids): all that is known of jobs, newest first; those that do not exist are left out.
+-- own_jobs: the jobs that the caller enqueued, with what was asked and what came of it. For producers, who see no others; by id or
+-- newest first ("order by id desc limit 50") it costs a few index look-ups per row. Jobs that owners of the schema enqueued
+-- are nobody's. A stable contract for SELECT. Locks nothing.
+-- roles: producer, operator
+create view own_jobs with (security_barrier) as
+select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
+       s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
+       j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload
+from jobs j
+cross join lateral (select * from job_states where id = j.id offset 0) s
+left join results f on f.job_id = j.id
+where j.enqueued_by = any((select own_producers())::integer[]);
+comment on view own_jobs is 'The jobs that the caller enqueued.';
+comment on column own_jobs.id is 'The job.';
+comment on column own_jobs.queue is 'Where it waits or waited.';
+comment on column own_jobs.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column own_jobs.priority is '0 (soonest) to 9.';
+comment on column own_jobs.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column own_jobs.attempt is 'Attempts so far, the running one included.';
+comment on column own_jobs.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column own_jobs.created_at is 'When it was enqueued.';
+comment on column own_jobs.run_at is 'When a scheduled job becomes ready.';
+comment on column own_jobs.claimed_at is 'When a worker claimed it last.';
+comment on column own_jobs.finished_at is 'When it ended.';
+comment on column own_jobs.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column own_jobs.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column own_jobs.tags is 'Words to find it by.';
+comment on column own_jobs.metadata is 'A JSON object that goes with it.';
+comment on column own_jobs.error is 'Why it did not complete.';
+comment on column own_jobs.dag_id is 'The DAG of which it is a node.';
+comment on column own_jobs.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column own_jobs.args is 'Its input.';
+comment on column own_jobs.codec is 'Which codec wrote payload; null: args are JSON.';
+comment on column own_jobs.payload is 'Its input in place of args, as a codec wrote it.';
+comment on column own_jobs.output is 'The result''s value.';
+comment on column own_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
+comment on column own_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- schedule_states: one row per schedule. A stable contract for SELECT. Locks nothing.
+-- state: active, paused, or ended (it is not due any more); kind: of its jobs, or the name of its DAGs. last_state is that of
+-- the job that it enqueued last, null when that has been deleted.
+-- roles: operator
+create view schedule_states as
+select s.name,
+       case when s.paused_at is not null then 'paused' when s.next_at is null and s.queued_at is null then 'ended' else 'active' end as state,
+       s.spec,
+       s.zone,
+       coalesce(s.job ->> 'kind', s.dag ->> 'name') as kind,
+       s.dag is not null as is_dag,
+       s.next_at,
+       s.fire_at,
+       s.queued_at,
+       s.last_due_at,
+       s.last_fired_at,
+       s.last_job_id,
+       j.state as last_state,
+       s.runs,
+       s.error,
+       s.jitter,
+       s.starts_at,
+       s.ends_at,
+       s.max_runs,
+       s.missed,
+       s.missed_limit,
+       s.overlap,
+       s.declared_by,
+       s.paused_at,
+       s.paused_by,
+       s.pause_reason,
+       s.created_at,
+       s.updated_at,
+       s.job,
+       s.dag
+from schedules s
+left join lateral (select state from job_states where id = s.last_job_id offset 0) j on true;
+comment on view schedule_states is 'One row per schedule.';
+comment on column schedule_states.name is 'Name of the schedule.';
+comment on column schedule_states.state is 'active, paused, or ended: it is not due any more.';
+comment on column schedule_states.spec is 'When it is due: a cron expression, "every …" or "at …".';
+comment on column schedule_states.zone is 'The time zone whose clocks count.';
+comment on column schedule_states.kind is 'Kind of its jobs, or name of its DAGs.';
+comment on column schedule_states.is_dag is 'Whether it submits DAGs.';
+comment on column schedule_states.next_at is 'When it is due next; null: never again.';
+comment on column schedule_states.fire_at is 'When the chores look at it next: later than it is due by its jitter; null: it is paused or has ended.';
+comment on column schedule_states.queued_at is 'The time that waits for an earlier run to end.';
+comment on column schedule_states.last_due_at is 'The last time that fired.';
+comment on column schedule_states.last_fired_at is 'When it last enqueued something, by hand included.';
+comment on column schedule_states.last_job_id is 'What it last enqueued.';
+comment on column schedule_states.last_state is 'State of that job; null when it is not kept any more.';
+comment on column schedule_states.runs is 'How many of its times have fired.';
+comment on column schedule_states.error is 'Why the last time did not fire; null if it did.';
+comment on column schedule_states.jitter is 'It fires up to this much later.';
+comment on column schedule_states.starts_at is 'It is not due before.';
+comment on column schedule_states.ends_at is 'It is not due after.';
+comment on column schedule_states.max_runs is 'After so many runs it has ended.';
+comment on column schedule_states.missed is 'What becomes of missed times: skip, once, all.';
+comment on column schedule_states.missed_limit is 'With all, how many of them fire.';
+comment on column schedule_states.overlap is 'When an earlier run has not ended: allow, skip, queue, cancel.';
+comment on column schedule_states.declared_by is 'Who declares it in code; null: it was made by hand.';
+comment on column schedule_states.paused_at is 'Since when it is paused.';
+comment on column schedule_states.paused_by is 'Who paused it.';
+comment on column schedule_states.pause_reason is 'Why.';
+comment on column schedule_states.created_at is 'When it was created.';
+comment on column schedule_states.updated_at is 'When it was last changed, paused or resumed.';
+comment on column schedule_states.job is 'The job that it enqueues.';
+comment on column schedule_states.dag is 'The DAG that it submits.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- tenant_jobs: the jobs of the tenants that the caller may read: those whose metadata name one of them ({"tenant": "acme"}), and the
+-- nodes of such DAGs. Args and results are null unless granted (payloads). A stable contract for SELECT; ask by id, or
+-- newest first with a limit: there is no index by tenant. Locks nothing.
+-- roles: tenant
+create view tenant_jobs with (security_barrier) as
+select t.tenant, s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
+       s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
+       case when t.tenant = any((select own_tenants(true))::text[]) then j.args end as args, j.codec,
+       case when t.tenant = any((select own_tenants(true))::text[]) then j.payload end as payload,
+       case when t.tenant = any((select own_tenants(true))::text[]) then f.output end as output, f.codec as output_codec,
+       case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload
+from jobs j
+left join jobs d on d.id = j.dag_id
+cross join lateral (select coalesce(d.metadata ->> 'tenant', j.metadata ->> 'tenant') as tenant) t
+cross join lateral (select * from job_states where id = j.id offset 0) s
+left join results f on f.job_id = j.id
+where t.tenant = any((select own_tenants())::text[]);
+comment on view tenant_jobs is 'The jobs of the tenants that the caller may read.';
+comment on column tenant_jobs.tenant is 'The tenant that its metadata name.';
+comment on column tenant_jobs.id is 'The job.';
+comment on column tenant_jobs.queue is 'Where it waits or waited.';
+comment on column tenant_jobs.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column tenant_jobs.priority is '0 (soonest) to 9.';
+comment on column tenant_jobs.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column tenant_jobs.attempt is 'Attempts so far, the running one included.';
+comment on column tenant_jobs.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column tenant_jobs.created_at is 'When it was enqueued.';
+comment on column tenant_jobs.run_at is 'When a scheduled job becomes ready.';
+comment on column tenant_jobs.claimed_at is 'When a worker claimed it last.';
+comment on column tenant_jobs.finished_at is 'When it ended.';
+comment on column tenant_jobs.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column tenant_jobs.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column tenant_jobs.tags is 'Words to find it by.';
+comment on column tenant_jobs.metadata is 'A JSON object that goes with it.';
+comment on column tenant_jobs.error is 'Why it did not complete.';
+comment on column tenant_jobs.dag_id is 'The DAG of which it is a node.';
+comment on column tenant_jobs.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column tenant_jobs.args is 'Its input.';
+comment on column tenant_jobs.codec is 'Which codec wrote payload; null: args are JSON.';
+comment on column tenant_jobs.payload is 'Its input in place of args, as a codec wrote it.';
+comment on column tenant_jobs.output is 'The result''s value.';
+comment on column tenant_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
+comment on column tenant_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- worker_states: one row per registered worker: whether it lives, what it serves and how much it holds. A stable contract
+-- for SELECT. state: alive; silent (no heartbeat within its lease: about to be declared dead); dead (its jobs are given to
+-- others; it registers anew if it still runs). Locks nothing.
+-- roles: operator, reader
+create view worker_states as
+select w.id,
+       w.name,
+       case
+           when w.dead_at is not null then 'dead'
+           when w.heartbeat_at > statement_timestamp() - w.lease then 'alive'
+           else 'silent'
+       end as state,
+       w.queues,
+       w.kinds,
+       w.lease,
+       w.started_at,
+       w.heartbeat_at,
+       statement_timestamp() - w.heartbeat_at as heartbeat_age,
+       w.dead_at,
+       coalesce(r.jobs, 0) as running,
+       r.oldest_claimed_at
+from workers w
+left join (
+    select worker_id, count(*) as jobs, min(claimed_at) as oldest_claimed_at
+    from running group by 1) r on r.worker_id = w.id;
+comment on view worker_states is 'One row per registered worker.';
+comment on column worker_states.id is 'The worker''s id, as in running_jobs.';
+comment on column worker_states.name is 'The name that it gave itself.';
+comment on column worker_states.state is 'alive, silent (no heartbeat within its lease) or dead.';
+comment on column worker_states.queues is 'The queues that it serves.';
+comment on column worker_states.kinds is 'The kinds of jobs that it has handlers for.';
+comment on column worker_states.lease is 'How long it may be silent before it is declared dead.';
+comment on column worker_states.started_at is 'When it registered.';
+comment on column worker_states.heartbeat_at is 'When it was last heard of.';
+comment on column worker_states.heartbeat_age is 'How long ago that was.';
+comment on column worker_states.dead_at is 'When it was declared dead.';
+comment on column worker_states.running is 'How many jobs it holds.';
+comment on column worker_states.oldest_claimed_at is 'When it claimed the oldest of these.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- get_jobs(job_ids): all that is known of jobs, newest first; those that do not exist are left out, and for
+-- mere producers those that others enqueued.
 -- What the view job_details says, with a plan that is made once per session.
+-- roles: producer, worker, operator, reader
 create function get_jobs(job_ids bigint[]) returns setof job_details
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$
 begin
-    return query select d.* from job_details d where d.id = any(job_ids) order by d.id desc;
+    return query select d.* from job_details d where d.id = any(visible(job_ids)) order by d.id desc;
 end
 $$;
 comment on function get_jobs is 'All that is known of jobs.';
 -- +goose StatementEnd
 
+-- +goose StatementBegin
+-- job(id): all that is known of one job, its result (output) included, as it is now: no waiting. Null columns for what is not
+-- there yet; no row when there is no such job.
+--
+--   select state, output, error from pgq.job(42);
+-- roles: producer, worker, operator, reader
+create function job(id bigint) returns setof job_details
+language sql stable security definer set search_path from current
+as $$ select * from get_jobs(array[id]) $$;
+comment on function job is 'All that is known of a job, its result included; no row when there is no such job.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- list_jobs(filter, at_most): jobs that fit a filter (see select_jobs), newest first. The filter's "before" gives the next
+-- page: the id of the last row.
+--
+--   select id, kind, state, error from pgq.list_jobs('{"queues": ["mail"], "states": ["failed"]}');
+--
+-- Looks for at_most jobs however many it has to look at: select_jobs is the bounded step of it.
+-- roles: operator, reader
+create function list_jobs(filter jsonb default '{}', at_most integer default 100) returns setof job_states
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    found bigint[] := '{}';
+    page record;
+begin
+    if at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    loop
+        select * into page from select_jobs(filter, at_most - cardinality(found), newest_first => true);
+        found := found || page.job_ids;
+        exit when page.next is null or cardinality(found) = at_most;
+        filter := filter || jsonb_build_object('before', page.next);
+    end loop;
+    return query select s.* from job_states s where s.id = any(found) order by s.id desc;
+end
+$$;
+comment on function list_jobs is 'Jobs that fit a filter, newest first.';
+-- +goose StatementEnd
+
+-- For whom they are, from the headers of their files.
+delete from rights;
+insert into rights (object, class) values
+    ('add_logs', 'worker'),
+    ('await_step', 'worker'),
+    ('cancel', 'operator'),
+    ('change_jobs', 'operator'),
+    ('check_invariants', 'operator'),
+    ('chore_states', 'operator'),
+    ('chore_states', 'reader'),
+    ('claim', 'worker'),
+    ('claim_jobs', 'worker'),
+    ('complete', 'worker'),
+    ('complete_job', 'worker'),
+    ('counts', 'operator'),
+    ('counts', 'reader'),
+    ('cron_problem', 'operator'),
+    ('cron_problem', 'producer'),
+    ('cron_problem', 'reader'),
+    ('cron_problem', 'worker'),
+    ('dag_blockers', 'operator'),
+    ('dag_blockers', 'reader'),
+    ('dag_cancel', 'operator'),
+    ('dag_complete', 'operator'),
+    ('dag_critical_path', 'operator'),
+    ('dag_critical_path', 'reader'),
+    ('dag_dot', 'operator'),
+    ('dag_dot', 'reader'),
+    ('dag_edges', 'operator'),
+    ('dag_edges', 'reader'),
+    ('dag_explain', 'operator'),
+    ('dag_explain', 'reader'),
+    ('dag_extend', 'operator'),
+    ('dag_extend', 'worker'),
+    ('dag_fail', 'operator'),
+    ('dag_fork', 'operator'),
+    ('dag_graph_json', 'operator'),
+    ('dag_graph_json', 'reader'),
+    ('dag_hold', 'operator'),
+    ('dag_items', 'operator'),
+    ('dag_items', 'payloads'),
+    ('dag_items', 'worker'),
+    ('dag_levels', 'operator'),
+    ('dag_levels', 'reader'),
+    ('dag_mermaid', 'operator'),
+    ('dag_mermaid', 'reader'),
+    ('dag_nodes', 'operator'),
+    ('dag_nodes', 'reader'),
+    ('dag_of_key', 'operator'),
+    ('dag_of_key', 'reader'),
+    ('dag_of_key', 'worker'),
+    ('dag_problems', 'operator'),
+    ('dag_problems', 'worker'),
+    ('dag_progress', 'operator'),
+    ('dag_progress', 'reader'),
+    ('dag_progress', 'worker'),
+    ('dag_result', 'operator'),
+    ('dag_result', 'payloads'),
+    ('dag_result', 'worker'),
+    ('dag_resume', 'operator'),
+    ('dag_retry', 'operator'),
+    ('dag_slowest', 'operator'),
+    ('dag_slowest', 'reader'),
+    ('dag_submit', 'producer'),
+    ('dag_theme', 'operator'),
+    ('dag_theme', 'producer'),
+    ('dag_theme', 'reader'),
+    ('dag_theme', 'worker'),
+    ('dag_upstream', 'operator'),
+    ('dag_upstream', 'payloads'),
+    ('dag_upstream', 'worker'),
+    ('dags', 'operator'),
+    ('dags', 'reader'),
+    ('delete', 'operator'),
+    ('delete_schedule', 'operator'),
+    ('disown', 'worker'),
+    ('do_chores', 'operator'),
+    ('do_chores', 'worker'),
+    ('doctor', 'operator'),
+    ('ended_per_minute', 'operator'),
+    ('ended_per_minute', 'reader'),
+    ('enqueue', 'producer'),
+    ('enqueue_jobs', 'producer'),
+    ('enqueue_many', 'producer'),
+    ('enqueue_one', 'producer'),
+    ('enqueue_reserve', 'producer'),
+    ('enqueue_trigger', 'producer'),
+    ('error_fingerprint', 'operator'),
+    ('error_fingerprint', 'reader'),
+    ('event_gaps', 'operator'),
+    ('event_gaps', 'reader'),
+    ('expire', 'operator'),
+    ('expire', 'worker'),
+    ('explain_job', 'operator'),
+    ('explain_job', 'reader'),
+    ('fail', 'worker'),
+    ('fail_job', 'worker'),
+    ('failures', 'operator'),
+    ('failures', 'reader'),
+    ('fall_asleep', 'worker'),
+    ('fire_schedules', 'operator'),
+    ('fire_schedules', 'worker'),
+    ('forget_steps', 'operator'),
+    ('get_jobs', 'operator'),
+    ('get_jobs', 'producer'),
+    ('get_jobs', 'reader'),
+    ('get_jobs', 'worker'),
+    ('give_up', 'worker'),
+    ('give_up_job', 'worker'),
+    ('granted_roles', 'operator'),
+    ('granted_roles', 'reader'),
+    ('health', 'operator'),
+    ('health', 'reader'),
+    ('heartbeat', 'worker'),
+    ('is_finished', 'operator'),
+    ('is_finished', 'producer'),
+    ('is_finished', 'reader'),
+    ('is_finished', 'worker'),
+    ('job', 'operator'),
+    ('job', 'producer'),
+    ('job', 'reader'),
+    ('job', 'worker'),
+    ('job_details', 'operator'),
+    ('job_details', 'reader'),
+    ('job_errors', 'operator'),
+    ('job_errors', 'reader'),
+    ('job_history', 'operator'),
+    ('job_history', 'reader'),
+    ('job_logs', 'operator'),
+    ('job_logs', 'payloads'),
+    ('job_states', 'operator'),
+    ('job_states', 'reader'),
+    ('job_stats', 'operator'),
+    ('job_stats', 'reader'),
+    ('job_steps', 'operator'),
+    ('job_steps', 'worker'),
+    ('kind_names', 'operator'),
+    ('kind_names', 'reader'),
+    ('kind_settings', 'operator'),
+    ('kind_settings', 'reader'),
+    ('latest_events', 'operator'),
+    ('latest_events', 'reader'),
+    ('list_failures', 'operator'),
+    ('list_failures', 'reader'),
+    ('list_jobs', 'operator'),
+    ('list_jobs', 'reader'),
+    ('log_job', 'worker'),
+    ('move', 'operator'),
+    ('next_time', 'operator'),
+    ('next_time', 'producer'),
+    ('next_time', 'reader'),
+    ('next_time', 'worker'),
+    ('next_times', 'operator'),
+    ('next_times', 'reader'),
+    ('own_jobs', 'operator'),
+    ('own_jobs', 'producer'),
+    ('own_producers', 'operator'),
+    ('own_producers', 'producer'),
+    ('own_producers', 'reader'),
+    ('own_producers', 'worker'),
+    ('own_tenants', 'tenant'),
+    ('pause_queue', 'operator'),
+    ('pause_schedule', 'operator'),
+    ('preview_times', 'operator'),
+    ('preview_times', 'producer'),
+    ('preview_times', 'reader'),
+    ('preview_times', 'worker'),
+    ('promote', 'operator'),
+    ('promote', 'worker'),
+    ('propagate_frontier', 'operator'),
+    ('propagate_frontier', 'worker'),
+    ('prune', 'operator'),
+    ('prune', 'worker'),
+    ('prune_finished', 'operator'),
+    ('queue_figures', 'operator'),
+    ('queue_figures', 'reader'),
+    ('queue_settings', 'operator'),
+    ('queue_settings', 'producer'),
+    ('queue_settings', 'reader'),
+    ('queue_settings', 'worker'),
+    ('queue_states', 'operator'),
+    ('queue_states', 'reader'),
+    ('queue_work', 'operator'),
+    ('queue_work', 'reader'),
+    ('queue_work', 'worker'),
+    ('read_events', 'operator'),
+    ('read_events', 'reader'),
+    ('read_step', 'worker'),
+    ('read_steps', 'worker'),
+    ('reconcile_schedules', 'operator'),
+    ('record_step', 'worker'),
+    ('register_worker', 'worker'),
+    ('registered_queues', 'operator'),
+    ('registered_queues', 'reader'),
+    ('release', 'worker'),
+    ('release_job', 'worker'),
+    ('report_progress', 'worker'),
+    ('reschedule', 'operator'),
+    ('rescue', 'operator'),
+    ('rescue', 'worker'),
+    ('resume_queue', 'operator'),
+    ('resume_schedule', 'operator'),
+    ('retire_worker', 'worker'),
+    ('retry', 'operator'),
+    ('run_schedule', 'operator'),
+    ('running_jobs', 'operator'),
+    ('running_jobs', 'reader'),
+    ('save_cursor', 'worker'),
+    ('schedule_history', 'operator'),
+    ('schedule_history', 'reader'),
+    ('schedule_states', 'operator'),
+    ('sees_payloads', 'operator'),
+    ('sees_payloads', 'producer'),
+    ('sees_payloads', 'reader'),
+    ('sees_payloads', 'worker'),
+    ('select_jobs', 'operator'),
+    ('select_jobs', 'reader'),
+    ('send_signal', 'operator'),
+    ('send_signal', 'producer'),
+    ('send_signal', 'worker'),
+    ('set_kind', 'operator'),
+    ('set_priority', 'operator'),
+    ('set_queue', 'operator'),
+    ('set_schedule', 'operator'),
+    ('set_schedule_json', 'operator'),
+    ('sleep_gate', 'operator'),
+    ('sleep_gate', 'reader'),
+    ('sleep_gate', 'worker'),
+    ('snooze', 'worker'),
+    ('snooze_job', 'worker'),
+    ('subscribe', 'operator'),
+    ('subscribe', 'reader'),
+    ('suspend', 'worker'),
+    ('tenant_jobs', 'tenant'),
+    ('throughput', 'operator'),
+    ('throughput', 'reader'),
+    ('unknown_kinds', 'operator'),
+    ('unknown_kinds', 'reader'),
+    ('unknown_kinds', 'worker'),
+    ('unsubscribe', 'operator'),
+    ('unsubscribe', 'reader'),
+    ('wake_up', 'worker'),
+    ('worker_states', 'operator'),
+    ('worker_states', 'reader');
+select apply_grants();
+
 -- +goose Down
+drop function list_jobs;
+drop function job;
 drop function get_jobs;
+drop view worker_states;
+drop view tenant_jobs;
+drop view schedule_states;
+drop view own_jobs;
 drop view job_details;
 drop view dag_nodes;
 drop view dag_blockers;
+drop view throughput;
+drop view running_jobs;
+drop view registered_queues;
+drop view queue_states;
+drop view kind_settings;
 drop view job_states;
+drop view health;
+drop view granted_roles;
+drop view failures;
 drop view dags;
 drop view dag_edges;
+drop view chore_states;
+drop function zone_problem;
+drop function zone_change;
 drop function withdraw_waiting;
 drop function withdraw;
 drop function wants_event;
 drop function walk_completed;
+drop function wake_up;
 drop function wake_chores;
 drop function wake;
-drop function virtual_output;
+drop function visible;
+drop function virtual_result;
 drop function untold_jobs;
 drop function unsubscribe;
 drop function unknown_kinds;
+drop function unique_wait;
+drop function unique_verdicts;
+drop function unique_until;
+drop function unique_problem;
+drop function unique_key;
 drop function too_busy;
+drop function time_after;
+drop function take_keys;
+drop function suspend;
 drop function subscribe;
+drop function start_scheduled;
 drop function start_nodes;
+drop function start_again;
+drop function spread;
+drop function snooze_job;
 drop function snooze;
 drop function sleep_gate;
-drop function skip_reason;
 drop function sink_of;
 drop function settle;
 drop function settings_of;
+drop function set_schedule_json;
+drop function set_schedule;
 drop function set_queue;
+drop function set_priority;
+drop function set_kind;
+drop function send_signal;
+drop function select_jobs;
+drop function sees_payloads;
 drop function scope_of;
+drop function schedule_next;
+drop function schedule_job;
+drop function schedule_history;
+drop function schedule_due;
+drop function schedule_alive;
+drop function save_cursor;
+drop function runs_of;
+drop function run_schedule;
 drop function rule_thresholds;
+drop function rfc3339;
 drop function rewait;
+drop function revoke_role;
 drop function retry;
 drop function retire_worker;
+drop function resume_schedule;
 drop function resume_queue;
 drop function rescue_worker;
 drop function rescue;
 drop function reschedule;
 drop function report_progress;
+drop function replace_jobs;
 drop function renumber;
+drop function release_job;
 drop function release_items;
 drop function release;
 drop function register_worker;
 drop function recount;
+drop function record_step;
 drop function record_event;
+drop function reconcile_schedules;
+drop function recent_times;
+drop function rearrange;
+drop function ready_rows;
+drop function read_steps;
+drop function read_step;
+drop function read_spec;
+drop function read_settings;
+drop function read_filter;
 drop function read_events;
+drop function read_cron;
+drop function queue_work;
 drop function queue_settings;
 drop function queue_names;
+drop function queue_figures;
 drop function queue_depth;
 drop function put_ready;
+drop function put_off_wide;
+drop function put_off_missed;
+drop function prune_keys;
+drop function prune_finished;
 drop function prune;
 drop function propagate_frontier;
 drop function propagate;
 drop function promote_due;
 drop function promote;
+drop function preview_times;
+drop function plan_schedule;
 drop function places;
+drop function pin_ready;
+drop function pin_queued;
 drop function pin_frontier;
 drop function pin;
+drop function pause_schedule;
 drop function pause_queue;
+drop function own_tenants;
+drop function own_producers;
 drop function open_external;
 drop function notify_subscribers;
+drop function note_unfired;
+drop function note_fired;
 drop function node_verdict;
+drop function next_times;
+drop function next_time;
+drop function next_bit;
+drop function move;
 drop function members_of;
 drop function max_run_size;
+drop function make_keys;
+drop function log_job;
 drop function lock_dags;
 drop function lock_dag;
-drop function list_jobs;
+drop function list_failures;
+drop function latest_events;
+drop function kind_names;
 drop function keep_waited;
 drop function judge;
 drop function jobs_from_json;
+drop function job_streams;
+drop function job_steps;
+drop function job_stats;
 drop function job_problem;
+drop function job_logs;
 drop function job_history;
+drop function job_errors;
+drop function jittered;
+drop function is_owner;
 drop function is_item;
+drop function is_finished;
 drop function invalid;
+drop function instant_of;
+drop function import_reserve;
+drop function import_jobs;
+drop function import_insert;
+drop function import_finish;
+drop function import_events;
+drop function holds_lease;
+drop function hold;
 drop function heartbeat;
+drop function grant_role;
+drop function give_up_job;
 drop function give_up;
 drop function gate_was_skipped;
+drop function forget_steps;
+drop function forget_runs;
 drop function forget_members;
+drop function forget_keys;
 drop function forget;
+drop function fire_schedules;
+drop function find_schedule;
+drop function fall_asleep;
+drop function fail_job;
 drop function fail_dag;
 drop function fail;
+drop function export_tables;
+drop function export_jobs;
+drop function export_events;
 drop function explain_waiting;
 drop function explain_time;
 drop function explain_scheduled;
@@ -7347,19 +13480,35 @@ drop function expire;
 drop function expand_maps_of;
 drop function expand_map;
 drop function events_wanted;
+drop function event_gaps;
 drop function event_channel;
+drop function error_shape;
+drop function error_fingerprint;
+drop function enqueue_unique;
+drop function enqueue_trigger;
 drop function enqueue_reserve;
 drop function enqueue_one;
 drop function enqueue_many;
+drop function enqueue_jobs;
 drop function enqueue;
+drop function ended_places;
+drop function ended_per_minute;
+drop function ended_near;
 drop function end_dags;
 drop function end_attempts;
 drop function edge_outcome;
 drop function doomed_dags;
 drop function doom_dags;
+drop function doctor_work;
+drop function doctor_transactions;
+drop function doctor_tables;
+drop function doctor_server;
+drop function doctor_rights;
+drop function doctor;
 drop function do_chores;
 drop function disown;
 drop function deliver;
+drop function delete_schedule;
 drop function delete;
 drop function decide;
 drop function dag_upstream;
@@ -7397,6 +13546,7 @@ drop function dag_problems_broken;
 drop function dag_problems_bodies;
 drop function dag_problems_befores;
 drop function dag_problems;
+drop function dag_of_key;
 drop function dag_named;
 drop function dag_mermaid;
 drop function dag_levels;
@@ -7424,23 +13574,47 @@ drop function dag_check_cycle;
 drop function dag_cancel;
 drop function dag_answer;
 drop function dag_add;
+drop function cron_problem;
+drop function cron_local;
+drop function cron_field;
+drop function cron_after;
 drop function counts;
+drop function complete_job;
 drop function complete;
+drop function claim_jobs;
+drop function claim_aside;
 drop function claim;
 drop function chore_is_due;
+drop function check_submitter;
+drop function check_step_type;
+drop function check_step_name;
+drop function check_schedule_job;
+drop function check_schedule_dag;
+drop function check_schedule;
+drop function check_replaced;
+drop function check_producer;
 drop function check_limits;
 drop function check_json_types;
 drop function check_jobs_json;
 drop function check_invariants;
+drop function check_grant;
 drop function check_depth;
 drop function channel;
+drop function change_jobs;
 drop function carry_out;
 drop function cancel_all;
 drop function cancel;
+drop function caller;
 drop function begin_map;
 drop function backoff_problem;
+drop function backoff_delays_problem;
 drop function backoff_delay;
+drop function await_step;
+drop function args_fit;
+drop function apply_verb;
+drop function apply_grants;
 drop function answer_node;
 drop function announce;
 drop function advisory_key;
 drop function add_logs;
+drop function act_as_owner;

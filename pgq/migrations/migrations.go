@@ -57,6 +57,9 @@ var (
 type Options struct {
 	// Schema is the schema that holds PGQ's objects; DefaultSchema by default.
 	Schema string
+	// LockTimeout is how long a statement waits for a lock on an object before the migration is taken back
+	// (SQLSTATE 55P03); 5 s by default.
+	LockTimeout time.Duration
 }
 
 // Applied is one migration and when it was applied.
@@ -120,11 +123,19 @@ func (o Options) schema() string {
 	return o.Schema
 }
 
+// checkSchema returns ErrSchemaName for a name that cannot be used.
+func (o Options) checkSchema() error {
+	if s := o.schema(); len(s) > maxSchemaLength || len(s) > 2 && s[:3] == "pg_" {
+		return fmt.Errorf("%w, not %q", ErrSchemaName, s)
+	}
+	return nil
+}
+
 // run calls do with a provider whose connections have the schema, and nothing else, as search path.
 func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Provider, *sql.DB) error) error {
 	schema := o.schema()
-	if len(schema) > maxSchemaLength || len(schema) > 2 && schema[:3] == "pg_" {
-		return fmt.Errorf("%w, not %q", ErrSchemaName, schema)
+	if err := o.checkSchema(); err != nil {
+		return err
 	}
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -132,6 +143,7 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 	}
 	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp"
 	config.RuntimeParams["application_name"] = "pgq migrations"
+	config.RuntimeParams["lock_timeout"] = o.lockTimeout()
 	config.OnNotice = nil
 	db := stdlib.OpenDB(*config)
 	defer db.Close() //nolint:errcheck // nothing is left to be written
@@ -139,7 +151,7 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 	if err := requireServer(ctx, db); err != nil {
 		return err
 	}
-	provider, err := newProvider(db)
+	provider, err := newProvider(db, o)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
@@ -150,7 +162,7 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 }
 
 // newProvider returns a goose provider that keeps its versions in the schema and lets one process work at a time.
-func newProvider(db *sql.DB) (*goose.Provider, error) {
+func newProvider(db *sql.DB, o Options) (*goose.Provider, error) {
 	store, err := database.NewStore(database.DialectPostgres, versionTable)
 	if err != nil {
 		return nil, err
@@ -159,7 +171,7 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectCustom, db, Files,
+	return goose.NewProvider(goose.DialectCustom, db, timed{o.lockTimeout()},
 		goose.WithStore(store), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
 }
 
@@ -239,7 +251,8 @@ func inspect(ctx context.Context, db *sql.DB, schema string) (schemaState, error
 		           (select y.typname::text from pg_type y where y.typnamespace = n.oid limit 1)) end, '')
 		from (select $1::text as name) s
 		left join pg_namespace n on n.nspname = s.name
-		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `'`
+		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `'
+			and exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'version_id') -- others have tables of that name`
 	var s schemaState
 	err := db.QueryRowContext(ctx, query, schema).Scan(&s.exists, &s.installed, &s.foreign)
 	return s, err

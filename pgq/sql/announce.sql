@@ -1,5 +1,6 @@
 -- announce(job_ids, queue_names, wake_workers): the last step of a bulk enqueue by COPY: writes that the jobs were
 -- enqueued, for queues that want to hear of it (null: nobody does), and wakes workers. Internal: the Go client's EnqueueMany.
+-- roles: owner
 create function announce(job_ids bigint[], queue_names text[], wake_workers boolean) returns void
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off

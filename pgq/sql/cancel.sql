@@ -4,8 +4,9 @@
 -- some of these run. The children of a cancelled job take it as a failure.
 -- Locks: the DAGs; rows of waiting by job, what withdraw locks, then rows of running in the order of their ids. Never undone half-way:
 -- all in the caller's transaction.
+-- roles: operator
 create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -24,7 +25,7 @@ begin
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'scheduled') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
@@ -87,4 +88,4 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function cancel is 'Cancels jobs.';
+comment on function cancel is 'Cancels jobs. Says of each: cancelled, requested (it runs, and its worker is told to stop it), finished or not_found. reason: what its error will be.';

@@ -1,7 +1,8 @@
 -- check_invariants(): every broken invariant, in one snapshot; no rows when all is well. Reads whole tables.
 -- Stands in for the foreign keys that the hot path does without.
+-- roles: operator
 create function check_invariants() returns table (rule text, job_id bigint, detail text)
-language sql stable set search_path from current set jit = off
+language sql stable security definer set search_path from current set jit = off
 as $$
     with members as materialized (
         select r.job_id + g as id, 'ready' as place from ready r, generate_series(0, r.size - 1) g
@@ -35,6 +36,10 @@ as $$
     from results f join jobs j on j.id = f.job_id
     where f.state = 'failed' and f.attempt < 1 and j.role is null
     union all
+    select 'the job for which a unique key stands has that key', u.job_id, u.key
+    from unique_keys u join jobs j on j.id = u.job_id
+    where j.unique_key is distinct from u.key
+    union all
     select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
     where not exists (select from workers w where w.id = r.worker_id)
@@ -43,8 +48,9 @@ as $$
     from expiries e
     where not exists (select from jobs j where j.id = e.job_id and (j.expires_at is null or j.expires_at = e.expires_at or j.role = 'dag'))
     union all
-    select 'progress and logs belong to jobs', p.job_id, null
-    from (select p.job_id from progress p union select l.job_id from logs l) p
+    select 'progress, logs, steps and errors belong to jobs', p.job_id, null
+    from (select p.job_id from progress p union select l.job_id from logs l union select s.job_id from steps s
+          union select e.job_id from attempt_errors e) p
     where not exists (select from jobs j where j.id = p.job_id)
     union all
     select 'the sequence of ids is ahead of every id and seq', max(m.n), null
@@ -96,6 +102,25 @@ as $$
     from frontier u
     where not exists (select from results f where f.job_id = u.parent_id)
       and not exists (select from maps m where m.job_id = u.parent_id)
+    union all
+    select 'a schedule under way is due at a time and fires then', null, s.name
+    from schedules s
+    where s.paused_at is null
+      and ((s.next_at is null and s.ends_at is null and s.once_at is null and (s.max_runs is null or s.runs < s.max_runs))
+        or (s.fire_at is null) <> (s.next_at is null and s.queued_at is null)
+        or s.fire_at < s.next_at and s.queued_at is null)
+    union all
+    select 'a schedule is due within its bounds', null, s.name
+    from schedules s
+    where s.next_at < s.starts_at or s.next_at > s.ends_at or s.runs > s.max_runs or (s.runs >= s.max_runs and s.next_at is not null)
+    union all
+    select 'a time that waits is of a schedule that queues one', null, s.name
+    from schedules s
+    where s.queued_at is not null and s.overlap <> 'queue'
+    union all
+    select 'runs of schedules are of schedules', r.job_id, r.schedule
+    from schedule_runs r
+    where not exists (select from schedules s where s.name = r.schedule)
     union all
     select 'the settings of queue "*" are there', null, null
     where not exists (select from queues q where q.name = '*')

@@ -15,7 +15,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -37,6 +37,32 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].unique') then
+        -- Each sort once: they mostly differ in nothing but the key.
+        with sorts as materialized (
+            select min(j.index) as index, s.spec
+            from jobs_from_json(jobs) j
+            cross join lateral (
+                select case when jsonb_typeof(j.uniqueness -> 'key') = 'string' and length(j.uniqueness ->> 'key') between 1 and 450
+                            then jsonb_set(j.uniqueness, '{key}', '"k"') else j.uniqueness end as spec) s
+            where j.uniqueness is not null
+            group by s.spec
+        )
+        select s.index, p.problem into bad
+        from sorts s
+        cross join lateral (select unique_problem(s.spec) as problem offset 0) p
+        where p.problem is not null
+        order by s.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+        end if;
+        select j.index into bad from jobs_from_json(jobs) j
+        where j.uniqueness -> 'by' @? '$[*] ? (@ starts with "args")' and j.codec is not null
+        order by j.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].unique.by', bad.index), 'must not name args that a codec has encoded');
+        end if;
     end if;
     select j.index, s.max_args_bytes into bad
     from jobs_from_json(jobs) j, settings_of(j.queue) s

@@ -7,13 +7,14 @@
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
 -- Raises PQ005 when the worker is not registered or was declared dead.
 -- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
+-- roles: worker
 create function claim(
     worker_id bigint, queue_names text[], limits integer[], kinds text[] default null, after bigint[] default null)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
     dag_id bigint)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
 as $$
@@ -23,10 +24,9 @@ declare
     alive boolean;
     settings record;
     wanted integer;
-    batch integer;
+    batch integer; -- rows of ready
+    runs record;
     got integer;
-    late bigint;
-    late_before bigint;
 begin
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
     -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
@@ -42,90 +42,73 @@ begin
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
         batch := (wanted + max_run_size() - 1) / max_run_size();
-        late := 0;
         while wanted > 0 loop
+            with picked as materialized (
+                select r.tid
+                from generate_series(0, 9) p,
+                     lateral (
+                         select c.ctid as tid
+                         from ready c
+                         where c.queue = queue_names[i]
+                           and c.priority = p
+                           and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
+                           and (claim.kinds is null or c.kind = any(claim.kinds))
+                         order by c.seq
+                         limit batch
+                         for update skip locked) r
+                -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
+                where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
+                limit batch
+            ), taken as (
+                delete from ready
+                where ctid = any(array(select tid from picked))
+                returning *
+            ), cut as (
+                select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
+                from taken t
+                order by t.priority, t.seq
+            )
+            select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
+                   array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
+                   array_agg(attempt) as attempts, array_agg(kind) as kinds
+            into runs
+            from cut;
+            exit when runs.n = 0;
+            if runs.jobs > wanted then
+                insert into ready (queue, priority, seq, job_id, size, attempt, kind)
+                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind
+                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds)
+                     r(priority, seq, job_id, size, keep, attempt, kind)
+                where r.keep < r.size;
+            end if;
             return query
-                with picked as materialized (
-                    select r.tid
-                    from generate_series(0, 9) p,
-                         lateral (
-                             select c.ctid as tid
-                             from ready c
-                             where c.queue = queue_names[i]
-                               and c.priority = p
-                               and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
-                               and (claim.kinds is null or c.kind = any(claim.kinds))
-                             order by c.seq
-                             limit batch
-                             for update skip locked) r
-                    -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
-                    where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
-                    limit batch
-                ), taken as (
-                    delete from ready
-                    where ctid = any(array(select tid from picked))
-                    returning *
-                ), cut as materialized (
-                    select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
-                    from taken t
-                ), rest as (
-                    insert into ready (queue, priority, seq, job_id, size, attempt, kind)
-                    select queue, priority, seq + keep, job_id + keep, size - keep, attempt, kind
-                    from cut
-                    where keep < size
-                ), claimed as materialized (
-                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*,
-                           coalesce(j.expires_at <= now() and c.attempt = 0, false) as too_late
-                    from cut c
+                with claimed as materialized (
+                    select c.seq + j.id - c.job_id as seq, c.attempt + 1 as attempt, j.*
+                    from unnest(runs.job_ids, runs.seqs, runs.keeps, runs.attempts) c(job_id, seq, keep, attempt)
                     -- One walk along the index per run. "offset 0" keeps the planner from walking all of jobs
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, expires_at, result_ttl, dag_id
+                               payload, args, result_ttl, dag_id
                         from jobs
-                        where id >= c.job_id and id < c.job_id + c.keep
+                        where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
                         order by id
                         offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
                     select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id
                     from claimed
-                    where not too_late
-                ), expired as (
-                    insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
-                    select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
-                    from claimed
-                    where too_late
-                ), untold as (
-                    insert into frontier (parent_id, first_child, last_child)
-                    select id, 0, 9223372036854775807 from claimed
-                    where too_late and exists (select from edges e where e.parent_id = claimed.id)
-                ), told as (
-                    insert into events (job_id, queue, type, attempt, worker_id)
-                    select id, queue, case when too_late then 'expired' else 'claimed' end,
-                           case when too_late then 0 else attempt end, case when not too_late then claim.worker_id end
-                    from claimed
-                    where (too_late or loud) and wants_event(queue, too_late)
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
                        coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
-                from claimed
-                where not too_late
-                order by priority, seq;
+                from claimed;
             get diagnostics got = row_count;
-            if got = 0 then
-                -- Nothing is left, unless all that was picked has just expired: then look further.
-                late_before := late;
-                late := (select count(*) from results f where f.queue = queue_names[i]
-                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is null)
-                      + (select count(*) from results f where f.queue = queue_names[i]
-                         and f.state = 'expired' and f.state <> 'completed' and f.finished_at = now() and f.dag_id is not null);
-                exit when late = late_before;
-                batch := 2 * batch;
-                continue;
+            if loud or exists (select from expiries where expires_at <= now()) then
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.keeps, runs.attempts, loud);
             end if;
+            exit when runs.n < batch;
+            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             wanted := wanted - got;
-            -- The rows of the last batch held got / batch jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
     end loop;
@@ -134,4 +117,4 @@ begin
     end if;
 end
 $$;
-comment on function claim is 'Leases jobs to a worker.';
+comment on function claim is 'Leases jobs to a worker: up to limits[i] of queue_names[i], of these kinds (null: any). after: where the last claim stopped, ten numbers per queue (null: from the start).';

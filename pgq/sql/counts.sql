@@ -2,9 +2,10 @@
 -- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
+-- roles: operator, reader
 create function counts(at_most integer default 10000)
 returns table (queue text, state text, jobs bigint, exact boolean)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off
 as $$
 #variable_conflict use_column

@@ -2,9 +2,10 @@
 -- demand with all that comes after them. What depends on a cancelled node takes it as a failure.
 -- Outcome per job that was named (the DAG's own job if none was), as of cancel: cancelled, requested, finished.
 -- Raises PQ004 for an unknown DAG or node. Locks: as cancel.
+-- roles: operator
 create function dag_cancel(dag_id bigint, nodes text[] default null, downstream boolean default false, reason text default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin

@@ -7,9 +7,10 @@
 -- ends the walk.
 -- Zero rows: no node has ended. Raises PQ004 when there is no such DAG. Costs a look-up per edge into the chain; under
 -- way, one per node besides. Locks nothing.
+-- roles: operator, reader
 create function dag_critical_path(dag_id bigint)
 returns table ("position" integer, name text, job_id bigint, waited interval, ran interval, share double precision)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

@@ -1,10 +1,11 @@
 -- dag_dot(dag_id, theme, colored, direction, max_nodes): a DAG in the DOT language of Graphviz; everything else as
 -- dag_mermaid has it. Sub-DAGs are clusters; the theme dark comes with a dark page.
+-- roles: operator, reader
 create function dag_dot(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
 returns text
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 as $$
 declare
     graph jsonb;

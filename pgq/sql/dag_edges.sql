@@ -1,6 +1,7 @@
 -- dag_edges: one row per edge between jobs, in the DAG of the child. A stable contract for SELECT; ask for one DAG
 -- (dag_id). Locks nothing. Edges into the DAG's own job, which waits for its leaves, have no child name; parents that
 -- are not of this DAG have no parent name. Edges of hidden gates and of items to their maps are among them.
+-- roles: operator, reader
 create view dag_edges as
 select c.dag_id,
        e.parent_id,
@@ -27,3 +28,10 @@ left join jobs p on p.id = e.parent_id and p.dag_id = d.id
 where d.role = 'dag'
   and d.dag_id is null;
 comment on view dag_edges is 'One row per edge.';
+comment on column dag_edges.dag_id is 'The DAG.';
+comment on column dag_edges.parent_id is 'The job that is waited for.';
+comment on column dag_edges.parent is 'Its name; null: it is not of this DAG.';
+comment on column dag_edges.child_id is 'The node that waits.';
+comment on column dag_edges.child is 'Its name.';
+comment on column dag_edges.soft is 'Whether a parent that failed counts as if it had succeeded.';
+comment on column dag_edges.condition is 'What the result of the parent must fulfil.';

@@ -1,8 +1,9 @@
 -- dag_explain(dag_id, node): why a node of a DAG does not run; null for the node: why the DAG has not ended. The answer of
 -- explain_job. Raises PQ004 when there is no such DAG or node. Locks nothing.
+-- roles: operator, reader
 create function dag_explain(dag_id bigint, node text default null)
 returns table (reason text, detail text, job_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

@@ -3,9 +3,10 @@
 -- The DAG ends when they have ended, too. Returns the ids of the nodes in their order.
 -- Raises PQ001 with all that is wrong (dag_problems), for a DAG that has ended or is being cancelled, for a node of "before"
 -- that waits no more, and for a cycle; PQ004 for an unknown DAG. Nothing is written then.
--- Locks: the DAG; what pin locks; rows of waiting by job.
+-- Locks: the DAG, and those of the jobs that new nodes come after; what pin locks; rows of waiting by job.
+-- roles: worker, operator
 create function dag_extend(dag_id bigint, spec jsonb) returns setof bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -15,6 +16,11 @@ declare
     sinks bigint[];
     added bigint[];
 begin
+    perform lock_dags(array[dag_extend.dag_id] || array(
+        select j.id from jobs j
+        where j.id = any(array(
+            select trunc(id::numeric)::bigint
+            from jsonb_path_query(spec, 'lax $.nodes[*].after[*].job ? (@.type() == "number" && @ >= 1 && @ < 9223372036854775807)') id))));
     perform lock_dag(dag_id);
     perform dag_refuse(spec, dag_id);
     select w.* into root from waiting w where w.job_id = dag_extend.dag_id;

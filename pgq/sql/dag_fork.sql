@@ -1,8 +1,9 @@
 -- dag_fork(dag_id, nodes): a new DAG like one that has ended, in which the nodes named (names or patterns), all that comes after
 -- them, and what did not succeed run again; the results of the others are taken over. Its id.
 -- Raises PQ001 when the DAG has not ended, PQ004 for an unknown DAG or node. Locks: the chores and the DAG.
+-- roles: operator
 create function dag_fork(dag_id bigint, nodes text[]) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

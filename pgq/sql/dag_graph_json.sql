@@ -10,8 +10,9 @@
 --   gates and items of maps are not. more: how many others there are.
 -- edges: from and to (ids), soft, condition. Those into a gate end at its sub-DAG; those out of it, from the
 --   nodes of a sub-DAG to itself and those into the DAG are not shown. At most 100 jobs that are not of this DAG.
+-- roles: operator, reader
 create function dag_graph_json(dag_id bigint, max_nodes integer default 500) returns jsonb
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

@@ -1,8 +1,11 @@
 -- dag_hold(dag_id, reason): lets no node of a DAG start from now on; nodes that run go on, with their retries. Nodes that wait
 -- for a worker or a time wait for dag_resume. Returns how many nodes are held. Zero: it has ended, or is held already.
--- Raises PQ004 for an unknown DAG. Locks: the DAG; rows of waiting by job, then what withdraw locks.
+-- Raises PQ004 for an unknown DAG.
+-- Locks: the DAG, and those that it comes after, since nodes that go back to waiting have their parents there pinned; rows of
+-- waiting by job, then what withdraw locks.
+-- roles: operator
 create function dag_hold(dag_id bigint, reason text default null) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
@@ -11,6 +14,12 @@ declare
     held bigint;
     gone record;
 begin
+    perform lock_dags(array[dag_hold.dag_id] || array(
+        select distinct e.parent_id
+        from jobs m
+        cross join lateral (select parent_id from edges where child_id = m.id offset 0) e
+        cross join lateral (select dag_id, role from jobs where jobs.id = e.parent_id offset 0) p
+        where m.dag_id = dag_hold.dag_id and coalesce(p.dag_id, -1) <> dag_hold.dag_id));
     perform lock_dag(dag_id);
     members := array(select m.id from jobs m where m.dag_id = dag_hold.dag_id order by m.id);
     perform w.job_id from waiting w where w.job_id = any(members) or w.job_id = dag_hold.dag_id order by w.job_id for no key update;

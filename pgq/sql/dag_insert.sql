@@ -8,9 +8,10 @@
 -- failure shows there. If some node waits for it that may start before it has ended (any, at_least), the DAG waits
 -- for it, too, but tolerates its failure.
 -- The planner takes a JSON array for short: without nested loops it hashes what it need not look up by index.
+-- roles: owner
 create function dag_insert(dag_id bigint, nodes jsonb) returns bigint[]
 language plpgsql set search_path from current
-set jit = off set enable_hashjoin = on set enable_nestloop = off
+set jit = off set enable_hashjoin = on set enable_nestloop = off set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
@@ -21,8 +22,8 @@ begin
         select ids[e.ordinality] as id, scope_of(n.name) as scope, coalesce(n.type, 'job') as type, coalesce(n.rule, 'all') as rule,
                coalesce(n.queue, d.queue) as queue, coalesce(n.priority, d.priority) as priority, coalesce(n.type, 'job') = 'job' as is_job,
                n.name, n.kind, n.args, n.max_attempts, n.timeout, n.backoff, n.tags, n.metadata, now() + n.ttl as expires_at, n.codec,
-               n.payload, n.after, n.over, n.at_least, e.value as node, d.held
-        from (select d.queue, d.priority, coalesce(w.held, false) as held
+               n.payload, n.after, n.over, n.at_least, e.value as node, d.held, d.enqueued_by
+        from (select d.queue, d.priority, d.enqueued_by, coalesce(w.held, false) as held
               from jobs d left join waiting w on w.job_id = d.id where d.id = dag_insert.dag_id) d
         cross join jsonb_array_elements(nodes) with ordinality e
         cross join lateral jsonb_to_record(e.value) n(
@@ -117,12 +118,12 @@ begin
         from gates
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, codec, payload, args,
-                          dag_id, name, role, rule, spec)
+                          dag_id, name, role, rule, spec, enqueued_by)
         select id, queue, case when is_job then kind else type end, priority, case when is_job then max_attempts end,
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end
+               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)

@@ -1,8 +1,9 @@
 -- dag_items(map_id, after, at_most): the items of a map in their order, with how they ended and their results: those with an
 -- item_id above after. No rows: there are none (yet). Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_items(map_id bigint, after bigint default 0, at_most integer default 1000)
 returns table (item_id bigint, index integer, name text, state text, output jsonb, codec text, payload bytea, error text)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

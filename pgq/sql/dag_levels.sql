@@ -2,9 +2,10 @@
 -- parents', so that nodes of one level could run at the same time. Ordered by level and id. Hidden gates and sub-DAGs
 -- take no level of their own: what waits for a sub-DAG is one above its last node, as is the sub-DAG itself; items
 -- count as their map. Raises PQ004 when there is no such DAG. Reads the nodes and edges of the DAG once. Locks nothing.
+-- roles: operator, reader
 create function dag_levels(dag_id bigint)
 returns table (name text, level integer)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

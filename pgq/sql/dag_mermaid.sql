@@ -3,11 +3,12 @@
 -- BT, LR, RL; what is shown: see dag_graph_json. Raises PQ001 for the options and PQ004 when there is no such DAG.
 -- Boxes are jobs, hexagons answers from outside, stadiums sleeps, boxes with double sides maps, dashed arrows soft edges.
 -- Mermaid itself refuses more than 500 edges or 50,000 characters unless its maxEdges and maxTextSize are raised.
+-- roles: operator, reader
 create function dag_mermaid(
     dag_id bigint, theme text default 'default', colored boolean default true, direction text default 'TD',
     max_nodes integer default 500)
 returns text
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 as $$
 declare
     graph jsonb;

@@ -5,8 +5,9 @@
 -- The document's fields are listed in docs/dags.md and in dag_problems_fields. Locks nothing.
 --
 -- The nodes are read once, into arrays and into lists of those that need a closer look.
+-- roles: worker, operator
 create function dag_problems(spec jsonb, dag_id bigint default null) returns table (node text, field text, rule text)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = on set enable_nestloop = off set enable_mergejoin = off
 set work_mem = '64MB' set plan_cache_mode = force_generic_plan
 as $$

@@ -12,11 +12,12 @@
 -- Before anything has started it is the median time that the earlier runs took. Without an earlier run it is
 -- jobs left * time since the first start / jobs that have ended. Zero when the DAG has ended; null when nothing is known.
 -- Waiting for answers, times and retries is no work; nor is it known how many items an unknown map will have.
+-- roles: worker, operator, reader
 create function dag_progress(dag_id bigint)
 returns table (
     total bigint, waiting bigint, scheduled bigint, ready bigint, running bigint, completed bigint, failed bigint,
     cancelled bigint, expired bigint, skipped bigint, fraction double precision, elapsed interval, remaining interval)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set work_mem = '32MB' set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

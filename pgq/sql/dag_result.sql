@@ -1,9 +1,10 @@
 -- dag_result(job_id, node): the result of another node of the DAG to which a job belongs, or the state it is in. The name is
 -- looked for in the job's own sub-DAG first, then in those around it. job_id may be the DAG's own job.
 -- No row: there is no such node. Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_result(job_id bigint, node text)
 returns table (parent_id bigint, name text, role text, state text, output jsonb, codec text, payload bytea, error text, cause_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

@@ -1,8 +1,9 @@
 -- dag_resume(dag_id): lets the nodes of a DAG start again that dag_hold held. Returns how many. Zero: it was not held.
 -- A job that was to run at a later time starts at once, but a delay that is its own begins anew. Raises PQ004 for an unknown DAG.
 -- Locks: the DAG; rows of waiting by job.
+-- roles: operator
 create function dag_resume(dag_id bigint) returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

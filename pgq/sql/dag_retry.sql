@@ -7,8 +7,9 @@
 -- Returns the jobs that were reset; none: there was nothing to do. Jobs that run or wait at the moment are left alone.
 -- Raises PQ001 for a mode that is none of these, PQ004 for an unknown DAG or node.
 -- Locks: the chores, the DAG, then what dag_reset locks.
+-- roles: operator
 create function dag_retry(dag_id bigint, mode text default 'failed', nodes text[] default null) returns setof bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

@@ -1,9 +1,10 @@
 -- dag_slowest(dag_id, at_most): the nodes of a DAG whose last attempts took longest, slowest first; those that are running
 -- count with the time until now. Zero rows: nothing has been started. Raises PQ001 for at_most, PQ004 when there is no
 -- such DAG. Reads all nodes of the DAG; locks nothing.
+-- roles: operator, reader
 create function dag_slowest(dag_id bigint, at_most integer default 10)
 returns table (name text, job_id bigint, kind text, state text, attempt integer, worker_id bigint, ran interval)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

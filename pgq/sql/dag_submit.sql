@@ -6,10 +6,11 @@
 --       {"name": "load", "kind": "load", "args": {"table": "t"}, "after": ["extract"]}]}');
 --
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
--- written then. With a key it waits for a transaction under way that submits the same.
+-- written then. 42501 for producers that go beyond their rights. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
+-- roles: producer
 create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_variable
@@ -18,6 +19,7 @@ declare
     key constant text := spec ->> 'key';
     deadline interval;
     added bigint[];
+    producer constant integer := check_producer('{}');
 begin
     created := false;
     select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
@@ -35,15 +37,18 @@ begin
     end if;
     created := true;
     deadline := (spec ->> 'deadline')::interval;
-    insert into jobs (id, queue, kind, priority, result_ttl, expires_at, tags, metadata, role, spec)
+    insert into jobs (id, queue, kind, priority, result_ttl, expires_at, tags, metadata, role, spec, enqueued_by)
     select dag_id, coalesce(d.queue, 'default'), kind, coalesce(d.priority, 5), d.result_ttl, now() + deadline,
            d.tags, nullif(d.metadata, 'null'), 'dag',
-           jsonb_strip_nulls(jsonb_build_object('key', key, 'on_failure', spec -> 'on_failure', 'output', spec -> 'output'))
+           jsonb_strip_nulls(jsonb_build_object('key', key, 'on_failure', spec -> 'on_failure', 'output', spec -> 'output')), producer
     from jsonb_to_record(spec) d(queue text, priority smallint, result_ttl interval, tags text[], metadata jsonb);
     if deadline is not null then
         insert into expiries (expires_at, job_id) values (now() + deadline, dag_id);
     end if;
     added := dag_add(dag_id, spec -> 'nodes');
+    if producer is not null then
+        perform check_submitter(dag_id);
+    end if;
     insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped)
     select dag_id, coalesce(spec ->> 'queue', 'default'), 'dag',
            (select count(*) from edges e where e.child_id = dag_id), 0, 0, 2147483647, 2147483647;

@@ -1,9 +1,10 @@
 -- dag_theme(theme): the colours of a theme for pictures of DAGs: a row per state of a node: fill, stroke and text, as
 -- #rrggbb. Themes: default, blue_professional, dark, pastel, high_contrast, grayscale; raises PQ001 for others.
 -- held is a node that waits and is held.
+-- roles: producer, worker, operator, reader
 create function dag_theme(theme text default 'default')
 returns table (state text, fill text, stroke text, color text)
-language plpgsql immutable set search_path from current
+language plpgsql immutable security definer set search_path from current
 as $$
 #variable_conflict use_column
 declare

@@ -1,9 +1,10 @@
 -- dag_upstream(job_id): the direct parents of a node, by name, with how they ended and their results. Of the first nodes in a
 -- sub-DAG these are the parents of the sub-DAG. Parents outside of the DAG have the name of their kind. No rows: it has none.
 -- For many parents (items of a map) see dag_items. Locks nothing.
+-- roles: worker, operator, payloads
 create function dag_upstream(job_id bigint)
 returns table (parent_id bigint, name text, role text, state text, output jsonb, codec text, payload bytea, error text, cause_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column

@@ -3,6 +3,7 @@
 -- state: running until it has ended, held while it is held (dag_hold), else how it ended: completed, failed, cancelled,
 -- expired, skipped. A DAG has no worker, so whether anything of it runs at the moment is said by dag_progress.
 -- error and cause_id say why it has failed: cause_id is the job that failed first.
+-- roles: operator, reader
 create view dags as
 select d.id,
        d.kind as name,
@@ -32,3 +33,20 @@ left join waiting w on w.job_id = d.id
 where d.role = 'dag'
   and d.dag_id is null;
 comment on view dags is 'One row per DAG.';
+comment on column dags.id is 'The DAG.';
+comment on column dags.name is 'Its name.';
+comment on column dags.key is 'The key that made its submission idempotent.';
+comment on column dags.queue is 'The queue of its nodes that name no other.';
+comment on column dags.priority is 'The priority of its nodes that have no other.';
+comment on column dags.state is 'running, held, completed, failed, cancelled, expired or skipped.';
+comment on column dags.held is 'Whether an operator holds it.';
+comment on column dags.created_at is 'When it was submitted.';
+comment on column dags.finished_at is 'When it ended.';
+comment on column dags.deadline is 'When it expires unless it has ended.';
+comment on column dags.on_failure is 'What a failure does: continue or cancel the rest.';
+comment on column dags.output is 'The node whose result is that of the DAG.';
+comment on column dags.forked_from is 'The DAG of which it is a fork.';
+comment on column dags.tags is 'Words to find it by.';
+comment on column dags.metadata is 'A JSON object that goes with it.';
+comment on column dags.error is 'Why it failed.';
+comment on column dags.cause_id is 'The job that failed first.';

@@ -2,8 +2,9 @@
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
 -- that had not ended take its deletion as a failure.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
+-- roles: operator
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -17,7 +18,7 @@ begin
     perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if exists (select from jobs j where j.id = any(found_at.ids) and j.dag_id is not null) then
                 return query select j.id, 'node' from jobs j where j.id = any(found_at.ids) and j.dag_id is not null;
                 found_at.ids := array(select j.id from jobs j where j.id = any(found_at.ids) and j.dag_id is null order by j.id);
@@ -65,4 +66,4 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function delete is 'Deletes jobs with all that is known of them, unless they run.';
+comment on function delete is 'Deletes jobs with all that is known of them, unless they run. Says of each: deleted, running, node or not_found.';

@@ -1,8 +1,9 @@
 -- disown(worker_id, held): gives back all jobs leased to a worker but those that it says it holds: leases from
 -- claims whose answer was lost on the way. The attempts do not count. Returns as fail does.
 -- The worker must not claim meanwhile.
+-- roles: worker
 create function disown(worker_id bigint, held bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare

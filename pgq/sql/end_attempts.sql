@@ -5,6 +5,7 @@
 -- A job whose cancellation was asked for is cancelled whatever the verdict.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- Why attempts failed is kept in attempt_errors, the last 100 of a job.
 -- Locks: rows of running in the order of their ids; then what propagate locks.
 create function end_attempts(
     worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
@@ -52,11 +53,12 @@ begin
         from ended e
         cross join lateral (select * from jobs where jobs.id = e.job_id offset 0) j
         cross join lateral settings_of(e.queue) s
+        left join lateral (select backoff from kinds where kinds.name = j.kind offset 0) k on true
         cross join lateral (
             select case e.verdict
                 when 'release' then interval '0'
                 when 'snooze' then e.delay
-                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, s.backoff), e.attempt))
+                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
             end as delay) due
     ), again as (
         insert into ready (queue, priority, seq, job_id, attempt, kind)
@@ -73,6 +75,13 @@ begin
         select job_id, queue, outcome, attempt, end_attempts.worker_id, claimed_at, now, now + result_ttl, error, dag_id
         from judged
         where outcome in ('failed', 'cancelled')
+    ), kept as (
+        insert into attempt_errors (job_id, attempt, worker_id, at, outcome, run_at, error, stack)
+        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, error,
+               left(detail ->> 'stack', 20000)
+        from judged
+        where verdict in ('retry', 'fail')
+        on conflict do nothing
     ), told as (
         insert into events (job_id, queue, type, attempt, worker_id, data)
         select job_id, queue,
@@ -88,9 +97,18 @@ begin
         where wants_event(queue, verdict <> 'release')
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
-           array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished
+           array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
+           array_agg(job_id) filter (where attempt > 100) as old
     into done
     from judged;
+    if done.old is not null then
+        delete from attempt_errors where ctid = any(array(
+            select e.tid
+            from unnest(ids, numbers) u(id, attempt)
+            cross join lateral (
+                select x.ctid as tid from attempt_errors x where x.job_id = u.id and x.attempt <= u.attempt - 100 offset 0) e
+            where u.id = any(done.old)));
+    end if;
     if exists (select from edges e where e.parent_id = any(done.finished)) then
         perform doom_dags(done.finished);
         perform propagate(done.finished);

@@ -1,12 +1,14 @@
 -- enqueue_one(...): what enqueue does, and whether the queue is past its warning depth. Internal: the Go client's form.
+-- Raises 42501 for producers that may not enqueue into the queue.
 -- Inserts into jobs and into ready or scheduled; takes no row locks. One row always.
+-- roles: producer
 create function enqueue_one(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb,
     ttl interval, result_ttl interval, codec text, payload bytea, wake_workers boolean,
     out job_id bigint, out near_limit boolean
 )
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
@@ -20,6 +22,9 @@ declare
                 where q.name in (queue, '*')
                   and (q.max_depth is not null or q.warn_depth is not null or q.events = 'all' or q.max_args_bytes < size))
         or exists (select from subscribers where alive_until > now());
+    producer constant integer := case
+        when session_user = current_user and current_setting('role') = 'none' then null
+        else check_producer(array[queue]) end;
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
@@ -27,9 +32,9 @@ begin
     near_limit := special and check_limits(queue, size);
 
     insert into jobs (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                      tags, metadata, codec, payload, args)
+                      tags, metadata, codec, payload, args, enqueued_by)
     values (queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-            tags, metadata, codec, payload, args)
+            tags, metadata, codec, payload, args, producer)
     returning id into job_id;
     if due > now() then
         insert into scheduled (job_id, queue, run_at) values (job_id, queue, due);

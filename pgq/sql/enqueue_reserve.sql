@@ -2,15 +2,16 @@
 -- draws as many job ids as counts add up to: first_id and those after it, or, when others drew some in between, the
 -- rising ids. Also the time from which delays count, and whether somebody wants the events of the jobs. The caller
 -- then copies into jobs, ready, scheduled and expiries in the same transaction and ends with announce.
--- Null at: the caller has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+-- Null at: the caller is no owner of the schema, has no right to do that and uses enqueue_many. Internal: the Go client's EnqueueMany.
+-- roles: producer
 create function enqueue_reserve(
     queue_names text[], counts bigint[],
     out first_id bigint, out ids bigint[], out at timestamptz, out loud boolean
 )
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
-    if not (has_table_privilege('jobs', 'insert') and has_table_privilege('ready', 'insert')) then
+    if not is_owner(caller()) then
         return;
     end if;
     perform check_depth(u.name, u.adding, s.max_depth, s.warn_depth)

@@ -13,7 +13,7 @@ declare
     items bigint[];
 begin
     select w.job_id, w.held, w.ending, w.pending, w.failed > w.max_failed as doomed,
-           m.source_id, m.total, m.expanded, j.dag_id, j.name, j.spec
+           m.source_id, m.total, m.expanded, j.dag_id, j.name, j.spec, j.enqueued_by
     into map
     from waiting w
     join maps m on m.job_id = w.job_id
@@ -43,13 +43,13 @@ begin
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
-                      dag_id, name, rule, spec)
+                      dag_id, name, rule, spec, enqueued_by)
     select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay'))
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,

@@ -3,8 +3,9 @@
 -- have failed, completes nodes that slept long enough, and ends external nodes that nobody answered in time.
 -- Returns how many entries were looked at.
 -- Locks: rows of expiries, skipping those that others have locked; DAGs; what withdraw_waiting and withdraw lock.
+-- roles: worker, operator
 create function expire(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare

@@ -6,10 +6,11 @@
 -- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
 -- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
 -- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
--- snoozed, due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- snoozed, signal (its handler waits for one), due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
+-- roles: operator, reader
 create function explain_job(id bigint)
 returns table (reason text, detail text, job_id bigint)
-language plpgsql stable set search_path from current
+language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

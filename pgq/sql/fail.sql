@@ -1,14 +1,16 @@
 -- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
--- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, the
--- queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
--- characters; details (an object per attempt: stack …) go to the events.
+-- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
+-- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
+-- characters; details (an object per attempt: stack …) go to the events,
+-- error and stack to attempt_errors (job_errors).
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- roles: worker
 create function fail(
     worker_id bigint, job_ids bigint[], attempts integer[], errors text[], delays interval[] default null,
     retryable boolean[] default null, details jsonb[] default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -20,4 +22,4 @@ begin
             delays, errors, details);
 end
 $$;
-comment on function fail is 'Says that attempts failed; they run again while attempts are left.';
+comment on function fail is 'Says that attempts failed. They run again while attempts are left, after delays[i] (null: after their backoff), unless retryable[i] is false. Returns where the jobs are now; one that is missing is somebody else''s by now.';

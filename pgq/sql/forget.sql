@@ -16,6 +16,7 @@ begin
         cross join lateral (
             select x.ctid as tid from expiries x where x.expires_at = j.expires_at and x.job_id = j.id offset 0) e
         where j.id = any(job_ids)));
+    perform forget_keys(job_ids);
     delete from edges where parent_id = any(job_ids);
     delete from edges where child_id = any(job_ids);
     delete from signals where job_id = any(job_ids);
@@ -24,6 +25,8 @@ begin
     delete from jobs where id = any(job_ids);
     delete from progress where job_id = any(job_ids);
     delete from logs where job_id = any(job_ids);
+    delete from steps where job_id = any(job_ids);
+    delete from attempt_errors where job_id = any(job_ids);
 end
 $$;
 comment on function forget is 'Deletes what is known of jobs.';

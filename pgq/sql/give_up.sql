@@ -1,8 +1,9 @@
 -- give_up(worker_id, job_ids, attempts, reasons): ends attempts as cancelled: the handler saw that the job
 -- need not be done, or obeyed a cancellation. Returns as fail does.
+-- roles: worker
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin

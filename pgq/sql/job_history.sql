@@ -1,8 +1,9 @@
 -- job_history(job_id): what happened to a job, in order: enqueued and its end from the tables of facts, what
 -- lay between from the events (which the queue's level may leave out).
+-- roles: operator, reader
 create function job_history(job_id bigint)
 returns table (id bigint, at timestamptz, type text, attempt integer, worker_id bigint, data jsonb)
-language sql stable set search_path from current set jit = off
+language sql stable security definer set search_path from current set jit = off
 as $$
     select h.* from (
         select null::bigint as id, j.created_at as at, 'enqueued' as type, null::integer as attempt,

@@ -1,6 +1,7 @@
 -- job_states: one row per job with its state: waiting, scheduled, ready, running, or how it ended (completed, failed,
 -- cancelled, skipped, expired). A stable contract for SELECT; by id it costs a handful of index look-ups.
 -- attempt counts the attempts so far, the running one included. Locks nothing.
+-- roles: operator, reader
 create view job_states as
 select j.id,
        j.queue,
@@ -42,3 +43,23 @@ left join lateral (
     order by run.seq desc
     limit 1) n on n.job_id <= j.id and j.id < n.job_id + n.size;
 comment on view job_states is 'One row per job with its state.';
+comment on column job_states.id is 'The job.';
+comment on column job_states.queue is 'Where it waits or waited.';
+comment on column job_states.kind is 'Which handler is to do it; of a DAG its name.';
+comment on column job_states.priority is '0 (soonest) to 9.';
+comment on column job_states.state is 'waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired.';
+comment on column job_states.attempt is 'Attempts so far, the running one included.';
+comment on column job_states.max_attempts is 'Its own limit of attempts; null: that of its queue.';
+comment on column job_states.created_at is 'When it was enqueued.';
+comment on column job_states.run_at is 'When a scheduled job becomes ready.';
+comment on column job_states.claimed_at is 'When a worker claimed it last.';
+comment on column job_states.finished_at is 'When it ended.';
+comment on column job_states.worker_id is 'The worker that has it or had it last.';
+comment on column job_states.cancel_requested_at is 'When somebody asked to cancel it while it runs.';
+comment on column job_states.expires_at is 'When it expires unless it was started; the deadline of a DAG.';
+comment on column job_states.timeout is 'For how long an attempt may run; null: as its queue says.';
+comment on column job_states.tags is 'Words to find it by.';
+comment on column job_states.metadata is 'A JSON object that goes with it.';
+comment on column job_states.error is 'Why it did not complete.';
+comment on column job_states.dag_id is 'The DAG of which it is a node.';
+comment on column job_states.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';

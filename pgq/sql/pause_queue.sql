@@ -1,7 +1,8 @@
 -- pause_queue(name, reason): keeps jobs of a queue from being claimed; running ones go on. Idempotent: the
 -- first pause's time and reason stay. Creates the queue. '*' cannot be paused.
+-- roles: operator
 create function pause_queue(name text, reason text default null) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
     if coalesce(pause_queue.name, '*') = '*' or length(pause_queue.name) not between 1 and 128 then
@@ -18,4 +19,4 @@ begin
     end if;
 end
 $$;
-comment on function pause_queue is 'Keeps jobs of a queue from being claimed.';
+comment on function pause_queue is 'Keeps jobs of a queue from being claimed; running ones go on. reason: for those who wonder.';

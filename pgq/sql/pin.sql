@@ -14,27 +14,7 @@ declare
 begin
     for round in 1 .. 100 loop
         pinned := array(select w.job_id from waiting w where w.job_id = any(loose) order by w.job_id for share);
-        pinned := pinned || array(
-            with hit as materialized (
-                select j.id, x.queue, x.priority, x.seq
-                from jobs j
-                cross join lateral (
-                    select * from ready x
-                    where x.queue = j.queue and x.priority = j.priority and x.seq <= j.id
-                    order by x.seq desc limit 1) x
-                where j.id = any(loose) and x.seq = x.job_id and j.id < x.job_id + x.size
-                union
-                select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(loose) and x.seq <> x.job_id
-            ), locked as materialized (
-                select r.queue, r.priority, r.seq
-                from (select distinct queue, priority, seq from hit order by queue, priority, seq) h
-                cross join lateral (
-                    select * from ready x
-                    where x.queue = h.queue and x.priority = h.priority and x.seq = h.seq
-                    offset 0
-                    for share) r
-            )
-            select h.id from hit h join locked l on (l.queue, l.priority, l.seq) = (h.queue, h.priority, h.seq));
+        pinned := pinned || array(select pin_ready(loose));
         pinned := pinned || array(select r.job_id from running r where r.job_id = any(loose) order by r.job_id for share);
         pinned := pinned || array(select s.job_id from scheduled s where s.job_id = any(loose) order by s.job_id for share);
         pinned := pinned || array(select f.job_id from results f where f.job_id = any(loose) order by f.job_id for share);

@@ -2,9 +2,10 @@
 -- workers. It looks from the time since on: do_chores mostly begins a little before where it stopped, so that
 -- dead rows that a long transaction elsewhere keeps are not walked each time.
 -- Returns how many, and the time of the last one. Locks: rows of scheduled, skipping those that others have locked.
+-- roles: worker, operator
 create function promote(
     at_most integer default 1000, since timestamptz default '-infinity', out promoted integer, out up_to timestamptz)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare

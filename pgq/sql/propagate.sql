@@ -22,7 +22,7 @@ begin
             insert into frontier (parent_id, first_child, last_child)
             select id, 0, 9223372036854775807
             from unnest(wave) id
-            where exists (select from edges e where e.parent_id = id)
+            where exists (select from edges e where e.parent_id = id offset 0)
             on conflict (parent_id, first_child) do nothing;
             perform wake_chores();
             exit;

@@ -2,8 +2,9 @@
 -- others at the time, those of wide jobs, and those that follow long chains. Expands maps. Returns how many
 -- entries it took off: 0 when there is none, or what they lead to is locked by others at the moment. Any worker's chore.
 -- Locks: the chores (0 if others have them); rows of frontier, then what deliver locks; waits for none of them.
+-- roles: worker, operator
 create function propagate_frontier(at_most integer default 500) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan
 as $$

@@ -1,8 +1,9 @@
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
 -- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
@@ -39,6 +40,8 @@ begin
     )
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due || forget_members(due));
+
+    perform prune_keys(at_most);
 
     select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
     delete from events where id in (select id from events where at < now() - longest order by id limit at_most);

@@ -1,9 +1,10 @@
 -- read_events(after_id, gaps, at_most): events behind after_id, and those among gaps that have been committed
 -- meanwhile (ids drawn by transactions that were still open when their successors were read). In order of id.
+-- roles: operator, reader
 create function read_events(after_id bigint, gaps bigint[] default '{}', at_most integer default 1000)
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
     select e.*, j.kind

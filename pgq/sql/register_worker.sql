@@ -1,8 +1,9 @@
 -- register_worker(name, queues, kinds, lease): registers a worker process and returns its id, with which
 -- it claims. It must call heartbeat more often than its lease lasts, or it is declared dead.
+-- roles: worker
 create function register_worker(name text, queues text[], kinds text[], lease interval default '30 s')
 returns bigint
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 declare
     new_id bigint;
@@ -21,4 +22,4 @@ begin
     return new_id;
 end
 $$;
-comment on function register_worker is 'Registers a worker process and returns its id.';
+comment on function register_worker is 'Registers a worker process and returns its id. lease: how long it may be silent before its jobs are given to others.';

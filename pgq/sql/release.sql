@@ -1,8 +1,9 @@
 -- release(worker_id, job_ids, attempts): gives jobs back that the worker holds and did not start or could not
 -- finish through no fault of theirs. The attempt does not count. Returns as fail does.
+-- roles: worker
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
@@ -11,4 +12,4 @@ begin
             array_fill('release'::text, array[cardinality(job_ids)]), null, null, null);
 end
 $$;
-comment on function release is 'Gives jobs back that a worker holds.';
+comment on function release is 'Gives jobs back that a worker holds; the attempt does not count. Returns as fail does.';

@@ -1,8 +1,9 @@
 -- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
 -- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
+-- roles: worker
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)
 returns boolean
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin

@@ -1,8 +1,10 @@
--- reschedule(job_ids, run_at): moves jobs that wait (ready or scheduled) to another time; a time that is past
--- makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
--- Raises PQ001 when run_at is missing or infinite.
-create function reschedule(job_ids bigint[], run_at timestamptz) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+-- reschedule(job_ids, run_at, delay): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
+-- that is past makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
+-- Raises PQ001 when run_at is missing or infinite, or given together with delay.
+-- roles: operator
+create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null)
+returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -12,13 +14,21 @@ declare
     gone record;
     moved bigint[];
 begin
+    if reschedule.delay is not null then
+        if reschedule.run_at is not null then
+            perform invalid('delay', 'must not be given together with run_at');
+        elsif reschedule.delay not between interval '-100 years' and interval '100 years' then
+            perform invalid('delay', 'must be at most 100 years');
+        end if;
+        reschedule.run_at := now() + reschedule.delay;
+    end if;
     if reschedule.run_at is null or not isfinite(reschedule.run_at) then
         perform invalid('run_at', 'must be finite');
     end if;
     perform lock_dags(job_ids);
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'scheduled') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
@@ -52,4 +62,4 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function reschedule is 'Moves jobs that wait to another time.';
+comment on function reschedule is 'Moves jobs that wait to another time, or to delay from now; a time that is past makes them ready. Says of each: scheduled, ready, running, waiting, finished or not_found.';

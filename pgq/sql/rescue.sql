@@ -1,9 +1,10 @@
 -- rescue(at_most): declares workers dead that have not heartbeat for their lease, and ends up to at_most
 -- attempts per dead worker. Returns how many attempts were ended.
 -- Locks: per silent worker its advisory lock (one that is claiming has it and lives), its row, then rows of
--- running in the order of their ids.
+-- running in the order of their ids, skipping those that others have locked.
+-- roles: worker, operator
 create function rescue(at_most integer default 1000) returns integer
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 declare

@@ -1,7 +1,8 @@
 -- resume_queue(name): lets jobs of a paused queue be claimed again and wakes workers. Raises PQ004 when there
 -- is no such queue; a queue that is not paused is left as it is.
+-- roles: operator
 create function resume_queue(name text) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 begin
     update queues q set paused_at = null, pause_reason = null, updated_at = now()

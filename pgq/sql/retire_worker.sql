@@ -1,7 +1,8 @@
 -- retire_worker(worker_id): takes a worker off the register at the end of its life. What it still holds
 -- becomes ready again (as after a crash). Unknown workers are ignored.
+-- roles: worker
 create function retire_worker(worker_id bigint) returns void
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin

@@ -4,8 +4,9 @@
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
+-- roles: operator
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 #variable_conflict use_column
@@ -30,7 +31,7 @@ begin
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
-        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by p.place <> 'waiting', p.place loop
+        for found_at in select p.place, array_agg(p.job_id order by p.job_id) as ids from places(pending) p group by p.place order by array_position('{waiting,scheduled,ready,running}', p.place), p.place loop
             if found_at.place in ('ready', 'running', 'waiting', 'not_found') then
                 return query select id, found_at.place from unnest(found_at.ids) id;
                 continue;
@@ -78,4 +79,4 @@ begin
     perform too_busy(pending);
 end
 $$;
-comment on function retry is 'Runs jobs again now.';
+comment on function retry is 'Runs jobs again now: finished ones with at least one attempt more, scheduled ones without waiting. Says of each: ready, waiting, running, finished or not_found.';

@@ -1,13 +1,19 @@
--- set_queue(name, settings): sets what the object names and leaves the rest; null puts a setting back to the
--- default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
+-- set_queue(name, settings, …): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all).
 --
---   select pgq.set_queue('mail', '{"max_depth": 10000, "keep_completed": "7 days"}');
+--   select pgq.set_queue('mail', max_depth => 10000, keep_completed => '7 days');
+--   select pgq.set_queue('mail', '{"max_depth": null}');
 --
 -- Raises PQ001 for an unknown setting or a value that breaks a rule.
-create function set_queue(name text, settings jsonb) returns void
-language plpgsql set search_path from current
+-- roles: operator
+create function set_queue(
+    name text, settings jsonb default '{}', max_depth bigint default null, warn_depth bigint default null,
+    max_args_bytes bigint default null, max_attempts integer default null, timeout interval default null,
+    backoff jsonb default null, keep_completed interval default null, keep_failed interval default null,
+    keep_cancelled interval default null, keep_expired interval default null, events text default null) returns void
+language plpgsql security definer set search_path from current
 as $$
 declare
     current queues;
@@ -19,6 +25,10 @@ begin
     elsif jsonb_typeof(settings) is distinct from 'object' then
         perform invalid('settings', 'must be a JSON object');
     end if;
+    settings := settings || jsonb_strip_nulls(jsonb_build_object(
+        'max_depth', max_depth, 'warn_depth', warn_depth, 'max_args_bytes', max_args_bytes, 'max_attempts', max_attempts,
+        'timeout', timeout, 'backoff', backoff, 'keep_completed', keep_completed, 'keep_failed', keep_failed,
+        'keep_cancelled', keep_cancelled, 'keep_expired', keep_expired, 'events', events));
     for entry in select key, value from jsonb_each(settings) loop
         if entry.key not in ('max_depth', 'warn_depth', 'max_args_bytes', 'max_attempts', 'timeout', 'backoff',
                              'keep_completed', 'keep_failed', 'keep_cancelled', 'keep_expired', 'events') then
@@ -49,4 +59,4 @@ begin
     end loop;
 end
 $$;
-comment on function set_queue is 'Sets settings of a queue.';
+comment on function set_queue is 'Sets settings of a queue: those given by name or in the object; null in the object puts one back to the default. name ''*'': the defaults of all queues.';

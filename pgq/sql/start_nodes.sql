@@ -8,25 +8,16 @@ language plpgsql
 as $$
 #variable_conflict use_column
 declare
-    queues text[];
+    started record;
 begin
     with gone as (
         delete from waiting where job_id = any(job_ids) returning job_id, attempt
     ), nodes as materialized (
-        select j.id, j.queue, j.priority, j.kind, g.attempt,
-               case when g.attempt = 0 then now() + (j.spec ->> 'delay')::interval end as run_at
+        select j.id, j.queue, j.priority, j.kind, g.attempt, g.attempt = 0 and j.spec ->> 'delay' is null as plain
         from gone g
         cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = g.job_id offset 0) j
-    ), later as (
-        insert into scheduled (job_id, queue, run_at, attempt)
-        select id, queue, run_at, attempt from nodes where run_at > now()
-    ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where attempt > 0
     ), islands as (
-        select *, id - row_number() over (partition by queue, priority, kind order by id) as island
-        from nodes
-        where attempt = 0 and (run_at is null or run_at <= now())
+        select *, id - row_number() over (partition by queue, priority, kind order by id) as island from nodes where plain
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -35,9 +26,15 @@ begin
         select queue, priority, min(id), min(id), count(*), kind
         from pieces group by queue, priority, kind, island, piece
     )
-    select array_agg(distinct queue) into queues from nodes where run_at is null or run_at <= now();
-    if queues is not null then
-        perform wake(queues);
+    select array_agg(distinct queue) filter (where plain) as queues, array_agg(id) filter (where not plain) as others,
+           array_agg(attempt) filter (where not plain) as attempts
+    into started
+    from nodes;
+    if started.others is not null then
+        started.queues := started.queues || start_again(started.others, started.attempts);
+    end if;
+    if started.queues <> '{}' then
+        perform wake(started.queues);
     end if;
 end
 $$;

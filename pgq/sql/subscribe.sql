@@ -1,8 +1,9 @@
 -- subscribe(subscriber_id, alive_for): registers a reader of the event stream (null: a new one), or says that it
 -- lives. From then on every verb writes its events. Returns its id and the id of the newest event.
+-- roles: operator, reader
 create function subscribe(subscriber_id bigint default null, alive_for interval default '30 s')
 returns table (id bigint, last_event_id bigint)
-language plpgsql set search_path from current
+language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_column
 declare

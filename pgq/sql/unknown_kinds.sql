@@ -1,7 +1,8 @@
 -- unknown_kinds(queue_names): kinds of jobs at the heads of queues that no living worker of these queues knows, so
 -- that they stay ready. Looks at the first 1,000 rows of each queue.
+-- roles: worker, operator, reader
 create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
-language sql stable set search_path from current
+language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off
 as $$
     select distinct h.queue, h.kind

@@ -1,0 +1,265 @@
+package pgq_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgq-go/queue/internal/pgserver"
+	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/pgq/migrations"
+)
+
+// findingCase provokes a finding in a transaction that is rolled back.
+type findingCase struct {
+	name    string
+	given   string // statements
+	args    string // of doctor()
+	want    string // "severity subject"
+	repairs bool   // repair is SQL after which it is no longer found
+}
+
+var findingCases = []findingCase{
+	{name: "read_only", given: "set local default_transaction_read_only = on", want: "critical default_transaction_read_only"},
+	{name: "synchronous_commit_off", given: "set local synchronous_commit = off", want: "warning synchronous_commit"},
+	{name: "autovacuum_off", given: "set local track_counts = off", want: "critical track_counts"},
+	{name: "autovacuum_off", given: "alter table ready set (autovacuum_enabled = false)", want: "critical ready", repairs: true},
+	{name: "isolation_level", given: "set local default_transaction_isolation = 'serializable'", want: "warning default_transaction_isolation"},
+	{name: "idle_transactions_unlimited", given: "set local idle_in_transaction_session_timeout = 0", want: "info idle_in_transaction_session_timeout"},
+	{name: "short_statement_timeout", given: "set local statement_timeout = '9s'", want: "warning statement_timeout"},
+	{name: "jit_on", given: "set local jit = on", want: "info jit"},
+	{name: "connections_used_up", args: "connections_share => 0.000001", want: "warning max_connections"},
+	{name: "transaction_ids", args: "transaction_age => 0", want: "warning database "},
+	{name: "constraint_not_valid", given: "alter table jobs add constraint more check (id > 0) not valid", want: "warning more", repairs: true},
+	{name: "sequence_behind", given: "insert into jobs (id, queue, kind) values (nextval('jobs_id_seq') + 1000, 'q', 'k')", want: "critical jobs_id_seq", repairs: true},
+	{name: "attempts_used_up", given: "insert into running (job_id, queue, attempt, worker_id, claimed_at) values (7, 'q', 2100000000, 1, now())", want: "critical job 7"},
+	{name: "expired_leases", want: "warning worker 1", repairs: true, given: `select enqueue('a'); select register_worker('w', '{default}', '{a}');
+		select claim(1, '{default}', '{1}'); update workers set heartbeat_at = now() - interval '1 hour'`},
+	{name: "leases_of_nobody", want: "critical worker 1", repairs: true, given: `select enqueue('a'); select register_worker('w', '{default}', '{a}');
+		select claim(1, '{default}', '{1}'); delete from workers`},
+	{name: "chores_late", given: "select enqueue('a')", want: "warning chores"},
+	{name: "due_jobs_late", given: "select enqueue('a'); insert into scheduled (job_id, queue, run_at) values (9, 'q', now() - interval '1 hour')", want: "warning job 9"},
+	{name: "frontier_backlog", args: "frontier_rows => 1", given: "insert into frontier values (1, 1, 1), (1, 2, 2)", want: "warning frontier"},
+	{name: "no_worker", given: "select enqueue('a', queue => 'q''% \u202e')", want: "warning queue q'% \u202e"},
+	{name: "old_job", args: "old_job => '0 s'", given: "select enqueue('a', queue => 'q'); select pause_queue('q', 'why')", want: "warning queue q", repairs: false},
+	{name: "queue_paused", given: `select pause_queue('q'' "x"', 'why')`, want: `info queue q' "x"`, repairs: true},
+	{name: "unknown_kind", given: "select enqueue('a'); select register_worker('w', '{default}', '{b}')", want: "warning kind a of queue default", repairs: true},
+	{name: "public_may_use_schema", given: "grant usage on schema pgq to public", want: "warning schema pgq", repairs: true},
+	{name: "others_may_create", given: "create role pgq_doctor_test; grant create on schema pgq to pgq_doctor_test", want: "critical role pgq_doctor_test", repairs: true},
+	{name: "public_may_touch_table", given: "grant insert on jobs to public", want: "warning jobs", repairs: true},
+	{name: "owners_differ", given: "create role pgq_doctor_test; alter table signals owner to pgq_doctor_test", want: "warning 1 of pgq_doctor_test"},
+	{name: "extension_in_schema", given: "create extension hstore schema pgq", want: "warning extension hstore", repairs: true},
+}
+
+// provoked returns the finding of a case: it, and what repairs it.
+func provoked(t *testing.T, db pgq.DB, c findingCase) (found, repair string) {
+	t.Helper()
+	rows, err := db.Query(t.Context(), "select severity || ' ' || subject, repair from doctor("+c.args+") where finding = $1 order by 1", c.name)
+	must(t, err)
+	var subject, sql string
+	_, err = pgx.ForEachRow(rows, []any{&subject, &sql}, func() error {
+		if strings.HasPrefix(subject, c.want) || found == "" {
+			found, repair = subject, sql
+		}
+		return nil
+	})
+	must(t, err)
+	return found, repair
+}
+
+func TestTheDoctorFindsWhatIsWrongAndKnowsTheRepair(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.session()
+	_, err := conn.Exec(t.Context(), "set synchronous_commit = on") // servers of tests have it off
+	must(t, err)
+	for _, c := range findingCases {
+		t.Run(c.name, func(t *testing.T) {
+			tx, err := conn.Begin(t.Context())
+			must(t, err)
+			defer func() { must(t, tx.Rollback(context.Background())) }()
+			do := func(sql string) {
+				t.Helper()
+				if _, err := tx.Exec(t.Context(), sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+					t.Fatalf("%s: %v", sql, err)
+				}
+			}
+			if strings.Contains(c.given, "extension") && !one[bool](t, tx, "select exists (select from pg_available_extensions where name = 'hstore')") {
+				t.Skip("this server has no hstore")
+			}
+			if c.given != "" && c.name != "idle_transactions_unlimited" && c.name != "jit_on" {
+				if before, _ := provoked(t, tx, c); strings.HasPrefix(before, c.want) {
+					t.Fatalf("found beforehand: %s", before)
+				}
+			}
+			do("select setval('jobs_id_seq', 1, false), setval('workers_id_seq', 1, false)")
+			do(c.given)
+			found, repair := provoked(t, tx, c)
+			if !strings.HasPrefix(found, c.want) || repair == "" {
+				t.Fatalf("found %q, want %q; repair %q", found, c.want, repair)
+			}
+			if c.repairs {
+				repair, _, _ = strings.Cut(strings.TrimPrefix(repair, "start a worker, or: "), "\n")
+				repair = strings.TrimPrefix(repair, "deploy a worker that handles it, or cancel them: ")
+				do(repair)
+				if left, _ := provoked(t, tx, c); left == found {
+					t.Errorf("after %s: %s", repair, left)
+				}
+			}
+		})
+	}
+}
+
+func TestTheDoctorFindsNothingWrongWithAFreshInstallation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	found, err := w.q.Doctor(t.Context(), w.pool, pgq.DoctorOptions{})
+	must(t, err)
+	for _, f := range found {
+		// What is of the server, which others use, and is theirs.
+		if s := strings.Fields(f.Subject)[0]; s == "session" || s == "fsync" || s == "full_page_writes" || s == "synchronous_commit" || s == "slot" {
+			continue
+		}
+		if f.Severity != pgq.Info {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+func TestTheDoctorSeesWhatOtherSessionsDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := t.Context()
+	doctor := w.session()
+	other, listener := w.session(), w.session()
+	_, err := other.Exec(ctx, "begin")
+	must(t, err)
+	pid := one[string](t, other, "select 'session ' || pg_backend_pid()")
+	one[int64](t, other, "select txid_current()")
+	long := findingCase{name: "long_transaction", args: "long_transaction => '0 s'", want: "warning " + pid}
+	if found, repair := provoked(t, doctor, long); found != long.want || !strings.HasPrefix(repair, "select pg_terminate_backend(") {
+		t.Errorf("%s %s", found, repair)
+	}
+	if found, _ := provoked(t, doctor, findingCase{name: "long_transaction", want: "warning " + pid}); found == long.want {
+		t.Error("a transaction of less than ten minutes is told of")
+	}
+	// A listener that does not come to read keeps all that is notified.
+	_, err = listener.Exec(ctx, "listen pgq_doctor_test")
+	must(t, err)
+	_, err = listener.Exec(ctx, "begin; select 1", pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+	w.exec("select pg_notify('pgq_doctor_test', repeat('x', 7000) || i) from generate_series(1, 100) i")
+	full := findingCase{name: "notify_queue", args: "notify_share => 0", want: "warning NOTIFY"}
+	if found, _ := provoked(t, doctor, full); found != full.want {
+		t.Error("the NOTIFY queue is not empty, found is", found)
+	}
+}
+
+func TestTheDoctorSeesTablesAndIndexesInABadState(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.session()
+	exec := func(sql string) error {
+		_, err := conn.Exec(t.Context(), sql)
+		return err
+	}
+	for _, sql := range []string{
+		"alter table pgq.workers set (autovacuum_enabled = false)",
+		"insert into pgq.workers (name, queues, kinds, lease) select repeat('x', 1000), '{}', '{}', '1 s' from generate_series(1, 1000)",
+		"delete from pgq.workers", "select pg_stat_force_next_flush()",
+		"select pgq.enqueue('a') from generate_series(1, 2)",
+	} {
+		must(t, exec(sql))
+	}
+	if exec("create unique index concurrently broken on pgq.jobs (queue)") == nil {
+		t.Error("an index on what is not unique was created")
+	}
+	for _, c := range []findingCase{
+		{name: "dead_rows", args: "dead_rows => 500", want: "warning workers"},
+		{name: "bloat", args: "bloat_bytes => 500000", want: "warning workers"},
+		{name: "invalid_index", want: "critical broken"},
+	} {
+		if found, repair := provoked(t, conn, c); found != c.want || repair == "" {
+			t.Errorf("%s: %q %q", c.name, found, repair)
+		}
+	}
+	must(t, exec("drop index pgq.broken"))
+	must(t, exec("select setval('pgq.logs_id_seq', 9000000000000000000)"))
+	room := findingCase{name: "sequence_room", want: "critical logs_id_seq"}
+	if found, _ := provoked(t, conn, room); found != room.want {
+		t.Errorf("found %q", found)
+	}
+	must(t, exec("select setval('pgq.logs_id_seq', 5000000000000000000)"))
+	if found, _ := provoked(t, conn, room); found != "warning logs_id_seq" {
+		t.Errorf("found %q", found)
+	}
+}
+
+func TestTheDoctorOfARoleThatSeesNoOtherSessionsSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	tx, err := w.pool.Begin(t.Context())
+	must(t, err)
+	defer tx.Rollback(context.Background()) //nolint:errcheck // it is always taken back
+	_, err = tx.Exec(t.Context(), "create role pgq_doctor_test; grant usage on schema pgq to pgq_doctor_test; grant execute on all functions in schema pgq to pgq_doctor_test; set local role pgq_doctor_test", pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+	if n := one[int](t, tx, "select count(*) from pgq.doctor_server(0.8, 0.25) where finding = 'sessions_hidden' and repair = 'grant pg_read_all_stats to pgq_doctor_test;'"); n != 1 {
+		t.Errorf("%d findings", n)
+	}
+}
+
+func TestTheDoctorSeesABadlySetUpServer(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	server, err := pgserver.Start(ctx, pgserver.Options{Private: true, Settings: map[string]string{
+		"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_prepared_transactions": "2"}})
+	must(t, err)
+	defer func() { must(t, server.Close()) }()
+	must(t, migrations.Up(ctx, server.URL, migrations.Options{}))
+	conn, err := pgx.Connect(ctx, server.URL)
+	must(t, err)
+	defer conn.Close(context.Background()) //nolint:errcheck // the server is stopped
+	for _, sql := range []string{
+		"set search_path = pgq", "select pg_create_physical_replication_slot('unread', true)",
+		"begin", "select txid_current()", "prepare transaction 'it''s'",
+	} {
+		_, err := conn.Exec(ctx, sql)
+		must(t, err)
+	}
+	for _, c := range []findingCase{
+		{name: "fsync_off", want: "critical fsync"},
+		{name: "full_page_writes_off", want: "critical full_page_writes"},
+		{name: "autovacuum_off", want: "critical autovacuum"},
+		{name: "prepared_transaction", args: "long_transaction => '0 s'", want: "warning transaction it's"},
+		{name: "replication_slot", want: "warning slot unread"},
+	} {
+		if found, repair := provoked(t, conn, c); found != c.want || repair == "" {
+			t.Errorf("%s: %q %q", c.name, found, repair)
+		}
+	}
+	_, err = conn.Exec(ctx, "rollback prepared 'it''s'")
+	must(t, err)
+}
+
+func TestTheDoctorTakesItsLimitsFromTheOptions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.enqueue(note{}, pgq.Options{})
+	found, err := w.q.Doctor(t.Context(), w.pool, pgq.DoctorOptions{OldJob: time.Microsecond, ConnectionsShare: 1e-9, TransactionAge: 1})
+	must(t, err)
+	names := map[string]bool{}
+	for _, f := range found {
+		names[f.Name] = true
+	}
+	if !names["old_job"] || !names["connections_used_up"] || !names["transaction_ids"] {
+		t.Errorf("%+v", found)
+	}
+	for i := 1; i < len(found); i++ {
+		if found[i-1].Severity == pgq.Info && found[i].Severity == pgq.Warning {
+			t.Error("not the worst first")
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package pgq
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+)
+
+// importer takes lines of an import and inserts them page by page.
+type importer struct {
+	client  *Client
+	options ImportOptions
+	next    func() (json.RawMessage, error, bool)
+	line    int64 // that was read last
+	maxID   int64 // of the jobs, once their header was read
+	page    []json.RawMessage
+	kind    string // of the lines of the page
+	bytes   int
+	done    Imported
+}
+
+// lineHead is what has to be known of a line.
+type lineHead struct {
+	ExportHeader
+	Job struct {
+		ID int64 `json:"id"`
+	} `json:"job"`
+}
+
+// read returns the next line; false at the end.
+func (in *importer) read() (line json.RawMessage, head lineHead, ok bool, err error) {
+	line, err, ok = in.next()
+	if !ok {
+		return nil, head, false, nil
+	}
+	in.line++
+	if err == nil {
+		if bad := json.Unmarshal(line, &head); bad != nil {
+			err = &ArgumentError{Field: "lines", Rule: "must be JSON objects of an export: " + bad.Error()}
+		}
+	}
+	return line, head, true, err
+}
+
+// begin reads the first line and reserves the ids that it tells of.
+func (in *importer) begin(ctx context.Context, db DB) error {
+	_, head, ok, err := in.read()
+	if err != nil || !ok {
+		return err
+	}
+	if head.Type != "export" {
+		return &ArgumentError{Field: "lines", Rule: "must begin with that of the export: {\"type\": \"export\", …}"}
+	}
+	if err := in.check(head.ExportHeader); err != nil || head.Of != "jobs" || in.options.NewIDs {
+		return err
+	}
+	_, err = db.Exec(ctx, in.client.from("*", "import_reserve($1)"), head.MaxID)
+	return wrap("reserve ids", err)
+}
+
+// check refuses an export that cannot be imported.
+func (in *importer) check(h ExportHeader) error {
+	switch {
+	case h.SchemaVersion != SchemaVersion:
+		return fmt.Errorf("%w: the export is of version %d, this library works with %d", ErrSchemaVersion, h.SchemaVersion, SchemaVersion)
+	case h.Of != "jobs" && h.Of != "events":
+		return &ArgumentError{Field: "of", Rule: fmt.Sprintf("must be jobs or events, not %q", h.Of)}
+	case h.Of == "events" && in.options.NewIDs:
+		return &ArgumentError{Field: "new_ids", Rule: "must not be given for events, which name jobs by their ids"}
+	case h.Of == "jobs" && in.line > 1:
+		return &ArgumentError{Field: "lines", Rule: "must be of one export of jobs, and events after it"}
+	}
+	if h.Of == "jobs" {
+		in.maxID = h.MaxID
+	}
+	return nil
+}
+
+// run takes the lines after the first.
+func (in *importer) run(ctx context.Context, db DB) error {
+	for {
+		line, head, ok, err := in.read()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return in.flush(ctx, db)
+		}
+		if err := in.add(ctx, db, line, head); err != nil {
+			return err
+		}
+	}
+}
+
+// add takes a line.
+func (in *importer) add(ctx context.Context, db DB, line json.RawMessage, head lineHead) error {
+	switch {
+	case head.Type == "export":
+		return in.check(head.ExportHeader)
+	case head.Type != "job" && head.Type != "event":
+		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be of type export, job or event, not %q", head.Type)}
+	case head.Type == "job" && (head.Job.ID < 1 || head.Job.ID > in.maxID):
+		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must have ids from 1 to max_id, %d, and not %d", in.maxID, head.Job.ID)}
+	}
+	if head.Type != in.kind || len(in.page) >= importPage || in.bytes >= importBytes {
+		if err := in.flush(ctx, db); err != nil {
+			return err
+		}
+	}
+	in.kind, in.bytes = head.Type, in.bytes+len(line)
+	in.page = append(in.page, append(json.RawMessage(nil), line...))
+	return nil
+}
+
+// flush inserts the page.
+func (in *importer) flush(ctx context.Context, db DB) error {
+	if len(in.page) == 0 {
+		return nil
+	}
+	var n int64
+	var err error
+	if in.kind == "job" {
+		err = db.QueryRow(ctx, in.client.from("*", "import_jobs($1, $2)"), in.page, !in.options.NewIDs).Scan(&n)
+		in.done.Jobs += n
+	} else {
+		err = db.QueryRow(ctx, in.client.from("*", "import_events($1)"), in.page).Scan(&n)
+		in.done.Events += n
+	}
+	in.page, in.bytes = in.page[:0], 0
+	return wrap("import", err)
+}

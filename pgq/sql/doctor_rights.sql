@@ -1,0 +1,47 @@
+-- doctor_rights(): rights that everybody has, objects of somebody else, extensions in the schema. Internal: doctor.
+create function doctor_rights()
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    with s as (
+        select n.oid, n.nspname::text as name, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
+        from pg_namespace n where n.nspname = current_schema()
+    )
+    select 'public_may_use_schema', 'warning', 'schema ' || s.name,
+           format('Every role may %s it%s.', lower(a.privilege_type),
+                  case a.privilege_type when 'CREATE' then ': objects that shadow PGQ''s can be put there' else ', and call what everybody may execute' end),
+           format('revoke %s on schema %I from public;', a.privilege_type, s.name)
+    from s, aclexplode(s.acl) a where a.grantee = 0
+    union all
+    select 'others_may_create', 'critical', 'role ' || a.grantee::regrole,
+           'It may create objects in the schema, and so replace what PGQ''s functions find there.',
+           format('revoke create on schema %I from %s;', s.name, a.grantee::regrole)
+    from s, aclexplode(s.acl) a
+    where a.grantee not in (0, s.nspowner) and a.privilege_type = 'CREATE'
+    union all
+    select 'public_may_touch_table', 'warning', c.relname::text,
+           format('Every role that may use the schema may %s it, past PGQ''s verbs.', string_agg(lower(a.privilege_type), ', ' order by a.privilege_type)),
+           format('revoke all on %I.%I from public;', s.name, c.relname)
+    from s
+    join pg_class c on c.relnamespace = s.oid
+    cross join lateral aclexplode(c.relacl) a
+    where a.grantee = 0 and c.relkind in ('r', 'v', 'S')
+    group by s.name, c.relname
+    union all
+    select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
+           format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
+                  s.nspowner::regrole, min(o.name)),
+           format('alter … owner to %s; (as superuser: reassign owned by %s to %1$s;)', s.nspowner::regrole, o.relowner::regrole)
+    from s
+    cross join lateral (
+        select c.relname::text as name, c.relowner from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v', 'S')
+        union all select p.proname, p.proowner from pg_proc p where p.pronamespace = s.oid) o
+    where o.relowner <> s.nspowner
+    group by s.nspowner, o.relowner
+    union all
+    select 'extension_in_schema', 'warning', 'extension ' || e.extname,
+           'It was installed into the schema of PGQ; its functions may be taken for PGQ''s, and removing PGQ leaves the schema.',
+           format('alter extension %I set schema public;', e.extname)
+    from s join pg_extension e on e.extnamespace = s.oid
+$$;
+comment on function doctor_rights is 'Findings on rights and foreign objects.';

@@ -1,0 +1,174 @@
+-- enqueue_trigger(options …): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
+-- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total … when (…).
+--
+--   create trigger placed after insert on orders for each row
+--   execute function pgq.enqueue_trigger('kind=order_placed', 'queue=mail', 'columns=id,total');
+--
+-- Options are texts, name=value: kind (must be given), columns (of which args are made; all of them by default; names with
+-- commas or spaces in double quotes), args (row: the row as it is now, the default; change: {"op", "old", "new"}), and those of
+-- enqueue: queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags (with commas in between).
+-- Numbers keep all their digits.
+--
+-- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
+--
+--   create trigger placed after insert on orders referencing new table as placed for each statement execute function …
+--
+-- Old and new rows of an update are then brought together by the primary key; where that changed, either is null.
+-- Raises PQ001 with the option as the field when one cannot be used, and what enqueue raises. Has the rights of whoever changes
+-- the row, who must be allowed to enqueue: what makes JSON of columns may call casts that users made.
+-- roles: producer
+create function enqueue_trigger() returns trigger
+language plpgsql set search_path from current
+as $$
+declare
+    known constant text[] := array['kind', 'columns', 'args', 'queue', 'priority', 'delay', 'max_attempts', 'timeout', 'ttl',
+                                   'result_ttl', 'tags'];
+    given jsonb := '{}';  -- options by name, as texts
+    option text;
+    value text;
+    field text;           -- what cannot be used
+    rule text;            -- and why
+    columns text[];
+    wide boolean;         -- args are changes
+    old_row jsonb;
+    new_row jsonb;
+    old_table text;
+    new_table text;
+    old_json text;
+    new_json text;
+    source text;          -- the statement that reads the rows
+    missing text;
+    entry jsonb;
+    batch jsonb[] := '{}';
+begin
+    for i in 0 .. TG_NARGS - 1 loop
+        option := btrim(split_part(TG_ARGV[i], '=', 1));
+        value := btrim(substr(TG_ARGV[i], strpos(TG_ARGV[i], '=') + 1));
+        if strpos(TG_ARGV[i], '=') = 0 then
+            field := option;
+            rule := 'must be given as name=value';
+        elsif option <> all(known) then
+            field := option;
+            rule := format('is not an option of enqueue_trigger, which are %s', array_to_string(known, ', '));
+        elsif given ? option then
+            field := option;
+            rule := 'must be given once';
+        elsif value = '' then
+            field := option;
+            rule := 'must not be empty';
+        elsif option in ('priority', 'max_attempts') and value !~ '^[0-9]{1,9}$' then
+            field := option;
+            rule := 'must be a whole number';
+        elsif option = 'args' and value not in ('row', 'change') then
+            field := option;
+            rule := 'must be row or change';
+        elsif option in ('delay', 'timeout', 'ttl', 'result_ttl') then
+            begin
+                perform value::interval;
+            exception when data_exception then
+                field := option;
+                rule := 'cannot be read as interval';
+            end;
+        end if;
+        exit when field is not null;
+        given := given || jsonb_build_object(option, value);
+    end loop;
+    columns := array(
+        select coalesce(replace(m[1], '""', '"'), btrim(m[2]))
+        from regexp_matches(given ->> 'columns', '"((?:[^"]|"")+)"|([^,"]*[^,"[:space:]][^,"]*)', 'g') m);
+    wide := given ->> 'args' is not distinct from 'change';
+    if field is null then
+        if TG_WHEN <> 'AFTER' or TG_OP not in ('INSERT', 'UPDATE', 'DELETE') then
+            field := TG_NAME;
+            rule := 'must be a trigger after insert, update or delete';
+        elsif not given ? 'kind' then
+            field := 'kind';
+            rule := 'must be given';
+        elsif columns <> '{}' then
+            select 'columns', format('names %s, which %s.%s does not have', to_json(c), TG_TABLE_SCHEMA, TG_TABLE_NAME) into field, rule
+            from unnest(columns) c
+            where not exists (select from pg_catalog.pg_attribute a
+                              where a.attrelid = TG_RELID and a.attname = c and a.attnum > 0 and not a.attisdropped)
+            limit 1;
+        end if;
+    end if;
+    if field is not null then
+        raise exception using
+            errcode = 'PQ001',
+            message = format('%s %s', field, rule),
+            column = field,
+            detail = rule,
+            hint = format('See trigger %s of %s.%s.', to_json(TG_NAME), TG_TABLE_SCHEMA, TG_TABLE_NAME);
+    end if;
+
+    if TG_LEVEL = 'ROW' then
+        if wide or TG_OP = 'DELETE' then
+            old_row := case when TG_OP <> 'INSERT' then to_jsonb(old) end;
+        end if;
+        new_row := case when TG_OP <> 'DELETE' then to_jsonb(new) end;
+        if columns <> '{}' then
+            old_row := case when old_row is not null then (select jsonb_object_agg(c, old_row -> c) from unnest(columns) c) end;
+            new_row := case when new_row is not null then (select jsonb_object_agg(c, new_row -> c) from unnest(columns) c) end;
+        end if;
+        perform enqueue(
+            given ->> 'kind',
+            case when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+                 else coalesce(new_row, old_row) end,
+            queue => coalesce(given ->> 'queue', 'default'), priority => coalesce((given ->> 'priority')::integer, 5),
+            delay => (given ->> 'delay')::interval, max_attempts => (given ->> 'max_attempts')::integer,
+            timeout => (given ->> 'timeout')::interval, tags => regexp_split_to_array(given ->> 'tags', '\s*,\s*'),
+            ttl => (given ->> 'ttl')::interval, result_ttl => (given ->> 'result_ttl')::interval);
+        return null;
+    end if;
+
+    -- The rows, as old_row and new_row.
+    select t.tgoldtable, t.tgnewtable into old_table, new_table
+    from pg_catalog.pg_trigger t
+    where t.tgrelid = TG_RELID and t.tgname = TG_NAME;
+    old_json := coalesce((select format('(select to_jsonb(r.*) from (select %s) r)', string_agg(format('o.%I', c), ', ' order by p))
+                          from unnest(columns) with ordinality u(c, p) having count(*) > 0), 'to_jsonb(o.*)');
+    new_json := coalesce((select format('(select to_jsonb(r.*) from (select %s) r)', string_agg(format('n.%I', c), ', ' order by p))
+                          from unnest(columns) with ordinality u(c, p) having count(*) > 0), 'to_jsonb(n.*)');
+    if TG_OP = 'UPDATE' and wide then
+        source := (
+            select format('select case when o.%1$I is not null then %2$s end, case when n.%1$I is not null then %3$s end '
+                          'from %4$I o full join %5$I n on %6$s',
+                          min(a.attname), old_json, new_json, old_table, new_table,
+                          string_agg(format('n.%1$I = o.%1$I', a.attname), ' and '))
+            from pg_catalog.pg_index i
+            join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
+            where i.indrelid = TG_RELID and i.indisprimary and old_table is not null and new_table is not null
+            having count(*) > 0);
+    elsif TG_OP = 'DELETE' and old_table is not null then
+        source := format('select %s, null::jsonb from %I o', old_json, old_table);
+    elsif TG_OP <> 'DELETE' and new_table is not null then
+        source := format('select null::jsonb, %s from %I n', new_json, new_table);
+    end if;
+    if source is null then
+        missing := case when TG_OP = 'UPDATE' and wide then ', the old and the new, and the table a primary key' else '' end;
+        raise exception using
+            errcode = 'PQ001',
+            message = format('%s must have transition tables of the rows%s', TG_NAME, missing),
+            column = TG_NAME,
+            detail = 'must have transition tables of the rows' || missing,
+            hint = 'Create it with "referencing old table as … new table as …", or for each row.';
+    end if;
+    given := (given - '{columns,args}'::text[])
+        || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end;
+    for old_row, new_row in execute source loop
+        entry := given || jsonb_build_object('args', case
+            when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+            else coalesce(new_row, old_row) end);
+        batch := array_append(batch, entry);
+        if cardinality(batch) >= 10000 then
+            perform enqueue_many(to_jsonb(batch));
+            batch := '{}';
+        end if;
+    end loop;
+    if batch <> '{}' then
+        perform enqueue_many(to_jsonb(batch));
+    end if;
+    return null;
+end
+$$;
+comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=…, queue=…, columns=… and more.';

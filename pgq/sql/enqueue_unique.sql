@@ -1,0 +1,27 @@
+-- enqueue_unique(...): what enqueue does with a job that is to be unique. Internal.
+create function enqueue_unique(
+    kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
+    backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
+    wake_workers boolean, uniqueness jsonb)
+returns bigint
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    problem constant text[] := coalesce(
+        job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
+                    codec, payload, args),
+        unique_problem(uniqueness));
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    return (select j.job_id from enqueue_jobs(jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object(
+            'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
+            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec,
+            'payload', encode(payload, 'base64')))
+        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
+end
+$$;
+comment on function enqueue_unique is 'Adds a job that is to be unique.';

@@ -1,0 +1,84 @@
+-- queue_figures(at_most): what the view queue_states says: one row per queue that is registered or holds jobs.
+-- Counted up to at_most rows per queue and table, fewer when there are many queues (some 20,000 rows of a table are walked at the
+-- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
+-- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
+--
+-- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later,
+-- at which its last parent ended or the job before its place in the queue was enqueued.
+-- roles: operator, reader
+create function queue_figures(at_most integer default 10000)
+returns table (
+    queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
+    oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint)
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    pages constant double precision := 100;
+    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
+    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
+    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
+    names constant text[] := array(select n from queue_names() n);
+    bound constant integer := greatest(100, least(at_most, 20000 / greatest(1, cardinality(names))));
+begin
+    return query
+        with sampled as materialized (
+            select queue, sum(ready) as ready, sum(scheduled) as scheduled, sum(waiting) as waiting, sum(running) as running
+            from (
+                select r.queue, sum(r.size) * ready_scale, 0, 0, 0
+                from ready r tablesample system (100 / ready_scale) group by 1
+                union all
+                select s.queue, 0, count(*) * scheduled_scale, 0, 0
+                from scheduled s tablesample system (100 / scheduled_scale) group by 1
+                union all
+                select w.queue, 0, 0, count(*) * waiting_scale, 0
+                from waiting w tablesample system (100 / waiting_scale) group by 1
+                union all
+                select r.queue, 0, 0, 0, count(*) from running r group by 1) t(queue, ready, scheduled, waiting, running)
+            group by 1
+        ), serving as materialized (
+            select q as queue, count(distinct w.id) as workers
+            from workers w, unnest(w.queues) q
+            where w.dead_at is null and w.heartbeat_at > statement_timestamp() - w.lease
+            group by 1
+        ), counted as materialized (
+            select n.queue, r.jobs as ready, r.rows <= bound as ready_exact, s.jobs as scheduled, s.jobs <= bound as scheduled_exact
+            from unnest(names) n(queue)
+            cross join lateral (
+                select coalesce(sum(t.size), 0) as jobs, count(*) as rows
+                from (select r.size from ready r where r.queue = n.queue limit bound + 1) t) r
+            cross join lateral (
+                select count(*) as jobs from (select from scheduled s where s.queue = n.queue limit bound + 1) t) s
+        ), figures as materialized (
+            select queue,
+                   coalesce(case when c.ready_exact then c.ready else greatest(c.ready, round(s.ready)) end, s.ready, 0)::bigint as ready,
+                   coalesce(case when c.scheduled_exact then c.scheduled else greatest(c.scheduled, round(s.scheduled)) end, s.scheduled, 0)::bigint as scheduled,
+                   coalesce(round(s.waiting), 0)::bigint as waiting,
+                   coalesce(s.running, 0)::bigint as running,
+                   (coalesce(c.ready_exact, ready_scale = 1) and coalesce(c.scheduled_exact, scheduled_scale = 1) and waiting_scale = 1) as exact
+            from sampled s
+            full join counted c using (queue)
+        )
+        select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
+               o.at, statement_timestamp() - o.at,
+               (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
+               q.paused_at is not null, q.paused_at, q.pause_reason,
+               coalesce(q.max_depth, (select d.max_depth from queues d where d.name = '*')), coalesce(v.workers, 0)
+        from figures f
+        left join queues q on q.name = f.queue
+        left join serving v on v.queue = f.queue
+        cross join lateral (
+            select min(greatest(
+                       (select j.created_at from jobs j where j.id <= h.seq order by j.id desc limit 1),
+                       (select max(e.finished_at)
+                        from (select (select p.finished_at from results p where p.job_id = e.parent_id) as finished_at
+                              from edges e where e.child_id = h.job_id limit 1000) e))) as at
+            from generate_series(0, 9) p
+            cross join lateral (
+                select r.seq, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
+        order by f.queue;
+end
+$$;
+comment on function queue_figures is 'What the view queue_states says, with a bound of one''s own for what is counted: beyond at_most rows per queue and table figures are estimates.';

@@ -1,0 +1,96 @@
+package pgq_test
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+)
+
+func TestEveryObjectAndColumnOfTheSchemaHasAComment(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rows, err := w.pool.Query(t.Context(), `
+		select 'function ' || p.proname from pg_proc p
+		where p.pronamespace = 'pgq'::regnamespace and obj_description(p.oid, 'pg_proc') is null
+		union all
+		select case c.relkind when 'v' then 'view ' else 'table ' end || c.relname from pg_class c
+		where c.relnamespace = 'pgq'::regnamespace and c.relkind in ('r', 'v', 'm', 'p') and c.relname <> 'schema_migrations'
+		  and obj_description(c.oid, 'pg_class') is null
+		union all
+		select 'column ' || c.relname || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
+		where c.relnamespace = 'pgq'::regnamespace and c.relkind in ('r', 'v', 'm', 'p') and c.relname <> 'schema_migrations'
+		  and a.attnum > 0 and not a.attisdropped and col_description(c.oid, a.attnum) is null
+		order by 1`)
+	must(t, err)
+	bare, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	must(t, err)
+	for _, object := range bare {
+		t.Errorf("%s has no comment: say in SQL what it is (comment on …)", object)
+	}
+}
+
+// The views are a contract: a column may be added at the end (and here), but none may be renamed, moved, retyped or removed.
+func TestTheColumnsOfTheViewsAreAContract(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	got := one[string](t, w.pool, `
+		select string_agg(format('%s.%s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod)), E'\n'
+		                  order by c.relname collate "C", a.attnum)
+		from pg_class c join pg_attribute a on a.attrelid = c.oid
+		where c.relnamespace = 'pgq'::regnamespace and c.relkind in ('v', 'm') and a.attnum > 0 and not a.attisdropped`)
+	content, err := os.ReadFile("testdata/views.txt")
+	must(t, err)
+	promised, real := strings.Split(strings.TrimSpace(string(content)), "\n"), strings.Split(got, "\n")
+	for _, column := range promised {
+		if !slices.Contains(real, column) {
+			t.Errorf("testdata/views.txt promises %s, which is not there", column)
+		}
+	}
+	for _, column := range real {
+		if !slices.Contains(promised, column) {
+			t.Errorf("%s is not in testdata/views.txt", column)
+		}
+	}
+	if !t.Failed() && !slices.Equal(promised, real) {
+		t.Errorf("the columns are in another order than in testdata/views.txt:\n%s", got)
+	}
+}
+
+func TestTheSQLSTATEsInDocsSQLAndGoAreTheSame(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("sql/*.sql")
+	must(t, err)
+	raised := codes(t, regexp.MustCompile(`errcode = '(PQ\w{3})'`), files...)
+	known := codes(t, regexp.MustCompile(`case "(PQ\w{3})"`), "errors.go")
+	listed := codes(t, regexp.MustCompile("(?m)^\\| `(PQ\\w{3})` \\|"), "../docs/sql.md")
+	if len(raised) < 5 {
+		t.Fatalf("SQL raises %v only", raised)
+	}
+	if !slices.Equal(raised, known) {
+		t.Errorf("SQL raises %v, errors.go knows %v", raised, known)
+	}
+	if !slices.Equal(raised, listed) {
+		t.Errorf("SQL raises %v, docs/sql.md lists %v", raised, listed)
+	}
+}
+
+// codes returns what the expression finds in files, each once, in order.
+func codes(t *testing.T, expression *regexp.Regexp, files ...string) []string {
+	t.Helper()
+	var found []string
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		must(t, err)
+		for _, m := range expression.FindAllStringSubmatch(string(content), -1) {
+			found = append(found, m[1])
+		}
+	}
+	slices.SortFunc(found, cmp.Compare[string])
+	return slices.Compact(found)
+}

@@ -1,0 +1,110 @@
+package pgq_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// orders is a table with a trigger: when and how often it fires, transition tables included, and its options.
+func orders(when, options string) string {
+	return fmt.Sprintf(`create temp table orders (id bigint primary key, total numeric, "odd, name" text);
+		create trigger placed after %s execute function enqueue_trigger(%s); `, when, options)
+}
+
+// Numbers that a float64 does not hold.
+const bigOrders = `insert into orders values (9007199254740993, 0.1234567890123456789012, E'"quoted",\n%s ` + "\u202e" + `'), (2, 'NaN', null); `
+
+func TestEnqueueTriggerForEachRowCases(t *testing.T) {
+	t.Parallel()
+	const (
+		insert = "insert on orders for each row"
+		all    = "insert or update or delete on orders for each row"
+		args   = "select args from jobs order by id"
+	)
+	verbTest(t, []verbCase{
+		{name: "the whole row", given: orders(insert, "'kind=placed'") + bigOrders, call: args,
+			want: `("{""id"": 9007199254740993, ""total"": 0.1234567890123456789012, ""odd, name"": ""\\""quoted\\"",\\n%s ` + "\u202e" + `""}") ("{""id"": 2, ""total"": ""NaN"", ""odd, name"": null}")`},
+		{name: "some columns", given: orders(insert, `'kind=placed', 'columns=id, "odd, name"'`) + "insert into orders values (1, 2, 'x')", call: args,
+			want: `("{""id"": 1, ""odd, name"": ""x""}")`},
+		{name: "all options", given: orders(insert, `'kind=placed', 'queue=mail', 'priority=2', 'delay=5 min', 'max_attempts=3', 'timeout=1 min', 'ttl=1 day', 'result_ttl=1 h', ' tags = a, b '`) + "insert into orders values (1)",
+			call: "select j.queue, kind, priority, max_attempts, timeout, expires_at - now() as ttl, result_ttl, tags, run_at - now() as delay from jobs j join scheduled s on s.job_id = j.id",
+			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
+		{name: "a value with an equals sign", given: orders(insert, "'kind=a=b'") + "insert into orders values (1)", call: "select kind from jobs", want: "(a=b)"},
+		{name: "an update has the row as it is now", given: "insert into queues (name) values ('q'); " + orders(all, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3; delete from orders", call: args,
+			want: `("{""total"": 2}") ("{""total"": 3}") ("{""total"": 3}")`},
+		{name: "changes", given: orders(all, "'kind=changed', 'columns=id,total', 'args=change'") + "insert into orders values (1, 2); update orders set total = 3; delete from orders", call: args,
+			want: `("{""op"": ""insert"", ""new"": {""id"": 1, ""total"": 2}, ""old"": null}") ("{""op"": ""update"", ""new"": {""id"": 1, ""total"": 3}, ""old"": {""id"": 1, ""total"": 2}}") ("{""op"": ""delete"", ""new"": null, ""old"": {""id"": 1, ""total"": 3}}")`},
+		{name: "when", given: orders(insert+" when (new.total > 5)", "'kind=large'") + "insert into orders values (1, 5), (2, 6)", call: "select args -> 'id' as id from jobs", want: "(2)"},
+		{name: "update of", given: orders("update of total on orders for each row", "'kind=changed'") + `insert into orders values (1); update orders set "odd, name" = 'x'; update orders set total = 1`, call: "select count(*) from jobs", want: "(1)"},
+		{name: "no rows", given: orders(insert, "'kind=placed'") + "insert into orders select 1 where false", call: "select count(*) from jobs", want: "(0)"},
+		{name: "a full queue refuses the row", given: orders(insert, "'kind=placed'") + "select set_queue('default', max_depth => 1)", call: "insert into orders values (1), (2) returning id", want: `PQ002 queue "default" is full*`},
+		{name: "rows that are args that are too large", given: orders(insert, "'kind=placed'") + "select set_queue('default', max_args_bytes => 100)", call: "insert into orders values (1, 2, repeat(md5('x'), 10)) returning id", want: "PQ001 args must be at most 100 bytes"},
+	})
+}
+
+func TestEnqueueTriggerForEachStatementCases(t *testing.T) {
+	t.Parallel()
+	const (
+		insert = "insert on orders referencing new table as placed for each statement"
+		update = `update on orders referencing new table as jobs old table as "o'""ld" for each statement`
+		args   = "select args from jobs order by id"
+	)
+	verbTest(t, []verbCase{
+		{name: "the whole row", given: orders(insert, "'kind=placed'") + bigOrders, call: args,
+			want: `("{""id"": 9007199254740993, ""total"": 0.1234567890123456789012, ""odd, name"": ""\\""quoted\\"",\\n%s ` + "\u202e" + `""}") ("{""id"": 2, ""total"": ""NaN"", ""odd, name"": null}")`},
+		{name: "some columns, as one run", given: orders(insert, `'kind=placed', 'columns="odd, name",id'`) + "insert into orders select i, i, 'x' from generate_series(1, 3) i", call: args,
+			want: `("{""id"": 1, ""odd, name"": ""x""}") ("{""id"": 2, ""odd, name"": ""x""}") ("{""id"": 3, ""odd, name"": ""x""}")`, then: "select size from ready", is: "(3)"},
+		{name: "all options", given: orders(insert, `'kind=placed', 'queue=mail', 'priority=2', 'delay=5 min', 'max_attempts=3', 'timeout=1 min', 'ttl=1 day', 'result_ttl=1 h', 'tags=a, b'`) + "insert into orders values (1)",
+			call: "select j.queue, kind, priority, max_attempts, timeout, expires_at - now() as ttl, result_ttl, tags, run_at - now() as delay from jobs j join scheduled s on s.job_id = j.id",
+			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
+		{name: "more rows than fit into one batch", given: orders(insert, "'kind=placed', 'columns=id'") + "insert into orders select i from generate_series(1, 10001) i", call: "select count(*), count(distinct args) as d from jobs", want: "(10001,10001)"},
+		{name: "no rows", given: orders(insert, "'kind=placed'") + "insert into orders select 1 where false", call: "select count(*) from jobs", want: "(0)"},
+		{name: "an update", given: orders(update, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3", call: args, want: `("{""total"": 3}")`},
+		{name: "changes by the primary key", given: orders(update, "'kind=changed', 'columns=total', 'args=change'") + "insert into orders values (1, 2), (3, 4); update orders set total = total + 1, id = case id when 3 then 5 else id end",
+			call: "select args from jobs order by args -> 'new' ->> 'total' collate \"C\"",
+			want: `("{""op"": ""update"", ""new"": {""total"": 3}, ""old"": {""total"": 2}}") ("{""op"": ""update"", ""new"": {""total"": 5}, ""old"": null}") ("{""op"": ""update"", ""new"": null, ""old"": {""total"": 4}}")`},
+		{name: "a delete", given: orders("delete on orders referencing old table as o for each statement", "'kind=gone'") + "insert into orders values (1), (2); delete from orders", call: "select args -> 'id' as id from jobs order by id", want: "(1) (2)"},
+		{name: "a column with the name of an alias", given: `create temp table orders (n int primary key, o int); create trigger t after insert on orders referencing new table as n for each statement execute function enqueue_trigger('kind=a'); insert into orders values (1, 2)`, call: args,
+			want: `("{""n"": 1, ""o"": 2}")`},
+		{name: "without transition tables", given: orders("insert on orders for each statement", "'kind=a'"), call: "insert into orders values (1) returning id", want: "PQ001 placed must have transition tables of the rows"},
+		{name: "without the old one", given: orders("update on orders referencing new table as n for each statement", "'kind=a', 'args=change'"), call: "update orders set total = 1 returning id", want: "PQ001 placed must have transition tables of the rows, the old and the new, and the table a primary key"},
+		{name: "changes without a primary key", given: orders(update, "'kind=a', 'args=change'") + "alter table orders drop constraint orders_pkey", call: "update orders set total = 1 returning id", want: "PQ001 placed must have * a primary key"},
+		{name: "a full queue refuses the statement", given: orders(insert, "'kind=placed'") + "select set_queue('default', max_depth => 1)", call: "insert into orders values (1), (2) returning id", want: `PQ002 queue "default" is full*`},
+	})
+}
+
+func TestEnqueueTriggerOptionsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	const known = "which are kind, columns, args, queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags"
+	var cases []verbCase
+	for options, want := range map[string]string{
+		"":                                  "kind must be given",
+		"'queue=q'":                         "kind must be given",
+		"'kind'":                            "kind must be given as name=value",
+		"''":                                " must be given as name=value",
+		"'kind=a', 'colour=red'":            "colour is not an option of enqueue_trigger, " + known,
+		"'kind=a', E'x''\"%s\\n=1'":         "x'\"%s\n is not an option of enqueue_trigger, " + known,
+		"'kind=a', 'kind=a'":                "kind must be given once",
+		"'kind='":                           "kind must not be empty",
+		"'kind=a', 'queue=*'":               `queue must not be "*", which stands for the defaults of all queues`,
+		"'kind=a', 'columns=id,nothing%s'":  `columns names "nothing%s", which *orders does not have`,
+		"'kind=a', 'columns=ctid'":          `columns names "ctid", which *orders does not have`,
+		"'kind=a', 'args=both'":             "args must be row or change",
+		"'kind=a', 'priority=high'":         "priority must be a whole number",
+		"'kind=a', 'priority=12'":           "priority must be 0 to 9",
+		"'kind=a', 'max_attempts=-1'":       "max_attempts must be a whole number",
+		"'kind=a', 'delay=soon'":            "delay cannot be read as interval",
+		"'kind=a', 'delay=-1 s'":            "delay must not be negative",
+		"'kind=a', 'timeout=99999999999 y'": "timeout cannot be read as interval",
+		"'kind=a', 'ttl=0'":                 "ttl must be positive",
+	} {
+		cases = append(cases, verbCase{name: options, given: orders("insert on orders for each row", options), call: "insert into orders values (1) returning id", want: "PQ001 " + want})
+	}
+	for when, call := range map[string]string{
+		"create trigger t before insert on orders for each row execute function enqueue_trigger('kind=a')":                                                                                        "insert into orders values (1) returning id",
+		"create trigger t after truncate on orders for each statement execute function enqueue_trigger('kind=a'); create function pg_temp.empty() returns void language sql as 'truncate orders'": "select pg_temp.empty()",
+	} {
+		cases = append(cases, verbCase{name: when, given: "create temp table orders (id int); " + when, call: call, want: "PQ001 t must be a trigger after insert, update or delete"})
+	}
+	verbTest(t, cases)
+}
