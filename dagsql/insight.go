@@ -52,7 +52,7 @@ func (c *Client) Get(ctx context.Context, db pgq.DB, id int64) (Run, error) {
 // Find returns the DAG with this name and key. pgq.ErrNotFound: there is none (any more).
 func (c *Client) Find(ctx context.Context, db pgq.DB, name, key string) (Run, error) {
 	return c.run(ctx, db, fmt.Sprintf("DAG %s with key %q", name, key),
-		"dags where id = (select dag_id from "+c.q.Table("dag_keys")+" where kind = $1 and key = $2)", name, key)
+		"dags where id = (select "+c.q.Table("dag_of_key")+"($1, $2))", name, key)
 }
 
 // Await waits until a DAG has ended, whichever way, and returns it; as pgq's AwaitFinished does.

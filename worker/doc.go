@@ -14,6 +14,10 @@
 // the cause says; one that ignores its context is reported. A panic is a failed attempt. No connection is
 // held while a handler runs.
 //
+// A handler may be called again after whatever it has done. [pgq.Step] keeps what is done with the job, so that the next attempt
+// goes on from there; pgq.SleepFor and pgq.WaitFor let a job sleep, and wait for a signal, without a slot; [HandleBatch] takes several
+// jobs at once. See docs/handlers.md.
+//
 // # How it works
 //
 // Two pumps exchange finished attempts for new ones: completing a batch and claiming the next is one

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	confirm          // the handler has completed the job itself
 	fail
 	snoozed
+	suspended // until a step of the job is over
 	giveUp
 	release
 	drop // the lease is lost, nothing is to be written
@@ -26,7 +28,7 @@ const (
 
 // String returns the type of observation.
 func (v verdict) String() string {
-	return [...]string{"completed", "completed", "failed", "snoozed", "cancelled", "released", "lease_lost"}[v]
+	return [...]string{"completed", "completed", "failed", "snoozed", "suspended", "cancelled", "released", "lease_lost"}[v]
 }
 
 // ending is an attempt that ended and has to be written.
@@ -38,6 +40,7 @@ type ending struct {
 	stack      string
 	permanent  bool
 	delay      *time.Duration
+	step       string // of suspended
 	ran        time.Duration
 }
 
@@ -134,6 +137,8 @@ func (e *engine) sendOther(ctx context.Context, v verdict, workerID int64, group
 			}
 		}
 		return e.client.Fail(ctx, e.pool, workerID, failures)
+	case suspended:
+		return e.suspend(ctx, workerID, group)
 	case release:
 		held := make([]pgq.AttemptID, len(group))
 		for i, end := range group {
@@ -148,6 +153,25 @@ func (e *engine) sendOther(ctx context.Context, v verdict, workerID int64, group
 		} else {
 			one, err = e.client.GiveUp(ctx, e.pool, workerID, end.id(), end.err.Error())
 		}
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, one...)
+	}
+	return outcomes, nil
+}
+
+// maxSuspensions bounds how many locks of jobs that wait for signals one transaction takes.
+const maxSuspensions = 100
+
+// suspend puts jobs off until what their handlers wait for is over.
+func (e *engine) suspend(ctx context.Context, workerID int64, group []ending) (outcomes []pgq.Outcome, err error) {
+	for some := range slices.Chunk(group, maxSuspensions) {
+		suspensions := make([]pgq.Suspension, len(some))
+		for i, end := range some {
+			suspensions[i] = pgq.Suspension{AttemptID: end.id(), Step: end.step}
+		}
+		one, err := e.client.Suspend(ctx, e.pool, workerID, suspensions)
 		if err != nil {
 			return nil, err
 		}

@@ -29,18 +29,20 @@ type engine struct {
 	confirms    sync.WaitGroup // endings of jobs that their handlers completed
 
 	// mu guards everything below it. It is never held while the database is called.
-	mu       sync.Mutex
-	workerID int64
-	lanes    []*lane
-	byName   map[string]*lane
-	active   map[pgq.AttemptID]*started
-	endings  []ending      // attempts that ended, not yet flushed
-	stopping bool          // no more claims
-	closed   bool          // no more endings either: pumps return when all is flushed
-	strays   bool          // a claim's answer was lost: disown before the next claim
-	beat     time.Time     // last heartbeat that was answered
-	tried    time.Time     // last heartbeat
-	idle     chan struct{} // closed when stopping and no attempt is active
+	mu        sync.Mutex
+	workerID  int64
+	lanes     []*lane
+	byName    map[string]*lane
+	active    map[pgq.AttemptID]*started
+	endings   []ending       // attempts that ended, not yet flushed
+	dags      map[int64]bool // DAGs of which a pump writes endings at the moment
+	nodeEnded time.Time      // when the first node among endings ended
+	stopping  bool           // no more claims
+	closed    bool           // no more endings either: pumps return when all is flushed
+	strays    bool           // a claim's answer was lost: disown before the next claim
+	beat      time.Time      // last heartbeat that was answered
+	tried     time.Time      // last heartbeat
+	idle      chan struct{}  // closed when stopping and no attempt is active
 
 	// signal wakes a pump, gates the listener, gone the heartbeat, due the chores when something was scheduled, asked
 	// the chores at once.
@@ -53,7 +55,7 @@ type engine struct {
 func newEngine(ctx context.Context, w *Worker) *engine {
 	e := &engine{
 		base: context.WithoutCancel(ctx), w: w, pool: w.pool, client: w.config.Client, log: w.config.Logger, kinds: w.kinds(),
-		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, idle: make(chan struct{}),
+		byName: map[string]*lane{}, active: map[pgq.AttemptID]*started{}, dags: map[int64]bool{}, idle: make(chan struct{}),
 		signal: make(chan struct{}, 1), gates: make(chan struct{}, 1), gone: make(chan struct{}, 1),
 		due: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 	}
@@ -168,6 +170,9 @@ func (e *engine) finish(l *lane, s *started, end ending) *started {
 	l.finished++
 	if end.verdict != drop {
 		e.endings = append(e.endings, end)
+		if end.attempt.DAGID != 0 && e.nodeEnded.IsZero() {
+			e.nodeEnded = time.Now()
+		}
 	}
 	poke(e.signal)
 	next := e.next(l)

@@ -15,7 +15,7 @@ type Handler func(ctx context.Context, job *pgq.Attempt) (result any, err error)
 type Middleware func(next Handler) Handler
 
 // Handle makes fn run the jobs of kind A. fn answers by what it returns: nil for success, an error for a
-// failed attempt, or pgq.Snooze, pgq.Cancel, pgq.Permanent, pgq.RetryAfter. Call it before Run, which refuses
+// failed attempt, or pgq.Snooze, pgq.Cancel, pgq.Permanent, pgq.RetryAfter, or what pgq.SleepFor and pgq.WaitFor returned. Call it before Run, which refuses
 // a nil fn and a second handler for the same kind.
 func Handle[A pgq.Args](w *Worker, fn func(ctx context.Context, job *pgq.Job[A]) error) {
 	if fn == nil {

@@ -64,6 +64,7 @@ type lane struct {
 
 	cursor     [priorities]int64 // highest seq claimed
 	hungry     bool              // there is probably more to claim
+	full       bool              // the last claim found all that was wanted
 	retryAt    time.Time         // when to look again if not hungry
 	pause      time.Duration     // before the look at retryAt
 	lastGot    time.Time
@@ -134,8 +135,9 @@ func (l *lane) wantsSweep(now time.Time) bool {
 	return !l.sweeping && !now.Before(l.sweepAfter)
 }
 
-// claimed takes account of a claim's result.
-func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Duration, now time.Time) {
+// claimed takes account of a claim's result. Nodes: it went along with endings of nodes, and so what comes after those
+// needs no notification as long as they follow each other quickly.
+func (l *lane) claimed(got []*pgq.Attempt, want int, sweep, nodes bool, took time.Duration, now time.Time) {
 	l.claiming -= want
 	l.trip = average(l.trip, took)
 	l.count(now)
@@ -149,9 +151,13 @@ func (l *lane) claimed(got []*pgq.Attempt, want int, sweep bool, took time.Durat
 		l.cursor[a.Priority] = max(l.cursor[a.Priority], a.Seq)
 	}
 	if len(got) > 0 {
+		if nodes && l.gate == gateHeld && now.Sub(l.lastGot) < busyLinger {
+			l.gate = gateLeave
+		}
 		l.lastGot = now
 	}
-	if len(got) < want {
+	l.full = len(got) == want
+	if !l.full {
 		l.rest(len(got) > 0, now)
 		return
 	}
@@ -168,7 +174,7 @@ func (l *lane) rest(found bool, now time.Time) {
 		l.pause = 0
 	}
 	often := l.wokenGap < busyGap || l.pollOnly
-	if found && l.gate == gateOpen || often && now.Sub(l.lastGot) < busyLinger {
+	if found && (l.gate == gateOpen || l.gate == gateLeave) || often && now.Sub(l.lastGot) < busyLinger {
 		if l.gate == gateHeld {
 			l.gate = gateLeave
 		}

@@ -80,7 +80,7 @@ func TestALaneThatFindsNothingLooksAgainInDoublingPauses(t *testing.T) {
 		if !l.due(now) {
 			t.Fatal("the lane is not due when its pause has passed")
 		}
-		l.claimed(nil, 10, true, time.Millisecond, now)
+		l.claimed(nil, 10, true, false, time.Millisecond, now)
 		if l.due(now) {
 			t.Fatal("the lane is due again at once")
 		}
@@ -104,34 +104,34 @@ func TestTheGateFollowsTheLane(t *testing.T) {
 		}
 	}
 	l := laneOf(t, 10)
-	l.claimed(attempts(10, 1), 10, false, time.Millisecond, now)
+	l.claimed(attempts(10, 1), 10, false, false, time.Millisecond, now)
 	expect(l, "while there is more", gateOpen)
-	l.claimed(attempts(3, 11), 10, false, time.Millisecond, now)
+	l.claimed(attempts(3, 11), 10, false, false, time.Millisecond, now)
 	expect(l, "after less than was wanted", gateOpen)
 	if l.due(now) || !l.due(now.Add(busyPoll)) {
 		t.Error("after less than was wanted the next look is due after the busy pause")
 	}
-	l.claimed(nil, 10, true, time.Millisecond, now)
+	l.claimed(nil, 10, true, false, time.Millisecond, now)
 	expect(l, "when there is nothing", gateWanted)
 	l.sleeps(now)
 	expect(l, "when the lock is held", gateHeld)
 	if !l.due(now) || !l.wantsSweep(now) {
 		t.Error("a lane that falls asleep must look once more, at all of the queue")
 	}
-	l.claimed(nil, 10, true, time.Millisecond, now)
+	l.claimed(nil, 10, true, false, time.Millisecond, now)
 	expect(l, "when there is still nothing", gateHeld)
 	l.woken(now)
 	if !l.due(now) {
 		t.Error("a lane that was woken is not due")
 	}
-	l.claimed(attempts(3, 14), 10, true, time.Millisecond, now)
+	l.claimed(attempts(3, 14), 10, true, false, time.Millisecond, now)
 	expect(l, "after a little work", gateHeld)
-	l.claimed(attempts(10, 17), 10, false, time.Millisecond, now)
+	l.claimed(attempts(10, 17), 10, false, false, time.Millisecond, now)
 	expect(l, "under load", gateLeave)
 
 	poller := laneOf(t, 10)
 	poller.pollOnly = true
-	poller.claimed(nil, 10, true, time.Millisecond, now)
+	poller.claimed(nil, 10, true, false, time.Millisecond, now)
 	expect(poller, "without LISTEN", gateOpen)
 }
 
@@ -144,7 +144,7 @@ func TestALaneThatIsWokenTooOftenStaysAwake(t *testing.T) {
 		now = now.Add(busyGap / 10)
 		l.woken(now)
 	}
-	l.claimed(attempts(1, 1), 10, true, time.Millisecond, now)
+	l.claimed(attempts(1, 1), 10, true, false, time.Millisecond, now)
 	if l.gate != gateLeave {
 		t.Errorf("the gate is %d, want %d", l.gate, gateLeave)
 	}
@@ -153,7 +153,7 @@ func TestALaneThatIsWokenTooOftenStaysAwake(t *testing.T) {
 		t.Errorf("it looks again after %s, want %s", pause, busyPoll)
 	}
 	now = now.Add(busyLinger + 1)
-	l.claimed(nil, 10, true, time.Millisecond, now)
+	l.claimed(nil, 10, true, false, time.Millisecond, now)
 	if l.gate != gateWanted {
 		t.Errorf("after a quiet time the gate is %d, want %d", l.gate, gateWanted)
 	}
@@ -170,7 +170,7 @@ func TestSweepsTakeABoundedShareOfTheTime(t *testing.T) {
 	if l.wantsSweep(now) {
 		t.Error("two sweeps at a time")
 	}
-	l.claimed(attempts(5, 5000), 10, true, time.Second, now)
+	l.claimed(attempts(5, 5000), 10, true, false, time.Second, now)
 	if l.wantsSweep(now.Add(sweepShare*time.Second - 1)) {
 		t.Error("a sweep of 1s is followed by another within 20s")
 	}

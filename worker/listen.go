@@ -157,6 +157,6 @@ func (e *engine) notified(payload string) {
 	var workerID int64
 	var id pgq.AttemptID
 	if n, _ := fmt.Sscanf(payload, "cancel %d %d %d", &workerID, &id.JobID, &id.Attempt); n == 3 && workerID == e.id() {
-		e.cancelAttempt(id)
+		poke(e.gone) // The heartbeat tells what is to be cancelled: anybody in the database can send a NOTIFY.
 	}
 }

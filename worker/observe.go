@@ -4,7 +4,7 @@ import "time"
 
 // Observation is something that happened in a worker.
 type Observation struct {
-	// Type: claimed, completed, failed (the attempt), snoozed, cancelled, released, lease_lost, stuck of
+	// Type: claimed, completed, failed (the attempt), snoozed, suspended, cancelled, released, lease_lost, stuck of
 	// attempts; declared_dead and reconnected of the worker.
 	Type    string
 	JobID   int64

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pgq-go/queue/pgq"
@@ -11,6 +12,7 @@ import (
 // work is what a pump exchanges with the database in one go.
 type work struct {
 	endings []ending
+	dags    []int64          // those of endings
 	request pgq.ClaimRequest // Queues is empty if nothing is claimed
 	lanes   []*lane          // those of request.Queues
 	sweeps  []bool
@@ -20,6 +22,9 @@ type work struct {
 // maxRiders is how many endings wait for a claim that is due soon, rather than being written at once.
 const maxRiders = 200
 
+// maxGather is how long the ending of a node waits for those of others.
+const maxGather = time.Millisecond
+
 // pump exchanges finished attempts for new ones until the engine is closed and all is written.
 func (e *engine) pump() {
 	timer := time.NewTimer(0)
@@ -28,7 +33,7 @@ func (e *engine) pump() {
 		now := time.Now()
 		e.mu.Lock()
 		job := e.take(now)
-		more := job != nil && (len(e.endings) > 0 || e.looksAt(now))
+		more := job != nil && (e.ripe() || e.looksAt(now))
 		next, closed := e.nextLook(now), e.closed
 		e.mu.Unlock()
 		if job == nil && closed {
@@ -40,6 +45,7 @@ func (e *engine) pump() {
 				poke(e.signal)
 			}
 			e.exchange(job)
+			e.freeDAGs(job)
 			continue
 		}
 		timer.Reset(next)
@@ -52,11 +58,12 @@ func (e *engine) pump() {
 
 // take returns what there is to do now, nil for nothing. Needs mu.
 func (e *engine) take(now time.Time) *work {
-	if !e.stopping && len(e.endings) < maxRiders && !e.looksAt(now) && e.nextLook(now) <= busyPoll {
-		return nil // a claim is due at once, and takes them along
+	job := &work{}
+	// Endings of nodes wait for each other, those of other jobs for a claim that is due soon and takes them along.
+	if e.stopping || e.gathering(now) <= 0 &&
+		(e.haveNodes() || len(e.endings) >= maxRiders || e.looksAt(now) || e.nextLook(now) > busyPoll) {
+		e.gather(job)
 	}
-	job := &work{endings: e.endings}
-	e.endings = nil
 	if !e.stopping {
 		e.wish(job, now)
 	}
@@ -66,14 +73,69 @@ func (e *engine) take(now time.Time) *work {
 	return job
 }
 
+// gather moves endings into a work. Those of a DAG stay while another pump writes endings of the same one: the two would
+// meet at the nodes that come after, and what one finds locked has to be made up for by the chores. Needs mu.
+func (e *engine) gather(job *work) {
+	var kept []ending
+	for _, end := range e.endings {
+		id := end.attempt.DAGID
+		if id != 0 && e.dags[id] && !slices.Contains(job.dags, id) {
+			kept = append(kept, end)
+			continue
+		}
+		if id != 0 && !e.dags[id] {
+			e.dags[id] = true
+			job.dags = append(job.dags, id)
+		}
+		job.endings = append(job.endings, end)
+	}
+	e.endings = kept
+	if len(kept) == 0 {
+		e.nodeEnded = time.Time{}
+	}
+}
+
+// freeDAGs lets other pumps write endings of the DAGs of a work that is done.
+func (e *engine) freeDAGs(job *work) {
+	if len(job.dags) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, id := range job.dags {
+		delete(e.dags, id)
+	}
+}
+
+// haveNodes reports whether nodes are among the endings. Needs mu.
+func (e *engine) haveNodes() bool { return !e.nodeEnded.IsZero() }
+
+// gathering returns for how long endings of nodes shall still wait for others that will follow at once: the more are
+// written together the fewer times their children are touched. Needs mu.
+func (e *engine) gathering(now time.Time) time.Duration {
+	if !e.haveNodes() || !slices.ContainsFunc(e.lanes, func(l *lane) bool { return len(l.buffer) > 0 }) {
+		return 0
+	}
+	return maxGather - now.Sub(e.nodeEnded)
+}
+
+// ripe reports whether there are endings that may be written now. Needs mu.
+func (e *engine) ripe() bool {
+	if len(e.dags) == 0 {
+		return len(e.endings) > 0
+	}
+	return slices.ContainsFunc(e.endings, func(end ending) bool { return !e.dags[end.attempt.DAGID] })
+}
+
 // wish fills in the claim: all lanes that want jobs and are due, or soon will be. Needs mu.
 func (e *engine) wish(job *work, now time.Time) {
-	if !e.looksAt(now) {
+	nodes := len(job.dags) > 0 // what comes after them may be claimed in the same go
+	if !nodes && !e.looksAt(now) {
 		return
 	}
 	for _, l := range e.lanes {
 		want := l.demand()
-		if want <= 0 || !l.due(now.Add(l.pause/4)) {
+		if want <= 0 || !nodes && !l.due(now.Add(l.pause/4)) {
 			continue
 		}
 		sweep := l.wantsSweep(now)
@@ -86,8 +148,8 @@ func (e *engine) wish(job *work, now time.Time) {
 		job.request.Queues = append(job.request.Queues, l.name)
 		job.request.Limits = append(job.request.Limits, int32(want))
 		job.request.After = append(job.request.After, after[:]...)
-		// With slots left the other pump may go on claiming while this one waits.
-		l.hungry = want == maxBatch
+		// With slots and jobs left the other pump may go on claiming while this one waits.
+		l.hungry = want == maxBatch && l.full
 	}
 	job.request.WorkerID, job.request.Kinds = e.workerID, e.kinds
 }
@@ -108,6 +170,9 @@ func (e *engine) looksAt(now time.Time) bool {
 // nextLook returns after what time some lane is due. Needs mu.
 func (e *engine) nextLook(now time.Time) time.Duration {
 	next := time.Second // costs no query, and nothing that was overlooked waits for longer
+	if wait := e.gathering(now); wait > 0 {
+		next = wait
+	}
 	for _, l := range e.lanes {
 		if l.demand() > 0 && !e.stopping {
 			next = min(next, l.retryAt.Sub(now))
@@ -195,7 +260,7 @@ func (e *engine) settle(job *work, claimed []*pgq.Attempt, took time.Duration) {
 	wanted := false
 	for i, l := range job.lanes {
 		got := byLane[l.name]
-		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], took, now)
+		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], len(job.dags) > 0, took, now)
 		// Woken meanwhile: what woke it may have been committed too late for this claim.
 		l.hungry = l.hungry || l.wakes != job.wakes[i]
 		e.place(l, got, now)

@@ -35,10 +35,13 @@ func (s *started) observation(what string) Observation {
 	return Observation{Type: what, JobID: s.ID, Queue: s.Queue, Kind: s.Kind, Attempt: s.Number}
 }
 
-// Value returns the attempt for contextKey, and what the worker's context holds for other keys.
+// Value returns the attempt for contextKey and pgq.AttemptKey, and what the worker's context holds for other keys.
 func (s *started) Value(key any) any {
-	if key == (contextKey{}) {
+	switch key {
+	case contextKey{}:
 		return s
+	case pgq.AttemptKey{}:
+		return s.Attempt
 	}
 	return s.Context.Value(key)
 }
@@ -128,6 +131,7 @@ func (e *engine) handle(ctx context.Context, s *started) (end ending) {
 
 // judge turns what a handler returned, and why its context was cancelled if it was, into an ending.
 func (e *engine) judge(s *started, result any, err error, stack string, cause error) ending {
+	var suspend *pgq.SuspendError
 	var snooze *pgq.SnoozeError
 	var cancel *pgq.CancelError
 	switch {
@@ -143,6 +147,8 @@ func (e *engine) judge(s *started, result any, err error, stack string, cause er
 		return ending{attempt: s.Attempt, verdict: complete, completion: completion}
 	case errors.Is(cause, pgq.ErrLeaseLost):
 		return ending{attempt: s.Attempt, verdict: drop, err: pgq.ErrLeaseLost}
+	case errors.As(err, &suspend):
+		return ending{attempt: s.Attempt, verdict: suspended, step: suspend.Step}
 	case errors.As(err, &snooze):
 		if snooze.Delay < 0 {
 			return e.failed(s, fmt.Errorf("handler snoozed for %s; must not be negative", snooze.Delay), "")
@@ -163,6 +169,10 @@ func (e *engine) judge(s *started, result any, err error, stack string, cause er
 // failed returns the ending of a failed attempt, as its error asks for.
 func (e *engine) failed(s *started, err error, stack string) ending {
 	end := ending{attempt: s.Attempt, verdict: fail, err: err, stack: stack}
+	var panicked *panicError
+	if stack == "" && errors.As(err, &panicked) {
+		end.stack = panicked.stack
+	}
 	var permanent *pgq.PermanentError
 	var retry *pgq.RetryError
 	switch {
