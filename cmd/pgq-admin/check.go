@@ -8,65 +8,58 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/pgq"
 )
 
+var violationColumns = []output.Column[pgq.Violation]{
+	{Name: "job_id", Value: func(v pgq.Violation) any { return v.JobID }},
+	{Name: "detail", Value: func(v pgq.Violation) any { return v.Detail }},
+	{Name: "rule", Value: func(v pgq.Violation) any { return v.Rule }},
+}
+
 func checkCommand(a *app) *cobra.Command {
+	var o output.Options
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Look for broken invariants",
 		Long: `Look for broken invariants: a job in two places or in none, a lease without worker, and so on. It changes nothing
-and reads whole tables in one snapshot. It exits with 4 if it finds something.`,
-		Args: noArgs,
+and reads whole tables in one snapshot. It exits with 4 if it finds something.
+
+pgq-admin doctor looks for what keeps PGQ from working well, and costs little.`,
+		Example: `  pgq-admin check -o json | jq -r '.items[].job_id'`,
+		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			s, err := a.database(c)
+			table, err := output.NewTable(&o, violationColumns)
 			if err != nil {
 				return err
 			}
-			ctx := c.Context()
-			conn, err := pgx.Connect(ctx, s.DatabaseURL)
+			s, err := a.open(c)
 			if err != nil {
 				return err
 			}
-			defer closeConn(conn)
-			q := pgq.New(pgq.Config{Schema: s.Schema})
-			if err := q.CheckVersion(ctx, conn); err != nil {
-				return err
-			}
-			found, err := q.Check(ctx, conn)
+			defer s.close()
+			q := s.q
+			found, err := q.Check(c.Context(), s.conn)
 			if err != nil {
 				return err
 			}
-			return a.report(s.Schema, found)
+			if o.Format.ForPeople() && len(found) == 0 {
+				_, err = fmt.Fprintf(a.out, "schema %s: all invariants hold\n", q.Schema())
+				return err
+			}
+			if o.Format.ForPeople() {
+				fmt.Fprintf(a.out, "schema %s: %d broken invariants\n\n", q.Schema(), len(found))
+			}
+			if err := table.Print(a.screen(), found); err != nil || len(found) == 0 {
+				return err
+			}
+			return errFindings
 		},
 	}
 	a.schemaFlag(c.Flags())
+	o.Flags(c.Flags())
 	return c
-}
-
-// report prints what was found; it returns errFindings if that is anything.
-func (a *app) report(schema string, found []pgq.Violation) error {
-	if len(found) == 0 {
-		fmt.Fprintf(a.out, "schema %s: all invariants hold\n", schema)
-		return nil
-	}
-	fmt.Fprintf(a.out, "schema %s: %d broken invariants\n\n", schema, len(found))
-	table := newTable(a.out)
-	fmt.Fprintln(table, "JOB\tDETAIL\tRULE THAT IS BROKEN")
-	for _, v := range found {
-		job, detail := "-", "-"
-		if v.JobID != nil {
-			job = fmt.Sprint(*v.JobID)
-		}
-		if v.Detail != nil {
-			detail = *v.Detail
-		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", job, detail, v.Rule)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	return errFindings
 }
 
 // closeConn closes a connection also when the command was interrupted.

@@ -20,6 +20,8 @@ const configHelp = `Settings, later wins: defaults, a YAML file (--config or PGQ
   worker.grace           PGQ_WORKER_GRACE           --set worker.grace=30s
   worker.prefetch        PGQ_WORKER_PREFETCH        --set worker.prefetch=1000
 
+The database may also be that of a context (--context, pgq-admin context --help) or of libpq's variables (PGHOST, PGSERVICE …).
+
 The file:
 
   database_url: postgres://app@db.example.com/app

@@ -36,6 +36,7 @@ func dagCommand(a *app) *cobra.Command {
 // session is a connection to a database, and what speaks to PGQ over it.
 type session struct {
 	conn *pgx.Conn
+	q    *pgq.Client
 	dags *dagsql.Client
 }
 
@@ -55,7 +56,7 @@ func (a *app) open(c *cobra.Command) (*session, error) {
 		closeConn(conn)
 		return nil, err
 	}
-	return &session{conn, dagsql.NewClient(q)}, nil
+	return &session{conn, q, dagsql.NewClient(q)}, nil
 }
 
 func (s *session) close() { closeConn(s.conn) }

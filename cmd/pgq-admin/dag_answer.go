@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -148,7 +147,7 @@ func (a *app) value(args []string, fail bool) (any, error) {
 	text := []byte(args[0])
 	if args[0] == "-" {
 		var err error
-		if text, err = io.ReadAll(a.in); err != nil {
+		if text, err = readAll(a.in); err != nil {
 			return nil, err
 		}
 	}

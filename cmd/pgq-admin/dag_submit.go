@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -93,7 +92,7 @@ func (a *app) document(file string) (json.RawMessage, error) {
 	var err error
 	if file == "-" {
 		file = "the standard input"
-		text, err = io.ReadAll(a.in)
+		text, err = readAll(a.in)
 	} else if text, err = os.ReadFile(file); err != nil {
 		return nil, usagef("%s", err)
 	}

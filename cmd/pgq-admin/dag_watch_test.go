@@ -101,8 +101,9 @@ func TestAClosedPipeEndsTheProgramInSilence(t *testing.T) {
 
 // console is a terminal on which the program runs.
 type console struct {
-	tty *os.File
-	end chan struct{}
+	tty     *os.File
+	end     chan struct{}
+	process *os.Process
 
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -117,7 +118,7 @@ func onConsole(t *testing.T, c call, lines, columns uint16) (*console, func() in
 	if err != nil {
 		t.Fatal(err)
 	}
-	con := &console{tty: tty, end: make(chan struct{})}
+	con := &console{tty: tty, end: make(chan struct{}), process: cmd.Process}
 	con.new = sync.NewCond(&con.mu)
 	go func() {
 		defer close(con.end)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"os"
 	"strings"
 	"syscall"
 
@@ -30,8 +32,10 @@ var fixes = []struct {
 	{pgq.ErrSchemaVersion, output.ExitFailed, "migrate with the pgq-admin of the version that your workers have: pgq-admin migrate up"},
 	{migrations.ErrForeignSchema, output.ExitFailed, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
 	{migrations.ErrServerVersion, output.ExitFailed, "nothing was changed; use a newer server"},
+	{migrations.ErrVersion, output.ExitFailed, "nothing was changed; use a newer pgq-admin"},
 	{migrations.ErrSchemaName, output.ExitFailed, "choose another name with --schema or PGQ_SCHEMA"},
 	{pgq.ErrNotFound, output.ExitNotFound, ""},
+	{pgq.ErrPermission, output.ExitFailed, "an owner of the schema can allow it: pgq-admin grant --help; pgq-admin grants shows who may do what"},
 	{pgq.ErrBusy, output.ExitConflict, "nothing was changed; try again"},
 	{pgq.ErrQueueFull, output.ExitConflict, "nothing was enqueued; wait, or raise the queue's max_depth"},
 }
@@ -70,6 +74,10 @@ func classify(err error) output.Failure {
 		f.Fix = "check host, port, user, password and database in --url or PGQ_DATABASE_URL, and that the server runs"
 	case errors.As(err, &pg) && pg.Code == "42501":
 		f.Fix = "the user of the URL lacks a right that this needs; to migrate: grant create on database … to that user"
+	case errors.As(err, &pg) && pg.Code == "25006":
+		f.Fix = "nothing was changed: the server is a standby, or the session or database is read-only; name the primary with --url or PGQ_DATABASE_URL"
+	case unwritten(err):
+		f.Fix = "nobody knows of the output, but what was asked may have been done: look before you repeat it"
 	case errors.As(err, &invalid):
 		return wrongDAG(invalid)
 	case errors.As(err, &argument):
@@ -99,6 +107,24 @@ func wrongDAG(err *dagsql.InvalidError) output.Failure {
 func nobodyReads(err error) bool {
 	var file *fs.PathError // of the network it is another one
 	return errors.As(err, &file) && errors.Is(err, syscall.EPIPE)
+}
+
+// unwritten tells whether the standard output could not be written: a full device, for example.
+func unwritten(err error) bool {
+	var file *fs.PathError
+	return errors.As(err, &file) && file.Op == "write" && file.Path == os.Stdout.Name()
+}
+
+// maxInput is how many bytes are read of one document from the standard input.
+const maxInput = 64 << 20
+
+// readAll reads a document that may be endless.
+func readAll(in io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err == nil && len(text) > maxInput {
+		return nil, usagef("the standard input has more than %d bytes", maxInput)
+	}
+	return text, err
 }
 
 func usagef(format string, args ...any) *output.Error { return output.Usagef(format, args...) }

@@ -73,10 +73,11 @@ func (c call) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, c.args...)
 	cmd.Dir = c.dir
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "PGQ_") {
+		if !strings.HasPrefix(v, "PG") { // PGQ_… and libpq's
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
+	cmd.Env = append(cmd.Env, "PGQ_CONTEXTS="+filepath.Join(filepath.Dir(program), "no-contexts.yaml"))
 	cmd.Env = append(cmd.Env, c.env...)
 	return cmd
 }

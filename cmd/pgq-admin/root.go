@@ -21,6 +21,7 @@ type app struct {
 	environ  []string
 
 	config   string   // --config
+	context  string   // --context
 	url      string   // --url
 	schema   string   // --schema, where a command has it
 	logLevel string   // --log-level
@@ -33,8 +34,8 @@ func newRoot(a *app) *cobra.Command {
 		Short: "Show, install, check and operate PGQ, the job queue and DAG engine that lives in PostgreSQL",
 		Long: `Show, install, check and operate PGQ, the job queue and DAG engine that lives in PostgreSQL.
 
-Settings, later wins: defaults, a YAML file (--config or PGQ_CONFIG), the environment (PGQ_…), flags.
-See "pgq-admin config --help".
+Settings, later wins: defaults, a YAML file (--config or PGQ_CONFIG), the environment (PGQ_…), flags. See "pgq-admin config
+--help". The database can also be that of a named context, or that of libpq's PG… variables. See "pgq-admin context --help".
 
 Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 3 not found, 4 something wrong was found, 5 done for some and not for
 others, 6 not possible in this state, 7 waited until time was out, 8 no connection to a database, 130 interrupted.
@@ -55,9 +56,24 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", "", "YAML `FILE` with settings (PGQ_CONFIG)")
 	flags.StringVar(&a.url, "url", "", "`URL` of the database (PGQ_DATABASE_URL, which other users of the machine cannot see)")
+	flags.StringVar(&a.context, "context", "", "work on the database of this `CONTEXT`; see pgq-admin context --help")
+	_ = root.RegisterFlagCompletionFunc("context", contextNames)
 	flags.StringVar(&a.logLevel, "log-level", "", "`LEVEL` debug, info, warn or error (PGQ_LOG_LEVEL; info)")
 	flags.StringArrayVar(&a.set, "set", nil, "any setting, `NAME=VALUE`, worker.lease=10s for example; may be repeated")
 	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), dagCommand(a), configCommand(a), versionCommand(a))
+	root.AddCommand(jobCommand(a))
+	root.AddCommand(scheduleCommand(a))
+	root.AddCommand(queueCommand(a))
+	root.AddCommand(enqueueCommand(a))
+	root.AddCommand(failuresCommand(a))
+	root.AddCommand(workerCommand(a))
+	root.AddCommand(benchCommand(a))
+	root.AddCommand(statsCommand(a))
+	root.AddCommand(topCommand(a))
+	root.AddCommand(statusCommand(a))
+	root.AddCommand(eventCommand(a))
+	root.AddCommand(doctorCommand(a), pruneCommand(a), exportCommand(a), importCommand(a), contextCommand(a), completionCommand(a), docsCommand())
+	root.AddCommand(grantCommand(a), revokeCommand(a), grantsCommand(a))
 	return root
 }
 
@@ -98,7 +114,10 @@ func (a *app) screen() output.Screen { return output.NewScreen(a.out) }
 
 // load reads the settings of a command.
 func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
-	sources := settings.Sources{File: a.config, Environ: a.environ}
+	sources := settings.Sources{File: a.config, Environ: a.environ, Contexts: settings.ContextsPath(), Context: a.context}
+	if c.Flags().Changed("context") && (a.context == "" || c.Flags().Changed("url")) {
+		return nil, usagef("--context must name a context, and is not for use with --url")
+	}
 	if !c.Flags().Changed("config") {
 		sources.File = os.Getenv("PGQ_CONFIG")
 	} else if a.config == "" {
@@ -133,7 +152,7 @@ func (a *app) database(c *cobra.Command) (*settings.Loaded, error) {
 	loaded, err := a.load(c)
 	if err == nil && loaded.DatabaseURL == "" {
 		err = usagef("no database is given").
-			WithFix("export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, or database_url in --config)")
+			WithFix("export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, --context, or PGHOST … as for psql)")
 	}
 	return loaded, err
 }

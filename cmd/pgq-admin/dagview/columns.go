@@ -1,7 +1,6 @@
 package dagview
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -124,13 +123,4 @@ var progress = []output.Column[dagsql.Progress]{
 	{Name: "skipped", Value: func(p dagsql.Progress) any { return p.Skipped }},
 	{Name: "elapsed", Value: func(p dagsql.Progress) any { return p.Elapsed }},
 	{Name: "remaining", Value: func(p dagsql.Progress) any { return p.Remaining }},
-}
-
-// objects returns rows as JSON objects with all columns.
-func objects[T any](columns []output.Column[T], rows ...T) ([]json.RawMessage, error) {
-	table, err := output.NewTable(&output.Options{Format: output.FormatJSON}, columns)
-	if err != nil {
-		return nil, err
-	}
-	return table.Objects(rows)
 }

@@ -37,11 +37,11 @@ func (v *View) Show(s output.Screen, o output.Options, nodes *output.Table[Node]
 
 // document prints the whole view as one document.
 func (v *View) document(s output.Screen, f output.Format, nodes *output.Table[Node]) error {
-	run, err := objects(Runs, v.Run)
+	run, err := output.Objects(Runs, v.Run)
 	if err != nil {
 		return err
 	}
-	far, err := objects(progress, v.Progress)
+	far, err := output.Objects(progress, v.Progress)
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,10 @@ func (v *View) document(s output.Screen, f output.Format, nodes *output.Table[No
 	if document.Nodes, err = nodes.Objects(nodes.Sorted(v.Nodes)); err != nil {
 		return err
 	}
-	if document.Slowest, err = objects(slowest, v.Slowest...); err != nil {
+	if document.Slowest, err = output.Objects(slowest, v.Slowest...); err != nil {
 		return err
 	}
-	if document.Path, err = objects(path, v.Path...); err != nil {
+	if document.Path, err = output.Objects(path, v.Path...); err != nil {
 		return err
 	}
 	return output.Document(s, f, document)
@@ -107,8 +107,7 @@ func moment(t *time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // Bar returns a bar that is so wide, and how many percent have ended.
 func (v *View) Bar(width int) string {
-	filled := int(v.Progress.Fraction * float64(width))
-	return fmt.Sprintf("[%s%s] %d %%", strings.Repeat("#", filled), strings.Repeat(".", width-filled), int(v.Progress.Fraction*100))
+	return output.Meter(v.Progress.Fraction, width) + fmt.Sprintf(" %d %%", int(v.Progress.Fraction*100))
 }
 
 // Counts returns how many jobs are in which state, and how long it takes.
@@ -142,20 +141,11 @@ func (v *View) Foot(s output.Screen) []string {
 	var lines []string
 	if len(v.Slowest) > 0 {
 		lines = append(lines, "", s.Paint(output.Bold, "Slowest nodes"))
-		lines = append(lines, table(s, slowest, v.Slowest)...)
+		lines = append(lines, output.Lines(s, slowest, v.Slowest)...)
 	}
 	if len(v.Path) > 0 {
 		lines = append(lines, "", s.Paint(output.Bold, "Critical path"))
-		lines = append(lines, table(s, path, v.Path)...)
+		lines = append(lines, output.Lines(s, path, v.Path)...)
 	}
 	return lines
-}
-
-// table returns the lines of a table with its usual columns.
-func table[T any](s output.Screen, columns []output.Column[T], rows []T) []string {
-	t, err := output.NewTable(&output.Options{}, columns)
-	if err != nil {
-		return []string{err.Error()} // cannot be: no column is asked for
-	}
-	return t.Lines(s, rows)
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
@@ -27,17 +25,11 @@ type Watch struct {
 	// Indent is written before every line.
 	Indent string
 
-	drawn   int                 // lines on the terminal
+	painter output.Painter
 	states  map[int64]pgq.State // that were told
 	quarter int                 // of the whole, that was told
 	nodes   *output.Table[Node] // on the terminal
 }
-
-// Looks that take long are less frequent: between two of them this many times as long passes, but not more than maxPause.
-const (
-	restFactor = 3
-	maxPause   = 5 * time.Second
-)
 
 // Run watches a DAG and returns it as it was at the last look: how it ended unless there is an error. Errors:
 // pgq.ErrNotFound, the context's cause.
@@ -50,31 +42,18 @@ func (w *Watch) Run(ctx context.Context, id int64) (*View, error) {
 		w.Interval = 500 * time.Millisecond
 	}
 	w.states = map[int64]pgq.State{}
+	w.painter.Screen = w.Screen
 	var last *View
-	for {
-		begin := time.Now()
+	err = output.Repeat(ctx, w.Interval, func() (bool, error) {
 		v, err := Load(ctx, w.Client, w.DB, id, w.Options)
-		if ctx.Err() != nil {
-			return last, context.Cause(ctx)
-		}
 		if err != nil {
-			return last, err
+			return false, err
 		}
-		if err := w.tell(v, last); err != nil {
-			return v, err
-		}
-		if v.Run.State.Finished() {
-			return v, nil
-		}
+		before := last
 		last = v
-		timer := time.NewTimer(max(w.Interval, min(restFactor*time.Since(begin), maxPause)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return last, context.Cause(ctx)
-		case <-timer.C:
-		}
-	}
+		return v.Run.State.Finished(), w.tell(v, before)
+	})
+	return last, err
 }
 
 func (w *Watch) tell(v, last *View) error {
@@ -102,16 +81,10 @@ func (w *Watch) draw(v *View) error {
 	if more > 0 {
 		lines = append(lines, fmt.Sprintf("… and %d more", more))
 	}
-	var text strings.Builder
-	if w.drawn > 0 {
-		fmt.Fprintf(&text, "\x1b[%dA\r\x1b[J", w.drawn)
+	for i := range lines {
+		lines[i] = w.Indent + lines[i]
 	}
-	for _, line := range lines {
-		text.WriteString(w.Indent + line + "\n")
-	}
-	w.drawn = len(lines)
-	_, err := io.WriteString(w.Screen, text.String())
-	return err
+	return w.painter.Draw(lines)
 }
 
 // liveliest returns so many nodes in their order, those that have not ended rather than those that have.
@@ -184,18 +157,18 @@ func (w *Watch) object(v *View, n *Node) error {
 		Node     json.RawMessage `json:"node,omitempty"`
 	}{}
 	if n != nil {
-		row, err := objects(Nodes, *n)
+		row, err := output.Objects(Nodes, *n)
 		if err != nil {
 			return err
 		}
 		change.Node = row[0]
 		return output.Document(w.Screen, output.FormatJSONL, change)
 	}
-	run, err := objects(Runs, v.Run)
+	run, err := output.Objects(Runs, v.Run)
 	if err != nil {
 		return err
 	}
-	far, err := objects(progress, v.Progress)
+	far, err := output.Objects(progress, v.Progress)
 	if err != nil {
 		return err
 	}

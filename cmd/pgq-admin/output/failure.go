@@ -79,7 +79,7 @@ func (f Failure) Print(w io.Writer, program string, asJSON bool) {
 		}
 	}
 	var text strings.Builder
-	text.WriteString(program + ": " + strings.TrimRight(f.Message, "\n") + "\n")
+	text.WriteString(program + ": " + strings.Join(CleanLines(f.Message), "\n") + "\n")
 	for _, p := range f.Problems {
 		text.WriteString("  ")
 		if p.Node != "" {
@@ -88,7 +88,7 @@ func (f Failure) Print(w io.Writer, program string, asJSON bool) {
 		fmt.Fprintf(&text, "%s %s\n", p.Field, p.Rule)
 	}
 	if f.Fix != "" {
-		text.WriteString("  fix: " + f.Fix + "\n")
+		text.WriteString("  fix: " + strings.Join(CleanLines(f.Fix), "\n") + "\n")
 	}
 	_, _ = io.WriteString(w, text.String())
 }

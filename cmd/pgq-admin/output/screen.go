@@ -48,6 +48,12 @@ func (s Screen) Size() (width, height int) {
 	return width, height
 }
 
+// To returns a screen like this one that is written elsewhere.
+func (s Screen) To(w io.Writer) Screen {
+	s.Writer = w
+	return s
+}
+
 // Narrower returns a screen with so many columns less, for lines that are indented.
 func (s Screen) Narrower(by int) Screen {
 	if size := s.size; size != nil {
@@ -128,4 +134,73 @@ func Cut(text string, width int) string {
 		cut.WriteString(cluster)
 	}
 	return cut.String() + "…"
+}
+
+// CleanLines returns the lines of a text without what could steer a terminal; indentation stays, none for an empty text.
+func CleanLines(text string) []string {
+	text = strings.TrimRight(strings.ReplaceAll(text, "\r\n", "\n"), "\n\r\t ")
+	if text == "" {
+		return nil
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		line = strings.ReplaceAll(line, "\t", "    ")
+		rest := strings.TrimLeft(line, " ")
+		lines[i] = strings.TrimRight(line[:len(line)-len(rest)]+Clean(rest), " ")
+	}
+	return lines
+}
+
+// Fit returns a line, which may have colours, that is at most so wide; 0 for any width.
+func Fit(line string, width int) string {
+	if width <= 0 {
+		return line
+	}
+	if !strings.Contains(line, "\x1b") {
+		return Cut(line, width)
+	}
+	var plain, fitted strings.Builder
+	parts := splitColours(line)
+	for _, part := range parts {
+		if part[0] != '\x1b' {
+			plain.WriteString(part)
+		}
+	}
+	if uniseg.StringWidth(plain.String()) <= width {
+		return line
+	}
+	left := width - 1
+	for _, part := range parts {
+		if part[0] == '\x1b' {
+			fitted.WriteString(part) // colours end behind what is cut, too
+			continue
+		}
+		switch wide := uniseg.StringWidth(part); {
+		case left < 0:
+		case wide <= left:
+			fitted.WriteString(part)
+			left -= wide
+		default:
+			fitted.WriteString(Cut(part, left+1))
+			left = -1
+		}
+	}
+	return fitted.String()
+}
+
+// splitColours returns the parts of a line: colours, which begin with ESC and end with m, and what is between them.
+func splitColours(line string) (parts []string) {
+	for line != "" {
+		end := strings.IndexByte(line, '\x1b')
+		if end == 0 {
+			if end = strings.IndexByte(line, 'm') + 1; end == 0 {
+				end = len(line)
+			}
+		} else if end < 0 {
+			end = len(line)
+		}
+		parts = append(parts, line[:end])
+		line = line[end:]
+	}
+	return parts
 }

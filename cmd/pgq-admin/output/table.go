@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/rivo/uniseg"
 
 	"github.com/pgq-go/queue/pgq"
@@ -30,7 +29,7 @@ type Column[T any] struct {
 	// Name is the member's in JSON, and in capital letters the head of the column.
 	Name  string
 	Level Level
-	// Value of a row: a string, number, bool, time, duration, Fraction, pgq.State, []string, json.RawMessage, or a pointer to one.
+	// Value of a row: a string, number, bool, time, duration, Fraction, Share, Series, Estimate, pgq.State, []string, json.RawMessage, or a pointer to one.
 	Value func(T) any
 }
 
@@ -257,7 +256,7 @@ func Document(w io.Writer, f Format, value any) error {
 	}
 	switch f {
 	case FormatYAML:
-		if text, err = yaml.JSONToYAML(text); err != nil {
+		if text, err = toYAML(text); err != nil {
 			return err
 		}
 	case FormatJSONL:
@@ -280,4 +279,22 @@ func Of[T, U any](columns []Column[U], get func(T) U) []Column[T] {
 		of[i] = Column[T]{Name: c.Name, Level: c.Level, Value: func(row T) any { return c.Value(get(row)) }}
 	}
 	return of
+}
+
+// Objects returns rows as JSON objects with all columns.
+func Objects[T any](columns []Column[T], rows ...T) ([]json.RawMessage, error) {
+	table, err := NewTable(&Options{Format: FormatJSON}, columns)
+	if err != nil {
+		return nil, err
+	}
+	return table.Objects(rows)
+}
+
+// Lines returns rows as the lines of a table with its usual columns, for people.
+func Lines[T any](s Screen, columns []Column[T], rows []T) []string {
+	t, err := NewTable(&Options{}, columns)
+	if err != nil {
+		return []string{err.Error()} // cannot be: no column is asked for
+	}
+	return t.Lines(s, rows)
 }

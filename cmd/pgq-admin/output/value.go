@@ -5,15 +5,34 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Fraction is a number that is shown to people in percent.
 type Fraction float64
+
+// Share is a part of a whole, 0 to 1, that is shown to people as a bar.
+type Share float64
+
+// Series are counts in parts of a time, that are shown to people as a sparkline.
+type Series []int64
+
+// Estimate is a count that may be an estimate, which people see by a ~ before it.
+type Estimate struct {
+	Count int64
+	Exact bool
+}
+
+// shareWidth is how wide the bar of a Share is.
+const shareWidth = 10
 
 // plain returns what a value is without pointers: nil, a string, a number, a bool, a time.Time, a time.Duration, or
 // something that is only shown.
@@ -29,7 +48,7 @@ func plain(value any) any {
 		return nil
 	}
 	switch x := v.Interface().(type) {
-	case time.Time, time.Duration, Fraction:
+	case time.Time, time.Duration, Fraction, Share, Series, Estimate:
 		return x
 	case json.RawMessage:
 		if x == nil {
@@ -59,8 +78,20 @@ func display(value any) string {
 		text = Brief(x)
 	case Fraction:
 		text = fmt.Sprintf("%.0f %%", float64(x)*100)
+	case Share:
+		text = Bar(float64(x), 1, shareWidth)
+	case Series:
+		text = Sparkline(x)
+	case Estimate:
+		text = strconv.FormatInt(x.Count, 10)
+		if !x.Exact {
+			text = "~" + text
+		}
 	case float64:
 		text = strconv.FormatFloat(x, 'f', 3, 64)
+		if x >= 100 || x == math.Trunc(x) {
+			text = strconv.FormatFloat(x, 'f', 1, 64)
+		}
 	case json.RawMessage:
 		text = Clean(string(x))
 	case []string:
@@ -82,6 +113,12 @@ func data(value any) (json.RawMessage, error) {
 		v = x.UTC()
 	case time.Duration:
 		v = x.Seconds()
+	case Estimate:
+		v = x.Count
+	case Series:
+		if x == nil {
+			v = []int64{}
+		}
 	case []string:
 		if x == nil {
 			v = []string{}
@@ -90,13 +127,38 @@ func data(value any) (json.RawMessage, error) {
 	return encode(v)
 }
 
-// encode returns JSON that leaves <, > and & as they are.
+// Value returns the value of a column as JSON has it.
+func Value(value any) (json.RawMessage, error) { return data(value) }
+
+// encode returns JSON that leaves <, > and & as they are, and writes what cannot be seen or steers terminals as \u….
 func encode(v any) (json.RawMessage, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(v)
-	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
+	return visible(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), err
+}
+
+// visible returns JSON with escapes for characters that are not graphic: they can only be in strings.
+func visible(text []byte) []byte {
+	hidden := func(r rune) bool {
+		return r > unicode.MaxASCII && !unicode.IsGraphic(r) && r != utf8.RuneError || r == 0x7f
+	}
+	if bytes.IndexFunc(text, hidden) < 0 {
+		return text
+	}
+	var shown bytes.Buffer
+	for _, r := range string(text) {
+		switch high, low := utf16.EncodeRune(r); {
+		case !hidden(r):
+			shown.WriteRune(r)
+		case high == unicode.ReplacementChar:
+			fmt.Fprintf(&shown, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&shown, `\u%04x\u%04x`, high, low)
+		}
+	}
+	return shown.Bytes()
 }
 
 // field returns a value for CSV: JSON, but for text without quotes, and nothing for none.
@@ -136,6 +198,18 @@ func compare(a, b any) int {
 	case Fraction:
 		if y, ok := b.(Fraction); ok {
 			return cmp.Compare(x, y)
+		}
+	case Share:
+		if y, ok := b.(Share); ok {
+			return cmp.Compare(x, y)
+		}
+	case Estimate:
+		if y, ok := b.(Estimate); ok {
+			return cmp.Compare(x.Count, y.Count)
+		}
+	case Series:
+		if y, ok := b.(Series); ok {
+			return slices.Compare(x, y)
 		}
 	case time.Duration:
 		if y, ok := b.(time.Duration); ok {

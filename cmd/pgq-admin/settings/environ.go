@@ -5,7 +5,8 @@ import "strings"
 // others are variables that begin with PGQ_ and are no settings of this package, with who reads them.
 var others = []string{
 	"PGQ_CONFIG",                // the path of the settings file: pgq-admin
-	"PGQ_POSTGRES",              // the four that choose a PostgreSQL for development, tests and the demo
+	"PGQ_CONTEXTS",              // the path of the file of contexts: pgq-admin
+	"PGQ_POSTGRES",              // the three that choose a PostgreSQL for development, tests and the demo
 	"PGQ_POSTGRES_IMAGE",        //
 	"PGQ_EMBEDDED_POSTGRES_URL", //
 }

@@ -84,7 +84,8 @@ func setDatabaseURL(s *Settings, value string) string {
 	if value == "" {
 		return "must not be empty"
 	}
-	if _, err := pgconn.ParseConfig(value); err != nil {
+	parsed, err := pgconn.ParseConfig(value)
+	if err != nil || strings.Contains(parsed.Host, "@") { // an @ in the password: what follows it would be shown as the host
 		return "must be a URL (postgres://user:password@host:5432/database, special characters of the password " +
 			"as %XX) or words (host=… user=… dbname=…) that PostgreSQL's clients understand"
 	}

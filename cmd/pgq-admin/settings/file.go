@@ -68,6 +68,7 @@ func (f file) section(prefix string, node ast.Node) error {
 		switch {
 		case name == "worker":
 			err = f.section("worker.", entry.Value)
+		case name == "kinds": // what pgq-admin worker runs; package command reads it
 		case name == queuesField:
 			err = f.queues(entry)
 		case fieldNamed(name) == nil:

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // mask is printed where a password stands.
@@ -33,4 +34,14 @@ func MaskURL(databaseURL string) string {
 func MaskText(text string) string {
 	text = passwordURL.ReplaceAllString(text, "${1}"+mask+"@")
 	return passwordWord.ReplaceAllString(text, "${1}"+mask)
+}
+
+// printable returns a text without what cannot be printed.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, text)
 }

@@ -1,5 +1,6 @@
 // Package settings reads the settings of a program that works with PGQ. Later wins: defaults, a YAML file, the
-// environment, flags.
+// environment, a context that was named, flags. Where none of them gives the database, libpq's variables do (PGHOST, PGDATABASE,
+// PGSERVICE …), and else the current context. Service files and password files are read as by psql.
 //
 //	loaded, err := settings.Load(settings.Sources{File: os.Getenv("PGQ_CONFIG"), Environ: os.Environ()})
 //	pool, err := pgxpool.New(ctx, loaded.DatabaseURL)
@@ -142,6 +143,11 @@ type Sources struct {
 	Environ []string
 	// Flags win over all; the last one of a field over those before it.
 	Flags []Flag
+	// Contexts is the path of a file of contexts; see [Contexts].
+	Contexts string
+	// Context is the name of a context that wins over the environment. Empty: the current one of the file, if nothing else gives
+	// the database.
+	Context string
 }
 
 // Flag is a setting given on the command line.
@@ -162,8 +168,18 @@ func Load(s Sources) (*Loaded, error) {
 	if err := l.readEnviron(s.Environ); err != nil {
 		return nil, err
 	}
+	if s.Context != "" {
+		if err := l.readContext(s.Contexts, s.Context); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range s.Flags {
 		if err := l.set(f.Name, f.Field, f.Value); err != nil {
+			return nil, err
+		}
+	}
+	if l.DatabaseURL == "" {
+		if err := l.findDatabase(s); err != nil {
 			return nil, err
 		}
 	}

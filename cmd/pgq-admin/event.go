@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/spf13/cobra"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
+	"github.com/pgq-go/queue/pgq"
+)
+
+func eventCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "event", Short: "Show what happens to jobs, queues and workers"}
+	group(c)
+	a.schemaFlag(c.PersistentFlags())
+	c.AddCommand(eventTail(a))
+	return c
+}
+
+func eventTail(a *app) *cobra.Command {
+	var o output.Options
+	var f pgq.EventFilter
+	var follow bool
+	var limit int
+	c := &cobra.Command{
+		Use:   "tail",
+		Short: "Show the latest events, and with --follow all that follow",
+		Long: `Show the latest events that were kept, oldest first. Which are kept is said by the event level of each queue (pgq-admin queue
+show): by default all but those of the usual way.
+
+--follow goes on with all that happens from then on, of the usual way, too: while somebody follows, every verb writes its events
+whatever the level, which costs time and room. It is meant for watching at moderate rates.
+
+Types: enqueued, claimed, completed, retried, failed, cancelled, expired, skipped, snoozed, released, cancel_requested,
+retry_requested, rescheduled of jobs; paused, resumed of queues; and more.`,
+		Example: `  pgq-admin event tail --follow --queue mail
+  pgq-admin event tail --type failed --limit 5
+  pgq-admin event tail -f -o jsonl | jq 'select(.type == "failed") | .data.error'`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if limit < 0 || limit > maxPage {
+				return usagef("--limit must be 0 to %d, not %d", maxPage, limit)
+			}
+			for _, id := range f.JobIDs {
+				if id < 1 {
+					return usagef("--job must be the id of a job, not %d", id)
+				}
+			}
+			s, err := a.open(c)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			t := eventTailer{a: a, format: o.Format}
+			n, err := t.latest(c.Context(), s, &f, limit)
+			if err != nil {
+				return err
+			}
+			if n == 0 && !follow {
+				a.note(o, "no events")
+			}
+			if !follow {
+				return nil
+			}
+			return t.follow(c, s, f)
+		},
+	}
+	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with all that happens until Ctrl-C")
+	c.Flags().IntVar(&limit, "limit", 20, "show the latest `N` events first; 0 for none")
+	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "events of this `QUEUE`; may be repeated")
+	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "events of jobs of this `KIND`; may be repeated")
+	c.Flags().StringSliceVar(&f.Types, "type", nil, "events of these `TYPES`: failed,retried")
+	c.Flags().Int64SliceVar(&f.JobIDs, "job", nil, "events of these jobs, `IDS`")
+	a.completeNames(c)
+	return c
+}
+
+// eventTailer prints events.
+type eventTailer struct {
+	a      *app
+	format output.Format
+}
+
+// latest prints the latest events, returns how many, and lets the filter begin behind them.
+func (t *eventTailer) latest(ctx context.Context, s *session, f *pgq.EventFilter, limit int) (int, error) {
+	newest, err := s.q.LatestEvents(ctx, s.conn, pgq.EventFilter{}, 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(newest) == 1 {
+		f.After = newest[0].ID
+	}
+	if limit == 0 {
+		return 0, nil
+	}
+	events, err := s.q.LatestEvents(ctx, s.conn, *f, limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range events {
+		if err := t.print(e); err != nil {
+			return 0, err
+		}
+		f.After = max(f.After, e.ID)
+	}
+	return len(events), nil
+}
+
+// follow prints what happens until the context ends.
+func (t *eventTailer) follow(c *cobra.Command, s *session, f pgq.EventFilter) error {
+	config, err := pgxpool.ParseConfig(s.conn.Config().ConnString())
+	if err != nil {
+		return err
+	}
+	config.ConnConfig, config.MaxConns, config.MinConns = s.conn.Config(), 3, 0
+	pool, err := pgxpool.NewWithConfig(c.Context(), config)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if t.format.ForPeople() && t.a.screen().Terminal {
+		fmt.Fprintln(t.a.err, "following; Ctrl-C ends it")
+	}
+	err = s.q.Subscribe(c.Context(), pool, f, func(e pgq.Event) error {
+		return t.print(e)
+	})
+	if errors.Is(err, context.Canceled) && c.Context().Err() != nil {
+		return context.Cause(c.Context())
+	}
+	return err
+}
+
+func (t *eventTailer) print(e pgq.Event) error {
+	screen := t.a.screen()
+	if t.format == output.FormatJSONL {
+		table, err := output.NewTable(&output.Options{Format: t.format}, eventColumns)
+		if err != nil {
+			return err
+		}
+		return table.Print(screen, []pgq.Event{e})
+	}
+	width, _ := screen.Size()
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s", e.At.UTC().Format("2006-01-02T15:04:05.000Z"), output.Clean(e.Type))
+	if e.JobID != nil {
+		fmt.Fprintf(&text, " job %d", *e.JobID)
+	}
+	if e.Kind != nil {
+		text.WriteString(" " + output.Clean(*e.Kind))
+	}
+	if e.Queue != nil {
+		text.WriteString(" in " + output.Clean(*e.Queue))
+	}
+	if e.Attempt != nil && *e.Attempt > 0 {
+		fmt.Fprintf(&text, " attempt %d", *e.Attempt)
+	}
+	if e.WorkerID != nil {
+		fmt.Fprintf(&text, " worker %d", *e.WorkerID)
+	}
+	if len(e.Data) > 0 {
+		text.WriteString(" " + output.Clean(string(e.Data)))
+	}
+	line := output.Cut(text.String(), width)
+	_, err := fmt.Fprintln(screen, screen.Paint(eventColour(e.Type), line))
+	return err
+}
+
+func eventColour(kind string) output.Colour {
+	switch kind {
+	case "failed":
+		return output.Red
+	case "retried", "cancelled", "expired", "paused":
+		return output.Yellow
+	case "completed":
+		return output.Green
+	case "enqueued", "claimed":
+		return output.Faint
+	}
+	return ""
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/archive"
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
+	"github.com/pgq-go/queue/pgq"
+)
+
+const exportHelp = `Export jobs, results or events: all of one instant, in the order of their ids, with memory that does not grow.
+
+  jsonl     one JSON object per line. That of jobs and events can be imported again (pgq-admin import): a line of jobs has all
+            that is known of a job, its result and logs included. Numbers are exact
+  csv       a header and a line per row; JSON as text, nothing for null
+  parquet   for analysis; JSON as text, times in microseconds
+
+The end of the file's name says the format: .jsonl, .csv, .parquet, and with .gz behind it is compressed. A file that is there is
+not overwritten without --force; it has its name only once it is complete.`
+
+// exporting is a run of export.
+type exporting struct {
+	app          *app
+	of           string
+	file, format string
+	force        bool
+	states       []string
+	since, until string
+	filter       pgq.Export
+}
+
+func exportCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "export", Short: "Export jobs, results or events: JSON lines, CSV, Parquet", Long: exportHelp}
+	group(c)
+	a.schemaFlag(c.PersistentFlags())
+	for of, short := range map[string]string{
+		archive.Jobs:    "Export jobs with all that is known of them",
+		archive.Results: "Export how jobs ended",
+		archive.Events:  "Export what happened",
+	} {
+		e := &exporting{app: a, of: of}
+		sub := &cobra.Command{
+			Use:   of,
+			Short: short,
+			Long:  short + ".\n\n" + exportHelp,
+			Example: fmt.Sprintf(`  pgq-admin export %[1]s --file %[1]s.jsonl.gz
+  pgq-admin export %[1]s --queue mail --since 2026-01-01 --format csv | head`, of),
+			Args: noArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return e.run(c) },
+		}
+		flags := sub.Flags()
+		flags.StringVarP(&e.file, "file", "f", "", "write to a `FILE` instead of the standard output")
+		flags.StringVar(&e.format, "format", "", "jsonl, csv or parquet; by default what the file's name says, or jsonl")
+		flags.BoolVar(&e.force, "force", false, "overwrite the file if it is there")
+		flags.StringSliceVar(&e.filter.Queues, "queue", nil, "only of these `QUEUES`")
+		if of == archive.Events {
+			flags.StringSliceVar(&e.filter.Types, "type", nil, "only events of these `TYPES`")
+			flags.StringVar(&e.since, "since", "", "only what happened from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
+			flags.StringVar(&e.until, "until", "", "only what happened before a `TIME`")
+		} else {
+			flags.StringSliceVar(&e.filter.Kinds, "kind", nil, "only jobs of these `KINDS`")
+			flags.StringSliceVar(&e.states, "state", nil, "only jobs in one of these `STATES`")
+			flags.StringVar(&e.since, "since", "", "only jobs that were enqueued from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
+			flags.StringVar(&e.until, "until", "", "only jobs that were enqueued before a `TIME`")
+		}
+		c.AddCommand(sub)
+	}
+	return c
+}
+
+func (e *exporting) run(c *cobra.Command) error {
+	format, gz, err := e.check()
+	if err != nil {
+		return err
+	}
+	s, err := e.app.open(c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return e.into(func(w io.Writer) (rows int64, err error) {
+		if gz {
+			zipped := gzip.NewWriter(w)
+			defer func() { err = errors.Join(err, zipped.Close()) }()
+			w = zipped
+		}
+		out, err := archive.NewWriter(w, format, e.of)
+		if err != nil {
+			return 0, err
+		}
+		export := s.q.ExportJobs
+		if e.of == archive.Events {
+			export = s.q.ExportEvents
+		}
+		if err := export(c.Context(), s.conn, e.filter, out.Line); err != nil {
+			return 0, err
+		}
+		return out.Rows, out.Close()
+	})
+}
+
+// check checks the flags and returns how to write.
+func (e *exporting) check() (format archive.Format, gz bool, err error) {
+	format, gz, known := archive.FormatOf(e.file)
+	switch {
+	case e.format != "" && e.format != string(archive.JSONL) && e.format != string(archive.CSV) && e.format != string(archive.Parquet):
+		return "", false, usagef("--format must be jsonl, csv or parquet, not %q", e.format)
+	case e.format != "" && known && e.format != string(format):
+		return "", false, usagef("--format says %s, and the name of the file %s", e.format, format)
+	case e.format != "":
+		format = archive.Format(e.format)
+	case e.file != "" && e.file != "-" && !known:
+		return "", false, usagef("the name of --file must end in .jsonl, .csv or .parquet, or .gz behind that, unless --format is given; it is %q", e.file)
+	case !known:
+		format = archive.JSONL
+	}
+	if format == archive.Parquet && e.toOut() && output.IsTerminal(e.app.out) {
+		return "", false, usagef("Parquet is not for terminals").WithFix("name a file: --file %s.parquet", e.of)
+	}
+	if format == archive.Parquet && gz {
+		return "", false, usagef("Parquet is compressed by itself; leave .gz out of the name")
+	}
+	if e.filter.States, err = states(e.states, false); err != nil {
+		return "", false, err
+	}
+	if e.of == archive.Results {
+		if err := e.finished(); err != nil {
+			return "", false, err
+		}
+	}
+	if e.filter.Since, err = instant("--since", e.since); err != nil {
+		return "", false, err
+	}
+	e.filter.Until, err = instant("--until", e.until)
+	return format, gz, err
+}
+
+// finished leaves only states in which jobs have a result.
+func (e *exporting) finished() error {
+	if e.filter.States == nil {
+		e.filter.States = []pgq.State{pgq.Completed, pgq.Failed, pgq.Cancelled, pgq.Skipped, pgq.Expired}
+	}
+	for _, state := range e.filter.States {
+		if !state.Finished() {
+			return usagef("--state: jobs that are %s have no result", state)
+		}
+	}
+	return nil
+}
+
+func (e *exporting) toOut() bool { return e.file == "" || e.file == "-" }
+
+// into calls write with the standard output, or with a file that gets its name when all was written.
+func (e *exporting) into(write func(io.Writer) (int64, error)) error {
+	if e.toOut() {
+		_, err := write(e.app.out)
+		return err
+	}
+	if _, err := os.Lstat(e.file); err == nil && !e.force {
+		return output.Conflictf("%s is there already; nothing was exported", e.file).WithFix("choose another name, or say --force to overwrite it")
+	}
+	f, err := os.CreateTemp(filepath.Dir(e.file), "."+filepath.Base(e.file)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // once it has its name there is nothing to remove
+	rows, err := write(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), e.file); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.app.err, "exported %d %s to %s\n", rows, e.of, e.file)
+	return err
+}
+
+// instant reads a time: a date, RFC 3339, or how long ago; nothing is no time.
+func instant(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime} {
+		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+			return t, nil
+		}
+	}
+	if ago, err := days(s); err == nil && ago >= 0 {
+		return time.Now().Add(-ago), nil
+	}
+	return time.Time{}, usagef("%s must be a date (2026-01-31), a time (2026-01-31T15:04:05Z) or how long ago (24h, 7d), not %q", flag, s)
+}

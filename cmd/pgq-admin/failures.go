@@ -1,0 +1,236 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
+	"github.com/pgq-go/queue/pgq"
+)
+
+const failuresHelp = `Show dead letters, jobs that failed for good, and run them again or discard them.
+
+They are taken together by fingerprint: what their errors have in common when numbers, ids, addresses and quoted words are left
+out, of the first line. So one cause is one row.`
+
+func failuresCommand(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "failures", Aliases: []string{"failure", "dead"}, Short: "Show, redrive and discard dead letters", Long: failuresHelp}
+	group(c)
+	a.schemaFlag(c.PersistentFlags())
+	c.AddCommand(failuresList(a), failuresShow(a), failuresRedrive(a), failuresDiscard(a))
+	return c
+}
+
+var failureColumns = []output.Column[pgq.FailureGroup]{
+	{Name: "fingerprint", Value: func(f pgq.FailureGroup) any { return f.Fingerprint }},
+	{Name: "jobs", Value: func(f pgq.FailureGroup) any { return f.Jobs }},
+	{Name: "queue", Value: func(f pgq.FailureGroup) any { return f.Queue }},
+	{Name: "kind", Value: func(f pgq.FailureGroup) any { return f.Kind }},
+	{Name: "last_at", Value: func(f pgq.FailureGroup) any { return f.LastAt }},
+	{Name: "first_at", Level: output.Wide, Value: func(f pgq.FailureGroup) any { return f.FirstAt }},
+	{Name: "last_job_id", Level: output.Wide, Value: func(f pgq.FailureGroup) any { return f.LastJobID }},
+	{Name: "error", Value: func(f pgq.FailureGroup) any { return f.Error }},
+	{Name: "exact", Level: output.Data, Value: func(f pgq.FailureGroup) any { return f.Exact }},
+}
+
+func failuresList(a *app) *cobra.Command {
+	var o output.Options
+	var f pgq.FailureFilter
+	var since string
+	c := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List failures by fingerprint, most jobs first",
+		Long: `List failures by fingerprint, kind and queue, most jobs first, each with the error of the last one. Looks at the newest --look-at
+failures; where there are more it says so.`,
+		Example: `  pgq-admin failures list --queue mail --since 2h
+  pgq-admin failures list -o json | jq '.items[0]'`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			table, err := output.NewTable(&o, failureColumns)
+			if err != nil {
+				return err
+			}
+			if f.Limit < 1 || f.Limit > 10_000 {
+				return usagef("--limit must be 1 to 10000, not %d", f.Limit)
+			}
+			if f.LookAt < 1 || f.LookAt > 1_000_000 {
+				return usagef("--look-at must be 1 to 1000000, not %d", f.LookAt)
+			}
+			if f.Since, err = timeFlag("--since", since, time.Now(), -1); err != nil {
+				return err
+			}
+			s, err := a.open(c)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			groups, err := s.q.Failures(c.Context(), s.conn, f)
+			if err != nil {
+				return err
+			}
+			for i := range groups {
+				if o.Format.ForPeople() {
+					groups[i].Error = brief(groups[i].Error)
+				}
+			}
+			if err := table.Print(a.screen(), groups); err != nil {
+				return err
+			}
+			switch {
+			case len(groups) == 0:
+				a.note(o, "no failures")
+			case !groups[0].Exact:
+				a.note(o, "only the newest %d failures were looked at; --look-at looks at more", f.LookAt)
+			}
+			return nil
+		},
+	}
+	o.Flags(c.Flags())
+	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "failures in this `QUEUE`; may be repeated")
+	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "failures of this `KIND`; may be repeated")
+	c.Flags().StringVar(&since, "since", "", "that failed from this `TIME` on, or since so long: 2h, 7d")
+	c.Flags().IntVar(&f.Limit, "limit", 100, "at most so `MANY` rows")
+	c.Flags().IntVar(&f.LookAt, "look-at", 10_000, "look at the newest so `MANY` failures")
+	return c
+}
+
+// brief returns the beginning of an error, for a row of a table.
+func brief(message string) string {
+	return output.Cut(output.Clean(message[:min(len(message), 2000)]), 100)
+}
+
+func failuresShow(a *app) *cobra.Command {
+	var o output.Options
+	var limit int
+	c := &cobra.Command{
+		Use:   "show FINGERPRINT",
+		Short: "Show the newest jobs that failed in one way",
+		Long: `Show the newest jobs that failed in one way, with the error of the newest one in full. The other formats give the jobs alone.
+Exit code 3: there are none.`,
+		Example: `  pgq-admin failures show 41edf748484b
+  pgq-admin failures show 41edf748484b -o name | xargs pgq-admin job show`,
+		Args: args(1, "FINGERPRINT"),
+		RunE: func(c *cobra.Command, words []string) error {
+			table, err := output.NewTable(&o, jobColumns)
+			if err != nil {
+				return err
+			}
+			if limit < 1 || limit > 10_000 {
+				return usagef("--limit must be 1 to 10000, not %d", limit)
+			}
+			s, err := a.open(c)
+			if err != nil {
+				return err
+			}
+			defer s.close()
+			filter := pgq.Filter{States: []pgq.State{pgq.Failed}, Fingerprints: words, Limit: limit}
+			jobs, next, err := s.q.List(c.Context(), s.conn, filter)
+			if err != nil {
+				return err
+			}
+			if len(jobs) == 0 {
+				return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("no job failed with fingerprint %q", words[0])}).
+					WithFix("pgq-admin failures list shows the fingerprints")
+			}
+			if o.Format.ForPeople() && jobs[0].Error != nil {
+				if err := printError(a.out, *jobs[0].Error); err != nil {
+					return err
+				}
+			}
+			return table.PrintPage(a.screen(), jobs, next)
+		},
+	}
+	o.Flags(c.Flags())
+	c.Flags().IntVar(&limit, "limit", 20, "at most so `MANY` jobs")
+	return c
+}
+
+func failuresRedrive(a *app) *cobra.Command {
+	var f filterFlags
+	var startAt string
+	b := &bulk{change: pgq.Change{Verb: pgq.VerbRetry}}
+	c := &cobra.Command{
+		Use:   "redrive [FINGERPRINT…]",
+		Short: "Run dead letters again",
+		Long: `Run jobs that failed for good again, with at least one attempt more: those with these fingerprints, or that fit.
+With --rate, so many per second: they are scheduled one after the other, so that what broke is not broken again.
+
+` + filterHelp + "\n\n" + bulkHelp,
+		Example: `  pgq-admin failures redrive 41edf748484b --rate 20 --reason "database is back"
+  pgq-admin failures redrive --queue mail --error timeout --limit 100 --dry-run`,
+		RunE: func(c *cobra.Command, words []string) error {
+			if err := readRate(c, &b.change, startAt); err != nil {
+				return err
+			}
+			if err := deadLetters(c, b, &f, words); err != nil {
+				return err
+			}
+			return a.run(c, b, "run again")
+		},
+	}
+	b.flags(c)
+	f.flags(c.Flags())
+	rateFlags(c, &b.change, &startAt)
+	return c
+}
+
+func failuresDiscard(a *app) *cobra.Command {
+	var f filterFlags
+	b := &bulk{change: pgq.Change{Verb: pgq.VerbDelete}}
+	c := &cobra.Command{
+		Use:   "discard [FINGERPRINT…]",
+		Short: "Delete dead letters",
+		Long: `Delete jobs that failed for good, with all that is known of them: those with these fingerprints, or that fit. Nodes of DAGs stay.
+
+` + filterHelp + "\n\n" + bulkHelp,
+		Example: `  pgq-admin failures discard 41edf748484b --reason "test data"
+  pgq-admin failures discard --queue mail --until 30d --limit 0`,
+		RunE: func(c *cobra.Command, words []string) error {
+			if err := deadLetters(c, b, &f, words); err != nil {
+				return err
+			}
+			return a.run(c, b, "delete")
+		},
+	}
+	b.flags(c)
+	f.flags(c.Flags())
+	return c
+}
+
+// deadLetters makes the filter of a bulk of failed jobs.
+func deadLetters(c *cobra.Command, b *bulk, f *filterFlags, fingerprints []string) error {
+	if err := b.check(c); err != nil {
+		return err
+	}
+	if len(fingerprints) == 0 && !f.given() {
+		return usagef("which failures? give fingerprints, or flags that choose jobs (--queue, --error …); --state failed for all").
+			WithFix("pgq-admin failures list shows the fingerprints")
+	}
+	filter, err := f.filter()
+	if err != nil {
+		return err
+	}
+	if c.Flags().Changed("state") && (len(filter.States) != 1 || filter.States[0] != pgq.Failed) {
+		return usagef("dead letters are in state failed; for others: pgq-admin job retry, pgq-admin job delete")
+	}
+	filter.States = []pgq.State{pgq.Failed}
+	filter.Fingerprints = append(filter.Fingerprints, fingerprints...)
+	b.change.Filter = filter
+	return nil
+}
+
+// printError prints an error in full: its lines, without what could steer a terminal.
+func printError(w io.Writer, message string) error {
+	for line := range strings.Lines(message) {
+		if _, err := fmt.Fprintln(w, "  "+output.Clean(line)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/spf13/cobra"
+
+	"github.com/pgq-go/queue/cmd/pgq-admin/archive"
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
+	"github.com/pgq-go/queue/pgq"
+)
+
+const importHelp = `Import what pgq-admin export wrote as JSON lines, compressed or not: jobs and events. It is all or nothing: one transaction. Nothing is
+ever overwritten: where there is a job with one of the ids already, it is refused.
+
+--ids keep (the default): jobs have the ids that they had. --ids new: they get new ones; DAGs keep theirs in any case.
+
+Jobs are in the state that they were in, and workers claim those that are ready once the import is done. Jobs that were running
+are ready again. So pause the queues of an installation that you move, or stop its workers, before you export it.
+Not imported: settings of queues, workers, and who enqueued a job with a granted role.`
+
+func importCommand(a *app) *cobra.Command {
+	var ids string
+	var o pgq.ImportOptions
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Import exported jobs and events",
+		Long:  importHelp,
+		Example: `  pgq-admin import jobs.jsonl.gz
+  pgq-admin export jobs --url postgres://old… | pgq-admin import - --url postgres://new…`,
+		Args: args(1, "FILE (or - for the standard input)"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if ids != "keep" && ids != "new" {
+				return usagef("--ids must be keep or new, not %q", ids)
+			}
+			o.NewIDs = ids == "new"
+			from := a.in
+			if args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return usagef("%s", err)
+				}
+				defer f.Close() //nolint:errcheck // it was only read
+				from = f
+			}
+			return a.importFrom(c, from, o)
+		},
+	}
+	a.schemaFlag(c.Flags())
+	c.Flags().StringVar(&ids, "ids", "keep", "keep the ids or give new ones: `keep|new`")
+	c.Flags().BoolVar(&o.Try, "dry-run", false, "take everything back in the end")
+	return c
+}
+
+func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions) error {
+	s, err := a.open(c)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	done, err := s.q.Import(c.Context(), s.conn, archive.Lines(from), o)
+	if err != nil {
+		return refusedImport(err)
+	}
+	did := "imported"
+	if o.Try {
+		did = "would import"
+	}
+	_, err = fmt.Fprintf(a.out, "%s %d jobs, %d events\n", did, done.Jobs, done.Events)
+	return err
+}
+
+// refusedImport says that nothing was imported, and why.
+func refusedImport(err error) error {
+	var line *pgq.LineError
+	var argument *pgq.ArgumentError
+	var pg *pgconn.PgError
+	switch {
+	case errors.As(err, &pg) && pg.Code == "23505":
+		text := pg.Message
+		if pg.Detail != "" {
+			text += ": " + pg.Detail
+		}
+		return (&output.Error{Code: output.ExitConflict, Err: err, Text: text + "; nothing was imported"}).
+			WithFix("import into another schema (--schema), or give new ids: --ids new")
+	case errors.As(err, &argument) && errors.As(err, &line):
+		return &output.Error{Code: output.ExitUsage, Err: err,
+			Text: fmt.Sprintf("line %d: %s %s; nothing was imported", line.Line, argument.Field, argument.Rule)}
+	case errors.As(err, &argument):
+		return &output.Error{Code: output.ExitUsage, Err: err, Text: fmt.Sprintf("%s %s; nothing was imported", argument.Field, argument.Rule)}
+	}
+	return err
+}
