@@ -6,7 +6,15 @@
 //	go run ./examples/transactional   # effects that happen exactly once
 //	go run ./examples/progress        # progress, log lines, cancelling from another process
 //	go run ./examples/batch           # 10,000 jobs at once, counts per state
+//	go run ./examples/unique          # jobs that are there once, debounced jobs
+//	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
+//	go run ./examples/bulk            # a handler that takes several jobs at once
 //	examples/sql/run.sh               # enqueue from psql and from a trigger
+//
+// Workers that are not written in Go, for docs/worker-protocol.md; they need a schema that is installed:
+//
+//	examples/python-worker/worker.py  # complete, with psycopg2
+//	examples/shell-worker/worker.sh   # psql and bash only
 //
 // DAGs, in the order in which to read them; docs/dags.md is their guide:
 //

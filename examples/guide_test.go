@@ -35,6 +35,12 @@ type snippet struct {
 // snippets returns the fenced blocks of the guide.
 func snippets(t *testing.T) []snippet {
 	t.Helper()
+	return snippetsOf(t, guide)
+}
+
+// snippetsOf returns the fenced blocks of a guide.
+func snippetsOf(t *testing.T, guide string) []snippet {
+	t.Helper()
 	content, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)

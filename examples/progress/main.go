@@ -79,7 +79,7 @@ func export(ctx context.Context, job *pgq.Job[Export]) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for row := range int64(rows) {
-		if err := job.Progress(ctx, row, rows); err != nil {
+		if err := job.Progress(ctx, row, rows); err != nil && ctx.Err() == nil {
 			return err
 		}
 		worker.Logger(ctx).Info("exported a row", "row", row)

@@ -1,0 +1,49 @@
+package examples
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgq-go/queue/internal/pgtest"
+)
+
+const schedulesGuide = "../docs/schedules.md"
+
+func TestTheSnippetsOfTheGuideToSchedulesDoWhatItSays(t *testing.T) {
+	t.Parallel()
+	program, err := os.ReadFile("schedules/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := pgtest.Database(t)
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	var output string
+	for _, s := range snippetsOf(t, schedulesGuide) {
+		switch s.language {
+		case "go":
+			if !strings.Contains(flush(string(program)), flush(s.text)) {
+				t.Errorf("%s:%d: is not in the example:\n%s", schedulesGuide, s.line, s.text)
+			}
+		case "sql":
+			results, err := conn.PgConn().Exec(t.Context(), s.text).ReadAll()
+			if err != nil {
+				t.Fatalf("%s:%d: %v", schedulesGuide, s.line, err)
+			}
+			output = rows(results)
+		case "sh":
+			shell(t, database, s)
+		case "text":
+			if strings.TrimRight(output, "\n") != strings.TrimRight(s.text, "\n") {
+				t.Errorf("%s:%d: the snippet before it returns\n%s", schedulesGuide, s.line, output)
+			}
+		}
+	}
+}
