@@ -15,16 +15,16 @@ var dagMutants = []struct {
 	edits      []edit
 }{
 	{"news for a child that is locked are dropped", "the last two parents finish",
-		[]edit{{"deliver", "and t.child_id <> all(array(select job_id from locked))", "and false"}}},
+		[]edit{{"deliver", "if judged.locked < cardinality(news.children) then", "if false then"}}},
 	{"news for a child that is locked are dropped", "the last two leaves finish",
-		[]edit{{"deliver", "and t.child_id <> all(array(select job_id from locked))", "and false"}}},
+		[]edit{{"deliver", "if judged.locked < cardinality(news.children) then", "if false then"}}},
 	{"parents of a new DAG may finish unseen", "a job finishes, a DAG comes after it",
 		[]edit{{"dag_add", "array(select pin(outer_ids))", "'{}'"}}},
 	{"parents of a new node may finish unseen", "a parent finishes, a child of it is added",
 		[]edit{{"dag_add", "array(select pin(outer_ids))", "'{}'"}}},
 	{"children are told by what the finishing statement saw", "a job finishes, a DAG comes after it", []edit{
 		{"complete", "done bigint[];\n", "done bigint[];\n    seen constant text := set_config('duel.snapshot', pg_current_snapshot()::text, true);\n"},
-		{"deliver", "where parent_id = p.id and child_id", `where parent_id = p.id and (coalesce(current_setting('duel.snapshot', true), '') = ''
+		{"deliver", "where parent_id = f.job_id and child_id", `where parent_id = f.job_id and (coalesce(current_setting('duel.snapshot', true), '') = ''
 			or pg_visible_in_snapshot(edges.xmin::text::xid8, current_setting('duel.snapshot')::pg_snapshot)) and child_id`}}},
 	{"nobody waits for the parents of what is cancelled", "a parent finishes early, the child is cancelled",
 		[]edit{{"cancel", "perform keep_waited(found_at.ids);", ""}}},

@@ -34,6 +34,18 @@ const (
 // noop keeps a statement's parameters when it does not use them.
 const noop = " where $1::bigint > 0 and $2::bigint > 0"
 
+// bulkSQL does what a verb does with a job that a filter chooses.
+func bulkSQL(verb string) string {
+	return "select coalesce(sum(jsonb_array_length(value)), 0) from pgq.change_jobs('" + verb + "', jsonb_build_object('ids', array[$1::bigint])), jsonb_each(jobs)" +
+		noop + " and key in ('ready', 'deleted')"
+}
+
+// enqueueSQL enqueues a job with the key of the one that arrange makes; it does something if that one is queued.
+func enqueueSQL(onConflict string) string {
+	return `select count(*) from pgq.enqueue_jobs('[{"kind": "k", "run_at": "2000-01-01", "unique": {"key": "u", "while": "queued", "on_conflict": "` +
+		onConflict + `"}}]')` + noop + " and outcome <> 'added'"
+}
+
 var verbs = []verb{
 	{"claim", []string{claimSQL + " where $1::bigint > 0"}, []string{"run", "again"}, false},
 	{"complete", []string{completeSQL}, []string{"running"}, true},
@@ -49,15 +61,20 @@ var verbs = []verb{
 	{"retry", []string{"select count(*) from pgq.retry(array[$1::bigint])" + noop}, []string{"scheduled", "finished"}, false},
 	{"reschedule", []string{"select count(*) from pgq.reschedule(array[$1::bigint], now() + interval '1 hour')" + noop}, []string{"run", "again", "scheduled"}, false},
 	{"delete", []string{"select count(*) from pgq.delete(array[$1::bigint])" + noop}, []string{"run", "again", "scheduled", "finished"}, false},
+	{"set priority", []string{"select count(*) from pgq.set_priority(array[$1::bigint], 1)" + noop + " and outcome = 'changed'"}, []string{"run", "again", "scheduled"}, false},
+	{"bulk retry", []string{bulkSQL("retry")}, []string{"scheduled", "finished"}, false},
+	{"bulk delete", []string{bulkSQL("delete")}, []string{"run", "again", "scheduled", "finished"}, false},
 	{"promote", []string{"select promoted from pgq.promote()" + noop}, []string{"scheduled"}, false},
 	{"expire", []string{"select pgq.expire()" + noop}, []string{"run", "scheduled"}, false},
 	{"prune", []string{"select pgq.prune()" + noop}, []string{"finished"}, false},
+	{"enqueue one that replaces it", []string{enqueueSQL("replace")}, []string{"run", "again", "scheduled"}, false},
+	{"enqueue one that it bars", []string{enqueueSQL("existing")}, []string{"run", "again", "scheduled"}, false},
 	// What the pumps send: two statements, one transaction.
 	{"complete and claim", []string{completeSQL, claimSQL + " where $1::bigint > 0"}, []string{"running"}, true},
 }
 
 // arrange makes a start state out of nothing, with verbs of the product only: job 2 of a run of three, a job that is
-// ready again, scheduled (and due), running, or finished long ago. It lives too long if it may expire, and its worker
+// ready again, scheduled (and due), running, running with an open step s, put off until the signal s comes, or finished long ago. It lives too long if it may expire, and its worker
 // is silent if it may be rescued. Returns the job and its worker.
 const arrange = `
 create function arrange(state text, mortal boolean, silent boolean, out job bigint, out worker bigint) language plpgsql as $$
@@ -65,17 +82,22 @@ declare
 	ids bigint[];
 begin
 	delete from pgq.jobs; delete from pgq.ready; delete from pgq.scheduled; delete from pgq.running; delete from pgq.results;
-	delete from pgq.expiries; delete from pgq.progress; delete from pgq.workers; delete from pgq.events;
+	delete from pgq.expiries; delete from pgq.progress; delete from pgq.attempt_errors; delete from pgq.steps; delete from pgq.workers; delete from pgq.unique_keys; delete from pgq.events;
 	worker := pgq.register_worker('w', array['default'], array['k']);
 	if state = 'run' then
-		ids := array(select pgq.enqueue_many('[{"kind": "k"}, {"kind": "k"}, {"kind": "k"}]'));
+		ids := array(select pgq.enqueue_many('[{"kind": "k"}, {"kind": "k", "unique": {"key": "u"}}, {"kind": "k"}]'));
 		job := ids[2];
 	else
-		job := pgq.enqueue('k', max_attempts => 2);
-		if state in ('running', 'finished') then
+		job := pgq.enqueue('k', max_attempts => 2, uniqueness => '{"key": "u"}');
+		if state in ('running', 'finished', 'awaiting', 'parked') then
 			perform pgq.claim(worker, array['default'], array[1]);
 		end if;
-		if state = 'finished' then
+		if state in ('awaiting', 'parked') then
+			perform pgq.await_step(worker, job, 1, 's', 'signal', '1 hour');
+		end if;
+		if state = 'parked' then
+			perform pgq.suspend(worker, array[job], array[1], array['s']);
+		elsif state = 'finished' then
 			perform pgq.complete(worker, array[job], array[1]);
 			update pgq.results set finished_at = now() - interval '10 years';
 			update pgq.chores set position = 0;

@@ -37,7 +37,7 @@ type model struct {
 // newModel empties the database.
 func newModel(ctx context.Context, pool *pgxpool.Pool, draw func(n int) int) (*model, error) {
 	m := &model{ctx: ctx, pool: pool, q: pgq.New(pgq.Config{}), draw: draw, jobs: map[int64]*modelJob{}, workers: make([]int64, 3)}
-	_, err := pool.Exec(ctx, "truncate pgq.jobs, pgq.ready, pgq.scheduled, pgq.running, pgq.results, pgq.expiries, pgq.workers, pgq.events")
+	_, err := pool.Exec(ctx, "truncate pgq.jobs, pgq.ready, pgq.scheduled, pgq.running, pgq.results, pgq.expiries, pgq.attempt_errors, pgq.steps, pgq.workers, pgq.events")
 	for i := range m.workers {
 		if err == nil {
 			err = m.register(i)

@@ -34,6 +34,7 @@ type cell struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"enqueue-bulk", bulkCells},
+		{"enqueue-unique", uniqueCells},
 		{"enqueue-tx", txCells},
 		{"drain", drainCells},
 		{"latency", latencyCells},
@@ -46,6 +47,7 @@ func scenarios() []scenario {
 		{"dag-fanin", fanInCells},
 		{"dag-layers", layersCells},
 		{"dag-skip", skipCells},
+		{"views", viewsCells},
 	}
 }
 

@@ -81,3 +81,28 @@ func TestAMeasurementThatFailsIsAnError(t *testing.T) {
 		t.Fatal("no error without a server")
 	}
 }
+
+func TestRunReadsTheViews(t *testing.T) {
+	o, err := parseOptions([]string{"-only", "views", "-runs", "1"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.pacing.viewJobs = 40_000
+	b, err := newBench(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close(t.Context())
+	samples, err := b.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(samples) != len(viewQueries) {
+		t.Errorf("%d samples of %d views", len(samples), len(viewQueries))
+	}
+	for _, s := range samples {
+		if s.value <= 0 || s.metric != readMilliseconds {
+			t.Errorf("odd sample: %+v", s)
+		}
+	}
+}

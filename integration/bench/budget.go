@@ -18,6 +18,10 @@ type budget struct {
 // budgets are those of the design that these scenarios can judge.
 var budgets = []budget{
 	{scenario: "enqueue-bulk", metric: jobsPerSecond, text: "≥ 0.6x floor", limit: 0.6, atLeast: true, of: timesOf(floorName)},
+	{scenario: "enqueue-unique", metric: jobsPerSecond, where: params{{"unique", "key"}},
+		text: "≥ 0.6x unique=none", limit: 0.6, atLeast: true, of: timesOther("unique", "none")},
+	{scenario: "enqueue-unique", metric: jobsPerSecond, where: params{{"unique", "args"}},
+		text: "≥ 0.6x unique=none", limit: 0.6, atLeast: true, of: timesOther("unique", "none")},
 	{scenario: "enqueue-tx", metric: jobsPerSecond, where: params{{"workers", "busy"}, {"notify", "on"}},
 		text: "≥ 0.9x notify=off", limit: 0.9, atLeast: true, of: timesOther("notify", "off")},
 	{scenario: "drain", metric: jobsPerSecond, text: "≥ 5x river", limit: 5, atLeast: true, of: timesOf(riverName)},
@@ -38,6 +42,7 @@ var budgets = []budget{
 		text: "≤ 1.5x floor", limit: 1.5, of: timesOf(floorName)},
 	{scenario: "dag-skip", metric: microsecondsPerNode, where: params{{"pinned", false}},
 		text: "< 50 (100,000 in 5 s)", limit: 50, of: figure},
+	{scenario: "views", metric: readMilliseconds, text: "< 100", limit: 100, of: figure},
 	{scenario: "dag-chain", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
 	{scenario: "dag-fanout", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
 	{scenario: "dag-fanin", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},

@@ -23,8 +23,9 @@ type childCommand func(ctx context.Context, q queue, pool *pgxpool.Pool, n int, 
 
 // childCommands are by the first argument of the process.
 var childCommands = map[string]childCommand{
-	memoryCommand: workForMemory,
-	submitCommand: submitForMemory,
+	memoryCommand:       workForMemory,
+	submitChainCommand:  submitForMemory(chain),
+	submitLayersCommand: submitForMemory(layers),
 }
 
 // child runs this program again, as a process whose memory is its own, and returns the figures that it writes.

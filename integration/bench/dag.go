@@ -18,7 +18,9 @@ func fanInCells(b *bench) []cell {
 	return append(b.dagCells(b.queues(), g), b.referenceCells(layers(g.nodes))...)
 }
 
-func layersCells(b *bench) []cell { return b.dagCells(b.queues(), layers(b.pacing.nodes)) }
+func layersCells(b *bench) []cell {
+	return append(b.dagCells(b.queues(), layers(b.pacing.nodes)), b.referenceCells(wideLayers(b.pacing.nodes))...)
+}
 
 // skipCells measures PGQ alone: a DAG written by hand has no skips.
 func skipCells(b *bench) []cell {

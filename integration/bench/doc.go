@@ -10,6 +10,8 @@
 //
 //   - enqueue-bulk: n jobs in one go. PGQ's EnqueueMany; River's InsertManyFast in batches of 5,000 and in one call, the
 //     better of the two; the floor is COPY of the same rows into a table with one primary key.
+//   - enqueue-unique: n jobs in one go that are all to be unique and all differ: by a key, by their args, and, for comparison, not at
+//     all. River's InsertManyFast in batches of 5,000, by their args.
 //   - enqueue-tx: begin, one job, commit, from 16 and 64 clients. With workers=busy every handler of a worker process is
 //     occupied, so that nobody waits for a notification; with workers=asleep a worker process is idle and works
 //     whatever comes at once, on the same machine. notify=off is PGQ with its notifications switched off; the floor is the
@@ -30,6 +32,8 @@
 //     and the last of them.
 //   - dag-fanin: one node that waits for 10,000.
 //   - dag-skip: layers that come after a node that fails, so that all of them are skipped; of PGQ alone.
+//   - views: how long a read of each view takes, the median of seven, in a database with 10 million jobs (1 million with
+//     -short) that ended, wait, run, or are nodes of DAGs; of PGQ alone. It is filled anew in each run, which takes minutes.
 //
 // DAGs are drained like the jobs of drain: they are there when the worker process is started, and the time ends with the
 // commit that ends the DAG. It is told per node, as is WAL. Every DAG is drained with and without a snapshot from before its

@@ -51,12 +51,17 @@ func fanIn(n int) graph {
 }
 
 // layers returns n nodes in layers.
-func layers(n int) graph {
-	return graph{shape: "layers", nodes: n, parents: func(i int) []int {
-		if i < layerWidth {
+func layers(n int) graph { return layersOf("layers", n, layerWidth) }
+
+// wideLayers returns n nodes in layers that are ten times as wide.
+func wideLayers(n int) graph { return layersOf("wide-layers", n, 10*layerWidth) }
+
+func layersOf(shape string, n, width int) graph {
+	return graph{shape: shape, nodes: n, parents: func(i int) []int {
+		if i < width {
 			return nil
 		}
-		return above(i)
+		return above(i, width)
 	}}
 }
 
@@ -69,7 +74,7 @@ func brokenLayers(n int) graph {
 		case i <= layerWidth:
 			return []int{0}
 		}
-		parents := above(i - 1)
+		parents := above(i-1, layerWidth)
 		for k := range parents {
 			parents[k]++
 		}
@@ -77,13 +82,13 @@ func brokenLayers(n int) graph {
 	}}
 }
 
-// above returns the parents of a node that is not of the first layer: they are far apart, so that no part of the graph
+// above returns the parents of a node that is not of the first layer of this width: they are far apart, so that no part of the graph
 // runs ahead of the rest.
-func above(i int) []int {
+func above(i, width int) []int {
 	parents := make([]int, layerParents)
-	first := i - i%layerWidth - layerWidth
+	first := i - i%width - width
 	for k := range parents {
-		parents[k] = first + (i+k*(layerWidth/layerParents))%layerWidth
+		parents[k] = first + (i+k*(width/layerParents))%width
 	}
 	return parents
 }

@@ -16,6 +16,7 @@ func TestParentsComeBeforeTheirChildrenAndDiffer(t *testing.T) {
 		{fanIn(7), 7, 7},
 		{layers(1_000), 900 * layerParents, layerWidth},
 		{layers(1_001), 901 * layerParents, layerWidth},
+		{wideLayers(10_000), 9_000 * layerParents, 10 * layerWidth},
 		{brokenLayers(1_000), layerWidth + 900*layerParents, 1},
 	} {
 		edges, roots := 0, 0

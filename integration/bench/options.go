@@ -37,6 +37,9 @@ type pacing struct {
 
 	// The sizes of DAGs, in nodes.
 	chainNodes, fewNodes, nodes, manyNodes int
+
+	// viewJobs is how many jobs there are when views are read.
+	viewJobs int
 }
 
 var (
@@ -50,6 +53,7 @@ var (
 		fewNodes:    1_000,
 		nodes:       10_000,
 		manyNodes:   100_000,
+		viewJobs:    10_000_000,
 	}
 	shortPacing = pacing{
 		txWarmUp:    200 * time.Millisecond,
@@ -61,6 +65,7 @@ var (
 		fewNodes:    1_000,
 		nodes:       3_000,
 		manyNodes:   20_000,
+		viewJobs:    1_000_000,
 	}
 )
 

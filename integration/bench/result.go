@@ -22,6 +22,8 @@ const (
 	microsecondsPerNode    = "us_per_node"
 	firstChildMilliseconds = "first_child_ms"
 	lastChildMilliseconds  = "last_child_ms"
+
+	readMilliseconds = "read_ms"
 )
 
 // units has the unit of every metric.
@@ -38,6 +40,8 @@ var units = map[string]string{
 	microsecondsPerNode:    "µs",
 	firstChildMilliseconds: "ms",
 	lastChildMilliseconds:  "ms",
+
+	readMilliseconds: "ms",
 }
 
 // A param is one of the circumstances of a measurement.

@@ -28,6 +28,8 @@ type riverQueue struct {
 
 	// batch is the number of jobs per call of InsertManyFast; 0 means all in one call.
 	batch int
+
+	opts *river.InsertOpts // of the jobs of enqueueMany
 }
 
 var _ queue = (*riverQueue)(nil)
@@ -43,6 +45,13 @@ func newRiver(batch int) *riverQueue {
 		panic(err) // the settings above are refused
 	}
 	return &riverQueue{inserter: inserter, batch: batch}
+}
+
+// newUniqueRiver returns River whose jobs are all to be unique by their args, in the states that its open edition prescribes.
+func newUniqueRiver() *riverQueue {
+	r := newRiver(riverInsertBatch)
+	r.opts = &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true}}
+	return r
 }
 
 func (r *riverQueue) name() string { return riverName }
@@ -79,7 +88,7 @@ func (r *riverQueue) enqueueMany(ctx context.Context, pool *pgxpool.Pool, jobs [
 	for part := range slices.Chunk(jobs, batch) {
 		params := make([]river.InsertManyParams, len(part))
 		for i, job := range part {
-			params[i].Args = job
+			params[i].Args, params[i].InsertOpts = job, r.opts
 		}
 		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 			_, err := r.inserter.InsertManyFastTx(ctx, tx, params)
