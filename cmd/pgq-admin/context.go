@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 const contextHelp = `Databases by name: pgq-admin --context production status. The current context (context use) is what is worked on if nothing else
@@ -27,13 +27,13 @@ owner may be able to read. Passwords are never printed.`
 type named struct {
 	name    string
 	current bool
-	settings.Context
+	config.Context
 }
 
 var contextColumns = []output.Column[named]{
 	{Name: "name", Value: func(c named) any { return c.name }},
 	{Name: "current", Value: func(c named) any { return c.current }},
-	{Name: "database_url", Value: func(c named) any { return settings.MaskURL(c.DatabaseURL) }},
+	{Name: "database_url", Value: func(c named) any { return config.MaskURL(c.DatabaseURL) }},
 	{Name: "schema", Value: func(c named) any {
 		if c.Schema == "" {
 			return nil
@@ -50,8 +50,8 @@ func contextCommand(a *app) *cobra.Command {
 }
 
 // contexts reads them and has something done with them.
-func (a *app) contexts(change bool, do func(*settings.Contexts) error) error {
-	all, err := settings.ReadContexts(settings.ContextsPath())
+func (a *app) contexts(change bool, do func(*config.Contexts) error) error {
+	all, err := config.ReadContexts(config.ContextsPath())
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (a *app) contexts(change bool, do func(*settings.Contexts) error) error {
 
 // contextNames completes names of contexts.
 func contextNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-	all, err := settings.ReadContexts(settings.ContextsPath())
+	all, err := config.ReadContexts(config.ContextsPath())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -82,7 +82,7 @@ func contextList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.contexts(false, func(all *settings.Contexts) error {
+			return a.contexts(false, func(all *config.Contexts) error {
 				var rows []named
 				for _, name := range all.Names() {
 					rows = append(rows, named{name, name == all.Current, all.Named[name]})
@@ -110,7 +110,7 @@ func contextShow(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.contexts(false, func(all *settings.Contexts) error {
+			return a.contexts(false, func(all *config.Contexts) error {
 				name := all.Current
 				if len(args) > 0 {
 					name = args[0]
@@ -141,7 +141,7 @@ func contextUse(a *app) *cobra.Command {
 		Args:              args(1, "NAME"),
 		ValidArgsFunction: contextNames,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.contexts(true, func(all *settings.Contexts) error {
+			return a.contexts(true, func(all *config.Contexts) error {
 				if all.Use(args[0]) != nil {
 					return noContext(args[0])
 				}
@@ -170,7 +170,7 @@ one. --url - reads the URL from the standard input, where other users of the mac
 				}
 				_ = err // of a line without end there is enough
 			}
-			return a.contexts(true, func(all *settings.Contexts) error {
+			return a.contexts(true, func(all *config.Contexts) error {
 				context, there := all.Named[args[0]]
 				if c.Flags().Changed("url") {
 					context.DatabaseURL = a.url
@@ -186,7 +186,7 @@ one. --url - reads the URL from the standard input, where other users of the mac
 				if len(all.Named) == 1 {
 					all.Current = args[0]
 				}
-				_, err := fmt.Fprintf(a.out, "context %s is %s\n", args[0], settings.MaskURL(context.DatabaseURL))
+				_, err := fmt.Fprintf(a.out, "context %s is %s\n", args[0], config.MaskURL(context.DatabaseURL))
 				return err
 			})
 		},
@@ -203,7 +203,7 @@ func contextDelete(a *app) *cobra.Command {
 		Args:              args(1, "NAME"),
 		ValidArgsFunction: contextNames,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return a.contexts(true, func(all *settings.Contexts) error {
+			return a.contexts(true, func(all *config.Contexts) error {
 				if all.Delete(args[0]) != nil {
 					return noContext(args[0])
 				}

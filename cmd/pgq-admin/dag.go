@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 const dagHelp = `Show, submit and operate DAGs: jobs that wait for each other.
@@ -51,7 +51,7 @@ func (a *app) open(c *cobra.Command) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := pgq.New(pgq.Config{Schema: s.Schema})
+	q := pgq.New(s.ClientConfig(pgq.Config{}))
 	if err := q.CheckVersion(c.Context(), conn); err != nil {
 		closeConn(conn)
 		return nil, err
@@ -142,7 +142,7 @@ func states(words []string, held bool) ([]pgq.State, error) {
 		}
 		if !found {
 			hint := "choose from " + strings.Join(known, ", ")
-			if nearest := settings.Nearest(word, known); nearest != "" {
+			if nearest := config.Nearest(word, known); nearest != "" {
 				hint = "did you mean " + nearest + "?"
 			}
 			return nil, usagef("--state: there is no state %q; %s", word, hint)

@@ -11,11 +11,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/internal/pgserver"
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/pgq/migrations"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 // errFindings means that the command has shown what it found.
@@ -43,7 +43,7 @@ var fixes = []struct {
 // explain returns what to print of an error and the code to exit with: what went wrong and what to do, no passwords.
 func explain(err error) output.Failure {
 	f := classify(err)
-	f.Message = settings.MaskText(f.Message)
+	f.Message = config.MaskText(f.Message)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		f.SQLState = pg.Code
@@ -54,7 +54,7 @@ func explain(err error) output.Failure {
 func classify(err error) output.Failure {
 	f := output.Failure{Code: output.ExitFailed, Message: err.Error()}
 	var own *output.Error
-	var setting *settings.Error
+	var setting *config.Error
 	var connect *pgconn.ConnectError
 	var unavailable *pgserver.UnavailableError
 	var pg *pgconn.PgError

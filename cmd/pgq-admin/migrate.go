@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/pgq/migrations"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 // migrate are the flags that the commands which change the schema share.
@@ -134,7 +134,7 @@ func (m *migrate) run(c *cobra.Command, version int64, do func(context.Context, 
 		if version == 0 {
 			what = "removes PGQ and all jobs from"
 		}
-		return usagef("this %s schema %s of %s; nothing was changed", what, s.Schema, settings.MaskURL(s.DatabaseURL)).
+		return usagef("this %s schema %s of %s; nothing was changed", what, s.Schema, config.MaskURL(s.DatabaseURL)).
 			WithFix("say --yes if you mean it")
 	}
 	if err := do(c.Context(), s.DatabaseURL, o); err != nil {

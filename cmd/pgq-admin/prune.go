@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 const pruneHelp = `Delete finished jobs by hand. Workers do that all the time, for jobs that were kept for as long as their queue says
@@ -116,7 +116,7 @@ func (p *pruning) check(c *cobra.Command) error {
 	for _, state := range p.states {
 		if !pgq.State(state).Finished() {
 			hint := "choose from " + strings.Join(terminal, ", ")
-			if nearest := settings.Nearest(state, terminal); nearest != "" {
+			if nearest := config.Nearest(state, terminal); nearest != "" {
 				hint = "did you mean " + nearest + "?"
 			}
 			return usagef("--state: jobs do not end in %q; %s", state, hint)

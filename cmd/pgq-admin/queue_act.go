@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 // queueChanges are the commands that do something with queues.
@@ -256,7 +256,7 @@ func queueAssignments(words []string) (values json.RawMessage, resets []string, 
 				names = append(names, known)
 			}
 			slices.Sort(names)
-			if nearest := settings.Nearest(name, names); ok && !known && nearest != "" {
+			if nearest := config.Nearest(name, names); ok && !known && nearest != "" {
 				return nil, nil, usagef("a queue has no setting %q; did you mean %s?", name, nearest)
 			}
 			return nil, nil, usagef("%q is no NAME=VALUE; settings are %s", word, strings.Join(names, ", "))

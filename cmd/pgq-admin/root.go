@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 // app is what all commands share.
@@ -89,7 +89,7 @@ func group(c *cobra.Command) {
 			names = append(names, sub.Name())
 		}
 		hint := "choose one of: " + strings.Join(names, ", ")
-		if nearest := settings.Nearest(args[0], names); nearest != "" {
+		if nearest := config.Nearest(args[0], names); nearest != "" {
 			hint = "did you mean " + nearest + "?"
 		}
 		return usagef("%s has no command %q; %s", c.CommandPath(), args[0], hint)
@@ -113,8 +113,8 @@ func (a *app) schemaFlag(flags *pflag.FlagSet) {
 func (a *app) screen() output.Screen { return output.NewScreen(a.out) }
 
 // load reads the settings of a command.
-func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
-	sources := settings.Sources{File: a.config, Environ: a.environ, Contexts: settings.ContextsPath(), Context: a.context}
+func (a *app) load(c *cobra.Command) (*config.Loaded, error) {
+	sources := config.Sources{File: a.config, Environ: a.environ, Contexts: config.ContextsPath(), Context: a.context}
 	if c.Flags().Changed("context") && (a.context == "" || c.Flags().Changed("url")) {
 		return nil, usagef("--context must name a context, and is not for use with --url")
 	}
@@ -128,9 +128,9 @@ func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
 		if !ok {
 			return nil, usagef("--set takes NAME=VALUE, worker.lease=10s for example, not %q", assignment)
 		}
-		sources.Flags = append(sources.Flags, settings.Flag{Name: "--set", Field: field, Value: value})
+		sources.Flags = append(sources.Flags, config.Flag{Name: "--set", Field: field, Value: value})
 	}
-	for _, f := range []settings.Flag{
+	for _, f := range []config.Flag{
 		{Name: "url", Field: "database_url", Value: a.url},
 		{Name: "schema", Field: "schema", Value: a.schema},
 		{Name: "log-level", Field: "log_level", Value: a.logLevel},
@@ -140,7 +140,7 @@ func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
 			sources.Flags = append(sources.Flags, f)
 		}
 	}
-	loaded, err := settings.Load(sources)
+	loaded, err := config.Load(sources)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("%s", err)
 	}
@@ -148,7 +148,7 @@ func (a *app) load(c *cobra.Command) (*settings.Loaded, error) {
 }
 
 // database reads the settings of a command that works on a database, which must be given.
-func (a *app) database(c *cobra.Command) (*settings.Loaded, error) {
+func (a *app) database(c *cobra.Command) (*config.Loaded, error) {
 	loaded, err := a.load(c)
 	if err == nil && loaded.DatabaseURL == "" {
 		err = usagef("no database is given").

@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"os"
 	"os/signal"
 	"slices"
 	"syscall"
@@ -10,10 +9,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"github.com/pgq-go/queue/cmd/pgq-admin/command"
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/worker"
+	"github.com/pgq-go/queue/worker/command"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 const workerHelp = `Run a worker whose handlers are programs: a team without Go can use all of PGQ. Ctrl-C, SIGTERM or SIGHUP ends it in order;
@@ -67,7 +66,7 @@ func workerCommand(a *app) *cobra.Command {
   pgq-admin worker --config pgq.yaml --set worker.queues=mail=20`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			table, err := output.NewTable(&o, command.Columns)
+			table, err := output.NewTable(&o, kindColumns)
 			if err != nil {
 				return err
 			}
@@ -75,21 +74,13 @@ func workerCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			path := a.config
-			if path == "" {
-				path = os.Getenv("PGQ_CONFIG")
-			}
-			if path == "" {
-				return usagef("no file is given").WithFix("--config FILE, which says what programs run which kinds; see pgq-admin worker --help")
-			}
-			kinds, err := command.Load(path, a.environ)
-			if err != nil {
-				return err
+			if len(loaded.Kinds) == 0 {
+				return usagef("kinds must be given").WithFix("--config FILE, which says what programs run which kinds; see pgq-admin worker --help")
 			}
 			if check {
-				return a.checkKinds(loaded, kinds, table, o)
+				return a.checkKinds(loaded, table, o)
 			}
-			return a.runKinds(c, kinds)
+			return a.runKinds(c, loaded.Kinds)
 		},
 	}
 	o.Flags(c.Flags())
@@ -100,21 +91,21 @@ func workerCommand(a *app) *cobra.Command {
 }
 
 // checkKinds prints what would run.
-func (a *app) checkKinds(s *settings.Loaded, kinds []command.Kind, table *output.Table[command.Kind], o output.Options) error {
-	if err := table.Print(a.screen(), kinds); err != nil {
+func (a *app) checkKinds(s *config.Loaded, table *output.Table[config.Kind], o output.Options) error {
+	if err := table.Print(a.screen(), s.Kinds); err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Worker.Queues)) {
-		a.note(o, "queue %s: %d at a time", output.Clean(name), s.Worker.Queues[name])
+		a.note(o, "queue %s: %d at a time", output.Clean(name), s.Worker.Queues[name].Concurrency)
 	}
-	if slices.ContainsFunc(kinds, func(k command.Kind) bool { return k.Problem() != "" }) {
+	if slices.ContainsFunc(s.Kinds, func(k config.Kind) bool { return k.Problem() != "" }) {
 		return errFindings
 	}
 	return nil
 }
 
 // runKinds works until the context ends.
-func (a *app) runKinds(c *cobra.Command, kinds []command.Kind) error {
+func (a *app) runKinds(c *cobra.Command, kinds []config.Kind) error {
 	for _, k := range kinds {
 		if problem := k.Problem(); problem != "" {
 			return usagef("%s: kind %q cannot run: %s", k.Where, k.Name, problem)
@@ -133,11 +124,34 @@ func (a *app) runKinds(c *cobra.Command, kinds []command.Kind) error {
 	// A worker writes to pipes of programs that may end any time, and to sockets: that nobody reads one of them is no
 	// reason to end.
 	signal.Reset(syscall.SIGPIPE)
-	config := s.WorkerConfig()
-	config.Logger = newLogger(a.err, s.LogLevel)
-	w := worker.New(pool, config)
-	for _, k := range kinds {
-		worker.HandleCommand(w, k.Name, k.Command)
-	}
+	w := worker.New(pool, s.WorkerConfig(worker.Config{Logger: newLogger(a.err, s.LogLevel)}))
+	s.HandleKinds(w)
 	return w.Run(ctx)
+}
+
+// kindColumns are what is shown of kinds.
+var kindColumns = []output.Column[config.Kind]{
+	{Name: "kind", Value: func(k config.Kind) any { return k.Name }},
+	{Name: "command", Value: func(k config.Kind) any { return k.Line() }},
+	{Name: "shell", Level: output.Wide, Value: func(k config.Kind) any { return k.Shell }},
+	{Name: "dir", Value: func(k config.Kind) any { return k.Command.Dir }},
+	{Name: "timeout", Value: func(k config.Kind) any {
+		if k.Command.Timeout == 0 {
+			return nil
+		}
+		return k.Command.Timeout
+	}},
+	{Name: "output", Value: func(k config.Kind) any {
+		if k.Command.Output == "" {
+			return string(command.JSON)
+		}
+		return string(k.Command.Output)
+	}},
+	{Name: "where", Level: output.Wide, Value: func(k config.Kind) any { return k.Where }},
+	{Name: "problem", Value: func(k config.Kind) any {
+		if problem := k.Problem(); problem != "" {
+			return problem
+		}
+		return nil
+	}},
 }

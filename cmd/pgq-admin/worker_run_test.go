@@ -40,7 +40,7 @@ kinds:
 	admin(t, "worker", "--config", good, "--check").want(t, 0, "thumbnail", `sh -c 'echo $HOME'`, "1m30s", "odd kind", "queue media: 3 at a time")
 	admin(t, "worker", "--config", good, "--check", "-o", "name").want(t, 0, "thumbnail\nodd kind\n")
 	admin(t, "worker", "--config", good).want(t, 2, "no database is given")
-	admin(t, "worker").want(t, 2, "no file is given", "--config FILE")
+	admin(t, "worker").want(t, 2, "kinds must be given", "--config FILE")
 	admin(t, "worker", "--config", good+".gone").want(t, 2, "no such file")
 	missing := writeFile(t, "pgq.yaml", "kinds:\n  a: {run: [./not-there]}\n  b: {run: [cat], dir: not/there}\n  c: {run: [no-such-program]}\n")
 	admin(t, "worker", "--config", missing, "--check").want(t, 4, "not-there: no such file or directory", "dir "+filepath.Dir(missing)+"/not/there: no such file", "executable file not found in $PATH")

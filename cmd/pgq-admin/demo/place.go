@@ -15,9 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/pgq-go/queue/cmd/pgq-admin/settings"
 	"github.com/pgq-go/queue/internal/pgserver"
 	"github.com/pgq-go/queue/pgq/migrations"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 const (
@@ -123,7 +123,7 @@ func (p *place) dropSchemas() error {
 // which makes the command work.
 func (p *place) psql(ctx context.Context, given string) (command string, remove func(), err error) {
 	if p.given {
-		masked := settings.MaskURL(given)
+		masked := config.MaskURL(given)
 		switch given {
 		case masked:
 			return fmt.Sprintf("psql '%s'", given), func() {}, nil

@@ -1,38 +1,8 @@
-// Package settings reads the settings of a program that works with PGQ. Later wins: defaults, a YAML file, the
-// environment, a context that was named, flags. Where none of them gives the database, libpq's variables do (PGHOST, PGDATABASE,
-// PGSERVICE …), and else the current context. Service files and password files are read as by psql.
-//
-//	loaded, err := settings.Load(settings.Sources{File: os.Getenv("PGQ_CONFIG"), Environ: os.Environ()})
-//	pool, err := pgxpool.New(ctx, loaded.DatabaseURL)
-//	w := worker.New(pool, loaded.WorkerConfig())
-//
-// The file:
-//
-//	database_url: postgres://app@db.example.com/app
-//	schema: pgq
-//	log_level: info            # debug, info, warn, error
-//	worker:
-//	  queues:
-//	    default: {concurrency: 10}
-//	    mail: {concurrency: 50}
-//	  lease: 30s
-//	  heartbeat: 5s            # a sixth of the lease unless given
-//	  poll_interval: 2s
-//	  poll_only: false
-//	  grace: 30s
-//	  prefetch: 1000
-//
-// In the environment the same settings are PGQ_DATABASE_URL, PGQ_SCHEMA, PGQ_LOG_LEVEL and PGQ_WORKER_LEASE and so
-// on; queues are PGQ_WORKER_QUEUES=default=10,mail=50. A source that gives queues replaces those of the sources
-// before it. Empty variables count as not set. What is unknown or breaks a rule is refused, with the place where it
-// stands: a setting with a typing error is never silently without effect.
-package settings
+package config
 
 import (
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/pgq-go/queue/pgq"
@@ -47,44 +17,24 @@ type Settings struct {
 	// Schema holds PGQ's objects.
 	Schema   string
 	LogLevel slog.Level
+	// NoNotify is as in pgq.Config.
+	NoNotify bool
 	Worker   Worker
+	// Kinds are run by programs: by pgq-admin worker, or by any worker that is given them with [Settings.HandleKinds].
+	Kinds []Kind
 }
 
 // Worker are the settings of a worker process; see the fields of worker.Config with the same names.
 type Worker struct {
-	Queues       map[string]int // concurrency by queue
+	Name         string // empty: host and process id
+	Queues       worker.Queues
 	Lease        time.Duration
 	Heartbeat    time.Duration
 	PollInterval time.Duration
 	PollOnly     bool
 	Grace        time.Duration // 0: no waiting
 	Prefetch     int           // 0: none
-}
-
-// WorkerConfig returns the settings as package worker takes them.
-func (s Settings) WorkerConfig() worker.Config {
-	queues := worker.Queues{}
-	for name, concurrency := range s.Worker.Queues {
-		queues[name] = worker.QueueConfig{Concurrency: concurrency}
-	}
-	c := worker.Config{
-		Client:       pgq.New(pgq.Config{Schema: s.Schema}),
-		Queues:       queues,
-		Lease:        s.Worker.Lease,
-		Heartbeat:    s.Worker.Heartbeat,
-		PollInterval: s.Worker.PollInterval,
-		PollOnly:     s.Worker.PollOnly,
-		Grace:        s.Worker.Grace,
-		Prefetch:     s.Worker.Prefetch,
-	}
-	// There 0 means the default.
-	if c.Grace == 0 {
-		c.Grace = -1
-	}
-	if c.Prefetch == 0 {
-		c.Prefetch = -1
-	}
-	return c
+	NoChores     bool
 }
 
 // Error says that a setting is unknown or breaks a rule.
@@ -123,7 +73,7 @@ func (l *Loaded) Source(field string) string {
 	if source, ok := l.sources[field]; ok {
 		return source
 	}
-	return "default"
+	return fromDefault
 }
 
 // Values returns all settings in order.
@@ -161,7 +111,7 @@ type Flag struct {
 func Load(s Sources) (*Loaded, error) {
 	l := &Loaded{Settings: defaults(), sources: map[string]string{}}
 	if s.File != "" {
-		if err := l.readFile(s.File); err != nil {
+		if err := l.readFile(s.File, s.Environ); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +141,7 @@ func defaults() Settings {
 		Schema:   pgq.DefaultSchema,
 		LogLevel: slog.LevelInfo,
 		Worker: Worker{
-			Queues:       map[string]int{pgq.DefaultQueue: defaultConcurrency},
+			Queues:       worker.Queues{pgq.DefaultQueue: {Concurrency: defaultConcurrency}},
 			Lease:        30 * time.Second,
 			PollInterval: 2 * time.Second,
 			Grace:        30 * time.Second,
@@ -221,7 +171,7 @@ func (l *Loaded) finish() error {
 	}
 	if w.Heartbeat > w.Lease/2 {
 		where := l.Source("worker.heartbeat")
-		if where == "default" {
+		if where == fromDefault {
 			where = l.Source("worker.lease")
 		}
 		return &Error{Where: where, Field: "worker.heartbeat",
@@ -230,14 +180,5 @@ func (l *Loaded) finish() error {
 	return nil
 }
 
-// queueList returns queues as in PGQ_WORKER_QUEUES.
-func queueList(queues map[string]int) string {
-	list := ""
-	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		if list != "" {
-			list += ","
-		}
-		list += fmt.Sprintf("%s=%d", name, queues[name])
-	}
-	return list
-}
+// fromDefault is the source of what no source gives.
+const fromDefault = "default"

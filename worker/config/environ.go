@@ -1,4 +1,4 @@
-package settings
+package config
 
 import "strings"
 
@@ -16,8 +16,8 @@ func (l *Loaded) readEnviron(environ []string) error {
 	byEnv := map[string]*field{}
 	known := append([]string(nil), others...)
 	for i := range fields {
-		byEnv[fields[i].env] = &fields[i]
-		known = append(known, fields[i].env)
+		byEnv[fields[i].env()] = &fields[i]
+		known = append(known, fields[i].env())
 	}
 	other := map[string]bool{}
 	for _, name := range others {
@@ -43,7 +43,7 @@ func (l *Loaded) readEnviron(environ []string) error {
 }
 
 // unknown returns the error for a name that does not exist, with the nearest one that does.
-func unknown(where, what, name string, known []string) error {
+func unknown(where, what, name string, known []string) *Error {
 	rule := "unknown " + what + " " + name
 	if nearest := Nearest(name, known); nearest != "" {
 		rule += "; did you mean " + nearest + "?"

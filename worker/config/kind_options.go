@@ -1,4 +1,4 @@
-package command
+package config
 
 import (
 	"fmt"
@@ -32,9 +32,9 @@ var optionSetters = map[string]func(r *reading, value ast.Node) (rule string){
 	"env":        setEnv,
 	"pass_env":   setPassEnv,
 	"clean_env":  setCleanEnv,
-	"timeout":    duration(func(c *command.Command) *time.Duration { return &c.Timeout }),
-	"kill_after": duration(func(c *command.Command) *time.Duration { return &c.KillAfter }),
-	"snooze":     duration(func(c *command.Command) *time.Duration { return &c.SnoozeFor }),
+	"timeout":    positive(func(c *command.Command) *time.Duration { return &c.Timeout }),
+	"kill_after": positive(func(c *command.Command) *time.Duration { return &c.KillAfter }),
+	"snooze":     positive(func(c *command.Command) *time.Duration { return &c.SnoozeFor }),
 	"max_output": setMaxOutput,
 	"output":     setOutput,
 	"exit_codes": setExitCodes,
@@ -104,8 +104,8 @@ func setCleanEnv(r *reading, value ast.Node) string {
 	return ""
 }
 
-// duration sets a duration that is more than 0.
-func duration(of func(*command.Command) *time.Duration) func(*reading, ast.Node) string {
+// positive sets a duration that is more than 0.
+func positive(of func(*command.Command) *time.Duration) func(*reading, ast.Node) string {
 	return func(r *reading, value ast.Node) string {
 		text, _ := textOf(value)
 		d, err := time.ParseDuration(text)

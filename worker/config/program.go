@@ -1,4 +1,4 @@
-package command
+package config
 
 import (
 	"errors"
@@ -7,9 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/worker/command"
 )
 
 // Line returns the command as one would type it, for people.
@@ -52,31 +49,4 @@ func reason(err error) string {
 		err = inner
 	}
 	return err.Error()
-}
-
-// Columns are what is shown of kinds.
-var Columns = []output.Column[Kind]{
-	{Name: "kind", Value: func(k Kind) any { return k.Name }},
-	{Name: "command", Value: func(k Kind) any { return k.Line() }},
-	{Name: "shell", Level: output.Wide, Value: func(k Kind) any { return k.Shell }},
-	{Name: "dir", Value: func(k Kind) any { return k.Command.Dir }},
-	{Name: "timeout", Value: func(k Kind) any {
-		if k.Command.Timeout == 0 {
-			return nil
-		}
-		return k.Command.Timeout
-	}},
-	{Name: "output", Value: func(k Kind) any {
-		if k.Command.Output == "" {
-			return string(command.JSON)
-		}
-		return string(k.Command.Output)
-	}},
-	{Name: "where", Level: output.Wide, Value: func(k Kind) any { return k.Where }},
-	{Name: "problem", Value: func(k Kind) any {
-		if problem := k.Problem(); problem != "" {
-			return problem
-		}
-		return nil
-	}},
 }

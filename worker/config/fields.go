@@ -1,0 +1,219 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgq-go/queue/worker"
+)
+
+const (
+	defaultConcurrency = 10
+	maxConcurrency     = 100_000
+	maxQueueName       = 128
+	maxWorkerName      = 128
+	maxSchemaName      = 48
+)
+
+// field is one setting: how it is called, what it is for, and how it is read and shown. set returns the rule that a value breaks, or "".
+type field struct {
+	name string
+	help string
+	set  func(s *Settings, value string) (rule string)
+	get  func(s *Settings) string
+}
+
+// env returns the variable that gives the setting.
+func (f *field) env() string { return "PGQ_" + strings.ToUpper(strings.ReplaceAll(f.name, ".", "_")) }
+
+// queuesField is the field that is a map in the file.
+const queuesField = "worker.queues"
+
+// fields are all settings, in the order in which they are shown.
+var fields = []field{
+	{"database_url", "the database; without a password, which may stand in PGPASSWORD or a password file",
+		setDatabaseURL, func(s *Settings) string { return MaskURL(s.DatabaseURL) }},
+	{"schema", "the schema that holds PGQ", setSchema, func(s *Settings) string { return s.Schema }},
+	{"log_level", "debug, info, warn or error", setLogLevel, func(s *Settings) string { return strings.ToLower(s.LogLevel.String()) }},
+	boolean("no_notify", "true: enqueueing sends no NOTIFY; workers find jobs by polling", func(s *Settings) *bool { return &s.NoNotify }),
+	{"worker.name", "of the process, for people; host and process id if it is empty", setWorkerName, func(s *Settings) string { return s.Worker.Name }},
+	{queuesField, "what to work, and how many jobs of each at the same time",
+		setQueues, func(s *Settings) string { return queueList(s.Worker.Queues) }},
+	duration("worker.lease", "after its last heartbeat a worker is declared dead and others run its jobs", time.Second,
+		func(s *Settings) *time.Duration { return &s.Worker.Lease }),
+	duration("worker.heartbeat", "how often it says that it lives; a sixth of the lease unless given", time.Millisecond,
+		func(s *Settings) *time.Duration { return &s.Worker.Heartbeat }),
+	duration("worker.poll_interval", "bounds the pauses between looks at an empty queue", time.Millisecond,
+		func(s *Settings) *time.Duration { return &s.Worker.PollInterval }),
+	boolean("worker.poll_only", "true: no LISTEN, for connections through a transaction pooler", func(s *Settings) *bool { return &s.Worker.PollOnly }),
+	duration("worker.grace", "how long running handlers may go on when the worker stops; 0s: not at all", 0,
+		func(s *Settings) *time.Duration { return &s.Worker.Grace }),
+	{"worker.prefetch", "how many jobs to claim beyond the free slots, at the most; 0: none",
+		setPrefetch, func(s *Settings) string { return strconv.Itoa(s.Worker.Prefetch) }},
+	boolean("worker.no_chores", "true: leaves promoting, rescuing and pruning to other workers", func(s *Settings) *bool { return &s.Worker.NoChores }),
+}
+
+func fieldNamed(name string) *field {
+	for i := range fields {
+		if fields[i].name == name {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+func fieldNames() []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// duration is a field that is a duration.
+func duration(name, help string, least time.Duration, of func(*Settings) *time.Duration) field {
+	set := func(s *Settings, value string) string {
+		d, err := time.ParseDuration(value)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("must be a duration with its unit, 1m30s for example, not %q", value)
+		case d < least && least == 0:
+			return fmt.Sprintf("must not be negative, it is %s", d)
+		case d < least:
+			return fmt.Sprintf("must be at least %s, not %s", least, d)
+		}
+		*of(s) = d
+		return ""
+	}
+	return field{name, help, set, func(s *Settings) string { return of(s).String() }}
+}
+
+// boolean is a field that is true or false.
+func boolean(name, help string, of func(*Settings) *bool) field {
+	set := func(s *Settings, value string) string {
+		if value != "true" && value != "false" {
+			return fmt.Sprintf("must be true or false, not %q", value)
+		}
+		*of(s) = value == "true"
+		return ""
+	}
+	return field{name, help, set, func(s *Settings) string { return strconv.FormatBool(*of(s)) }}
+}
+
+// setDatabaseURL never shows the value, nor what the parser says of it: it may hold a password.
+func setDatabaseURL(s *Settings, value string) string {
+	if value == "" {
+		return "must not be empty"
+	}
+	parsed, err := pgconn.ParseConfig(value)
+	if err != nil || strings.Contains(parsed.Host, "@") { // an @ in the password: what follows it would be shown as the host
+		return "must be a URL (postgres://user:password@host:5432/database, special characters of the password " +
+			"as %XX) or words (host=… user=… dbname=…) that PostgreSQL's clients understand"
+	}
+	s.DatabaseURL = value
+	return ""
+}
+
+func setSchema(s *Settings, value string) string {
+	switch {
+	case value == "" || len(value) > maxSchemaName:
+		return fmt.Sprintf("must have 1 to %d bytes, it has %d", maxSchemaName, len(value))
+	case strings.HasPrefix(value, "pg_"):
+		return "must not begin with pg_, which PostgreSQL keeps for itself"
+	case !isText(value):
+		return "must be valid UTF-8 without NUL"
+	}
+	s.Schema = value
+	return ""
+}
+
+func isText(value string) bool { return utf8.ValidString(value) && !strings.ContainsRune(value, 0) }
+
+func setLogLevel(s *Settings, value string) string {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	level, ok := levels[strings.ToLower(value)]
+	if !ok {
+		return fmt.Sprintf("must be debug, info, warn or error, not %q", value)
+	}
+	s.LogLevel = level
+	return ""
+}
+
+func setWorkerName(s *Settings, value string) string {
+	if utf8.RuneCountInString(value) > maxWorkerName || value != printable(value) {
+		return fmt.Sprintf("must have at most %d characters that can be printed", maxWorkerName)
+	}
+	s.Worker.Name = value
+	return ""
+}
+
+func setPrefetch(s *Settings, value string) string {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 {
+		return fmt.Sprintf("must be a number from 0 on, not %q", value)
+	}
+	s.Worker.Prefetch = n
+	return ""
+}
+
+// setQueues reads "default=10,mail=50"; a queue without number has the default concurrency.
+func setQueues(s *Settings, value string) string {
+	queues := worker.Queues{}
+	for _, item := range strings.Split(value, ",") {
+		name, number := strings.TrimSpace(item), strconv.Itoa(defaultConcurrency)
+		if i := strings.LastIndex(name, "="); i >= 0 {
+			name, number = strings.TrimSpace(name[:i]), strings.TrimSpace(name[i+1:])
+		}
+		if _, twice := queues[name]; twice {
+			return fmt.Sprintf("must name each queue once, not %q twice", name)
+		}
+		if rule := queueNameRule(name); rule != "" {
+			return rule
+		}
+		var q worker.QueueConfig
+		if rule := setConcurrency(&q, number); rule != "" {
+			return fmt.Sprintf("%s; that of %q is %q", rule, name, number)
+		}
+		queues[name] = q
+	}
+	s.Worker.Queues = queues
+	return ""
+}
+
+func queueNameRule(name string) string {
+	if n := utf8.RuneCountInString(name); n < 1 || n > maxQueueName || name == "*" {
+		return fmt.Sprintf("must be named with 1 to %d characters and not *, %q is not", maxQueueName, name)
+	}
+	return ""
+}
+
+// queueOptions are what the file says of a queue.
+var queueOptions = map[string]func(q *worker.QueueConfig, value string) (rule string){
+	"concurrency": setConcurrency,
+}
+
+func setConcurrency(q *worker.QueueConfig, value string) string {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxConcurrency {
+		return fmt.Sprintf("must have a concurrency of 1 to %d", maxConcurrency)
+	}
+	q.Concurrency = n
+	return ""
+}
+
+// queueList returns queues as in PGQ_WORKER_QUEUES.
+func queueList(queues worker.Queues) string {
+	list := make([]string, 0, len(queues))
+	for _, name := range slices.Sorted(maps.Keys(queues)) {
+		list = append(list, fmt.Sprintf("%s=%d", name, queues[name].Concurrency))
+	}
+	return strings.Join(list, ",")
+}
