@@ -167,7 +167,7 @@ func TestRootBecomesNobodyWhereThereIsNoUserPostgres(t *testing.T) {
 		}
 		return
 	}
-	dir, err := newDirectory()
+	dir, err := newDirectory(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,8 +28,9 @@ type directory struct {
 	lock    *os.File
 }
 
-// newDirectory removes what dead processes left and makes a new directory.
-func newDirectory() (*directory, error) {
+// newDirectory removes what dead processes left and makes a new directory: where files are in memory if that is wanted
+// and there is room.
+func newDirectory(inMemory bool) (*directory, error) {
 	account, err := unprivileged()
 	if err != nil {
 		return nil, err
@@ -39,6 +40,12 @@ func newDirectory() (*directory, error) {
 		return nil, err
 	}
 	removeAbandoned(base)
+	if memory := memoryBase(); memory != "" {
+		removeAbandoned(memory)
+		if inMemory && hasRoom(memory) {
+			base = memory
+		}
+	}
 
 	// It gets its name only when it is locked, so that nobody takes it for abandoned.
 	unnamed, err := os.MkdirTemp(base, "new-"+directoryPrefix)

@@ -8,7 +8,7 @@
 //     in its place.
 //   - local: the PostgreSQL programs of this machine, first those in PATH, then
 //     those in the usual directories, newest first. They run a private cluster in
-//     a temporary directory.
+//     a temporary directory, for tests in memory where that has room.
 //   - docker: a container, through testcontainers-go.
 //   - embedded: PostgreSQL programs downloaded through embedded-postgres, which
 //     run a private cluster like local ones.

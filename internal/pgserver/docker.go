@@ -59,7 +59,7 @@ func startDocker(ctx context.Context, o Options) (*Server, error) {
 	if err := pull(ctx, provider.Client(), o.Image); err != nil {
 		return nil, fmt.Errorf("image %s: %w", o.Image, err)
 	}
-	owner, err := newDirectory()
+	owner, err := newDirectory(false)
 	if err != nil {
 		return nil, err
 	}

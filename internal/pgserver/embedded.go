@@ -24,7 +24,7 @@ const embeddedTimeout = 5 * time.Minute
 // startEmbedded downloads PostgreSQL, unless an earlier start did, and runs a
 // private cluster of it.
 func startEmbedded(ctx context.Context, o Options) (*Server, error) {
-	dir, err := newDirectory()
+	dir, err := newDirectory(false)
 	if err != nil {
 		return nil, err
 	}

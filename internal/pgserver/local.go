@@ -38,7 +38,7 @@ func startLocal(ctx context.Context, o Options) (*Server, error) {
 	}
 	var failed []error
 	for _, bin := range bins {
-		s, err := startPrograms(ctx, bin, o.Settings)
+		s, err := startPrograms(ctx, bin, o)
 		if err == nil {
 			return s, nil
 		}
@@ -51,7 +51,7 @@ func startLocal(ctx context.Context, o Options) (*Server, error) {
 }
 
 // startPrograms runs a private cluster of the programs in bin.
-func startPrograms(ctx context.Context, bin string, settings map[string]string) (*Server, error) {
+func startPrograms(ctx context.Context, bin string, o Options) (*Server, error) {
 	v, err := programVersion(ctx, bin)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", bin, err)
@@ -59,11 +59,11 @@ func startPrograms(ctx context.Context, bin string, settings map[string]string) 
 	if err := v.check(bin); err != nil {
 		return nil, err
 	}
-	dir, err := newDirectory()
+	dir, err := newDirectory(o.InMemory)
 	if err != nil {
 		return nil, err
 	}
-	s, err := startCluster(ctx, bin, dir, settings)
+	s, err := startCluster(ctx, bin, dir, o.Settings)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", bin, errors.Join(err, dir.remove()))
 	}

@@ -186,7 +186,7 @@ func TestAContextThatEndsDuringTheStartLeavesNothing(t *testing.T) {
 	if len(bins) == 0 {
 		t.Fatal("no PostgreSQL programs on this machine")
 	}
-	dir, err := newDirectory()
+	dir, err := newDirectory(false)
 	if err != nil {
 		t.Fatal(err)
 	}

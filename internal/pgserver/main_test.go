@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 func holdCluster() {
-	s, err := Start(context.Background(), Options{Way: WayLocal, Private: true, Settings: TestSettings()})
+	s, err := Start(context.Background(), Options{Way: WayLocal, Private: true, Settings: TestSettings(), InMemory: true})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -54,7 +54,7 @@ func holdCluster() {
 // local starts a private cluster of this machine's programs.
 func local(t *testing.T, o Options) *Server {
 	t.Helper()
-	o.Way, o.Private = WayLocal, true
+	o.Way, o.Private, o.InMemory = WayLocal, true, true
 	if o.Settings == nil {
 		o.Settings = TestSettings()
 	}

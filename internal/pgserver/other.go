@@ -19,7 +19,7 @@ type directory struct {
 	account       *account
 }
 
-func newDirectory() (*directory, error) { return nil, errNotUnix }
+func newDirectory(bool) (*directory, error) { return nil, errNotUnix }
 
 func (d *directory) remove() error               { return nil }
 func (d *directory) writeFile(_, _ string) error { return errNotUnix }

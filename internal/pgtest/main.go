@@ -29,7 +29,7 @@ type shared struct {
 var start = sync.OnceValues(func() (*shared, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	server, err := pgserver.Start(ctx, pgserver.Options{Settings: pgserver.TestSettings()})
+	server, err := pgserver.Start(ctx, pgserver.Options{Settings: pgserver.TestSettings(), InMemory: true})
 	if err != nil {
 		return nil, err
 	}

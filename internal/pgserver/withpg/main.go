@@ -66,7 +66,7 @@ func parse(args []string) (pgserver.Options, []string, error) {
 		flags.PrintDefaults()
 	}
 	flags.BoolVar(&o.Private, "private", false, "a server of its own, even if PGQ_DATABASE_URL is set")
-	tests := flags.Bool("tests", false, "if a server is started, give it the settings for tests: quick, and not crash-safe")
+	tests := flags.Bool("tests", false, "if a server is started, make it one for tests: quick, in memory if there is room, not crash-safe")
 	flags.Func("setting", "`name=value` of a server setting, if a server is started; may be repeated", func(s string) error {
 		name, value, ok := strings.Cut(s, "=")
 		if !ok || name == "" {
@@ -84,7 +84,7 @@ func parse(args []string) (pgserver.Options, []string, error) {
 	}
 	o.Settings = map[string]string{}
 	if *tests {
-		o.Settings = pgserver.TestSettings()
+		o.Settings, o.InMemory = pgserver.TestSettings(), true
 	}
 	for name, value := range set {
 		o.Settings[name] = value
