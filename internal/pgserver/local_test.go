@@ -49,6 +49,29 @@ func TestLocalClusterSaysWhatItIs(t *testing.T) {
 	}
 }
 
+func TestTheFilesAreInMemoryIfThatIsWantedAndThereIsRoom(t *testing.T) {
+	t.Parallel()
+	memory := memoryBase()
+	if memory == "" || !hasRoom(memory) {
+		t.Skip("there is no room in memory here")
+	}
+	for _, wanted := range []bool{true, false} {
+		dir, err := newDirectory(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if in := strings.HasPrefix(dir.path, memory+"/"); in != wanted {
+			t.Errorf("memory wanted: %v, the directory is %s", wanted, dir.path)
+		}
+		if err := dir.remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	if hasRoom("/no/such/directory") {
+		t.Error("there is room where nothing is")
+	}
+}
+
 func TestLocalClusterTakesSettings(t *testing.T) {
 	t.Parallel()
 	s := local(t, Options{Settings: map[string]string{
