@@ -29,19 +29,6 @@ type duel struct {
 	small bool
 }
 
-// schedules returns the orders in which the steps of a duel are made: all that differ. Both transactions begin before anything
-// else, since to begin takes neither a lock nor a snapshot; with -dag.soak they begin whenever they may.
-func (d duel) schedules() [][]int {
-	if *dagSoak > 0 {
-		return schedules(2+len(d.a), 2+len(d.b))
-	}
-	all := schedules(1+len(d.a), 1+len(d.b))
-	for i, rest := range all {
-		all[i] = append([]int{0, 1}, rest...)
-	}
-	return all
-}
-
 // stage is what duels are made of, in SQL: how a worker claims and ends what it holds by the nodes' names, and how all that is left
 // is brought to its end.
 const stage = `

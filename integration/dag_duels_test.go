@@ -167,7 +167,7 @@ func fightAll(t *testing.T, duels []duel) {
 				if duel.small {
 					d = small
 				}
-				for _, schedule := range duel.schedules() {
+				for _, schedule := range orders(len(duel.a), len(duel.b)) {
 					d.fight(duel, schedule)
 				}
 			}

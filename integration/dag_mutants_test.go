@@ -62,7 +62,7 @@ func TestTheDuelsCatchMutants(t *testing.T) {
 			}
 			var reports []string
 			d.report = func(format string, args ...any) { reports = append(reports, fmt.Sprintf(format, args...)) }
-			for _, schedule := range duel.schedules() {
+			for _, schedule := range orders(len(duel.a), len(duel.b)) {
 				d.fight(duel, schedule)
 			}
 			if len(reports) == 0 {

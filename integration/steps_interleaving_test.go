@@ -56,7 +56,8 @@ func TestAllInterleavingsOfStepsKeepEveryInvariantAndLoseNoSignal(t *testing.T) 
 		r := newRunner(t)
 		all.Go(func() {
 			for m := range work {
-				for _, schedule := range schedules(2+len(m.a.statements), 2+len(m.b.statements)) {
+				a, b := len(m.a.statements), len(m.b.statements)
+				for _, schedule := range append(orders(a, b), serial(a, b)...) {
 					r.run(m.a, m.b, m.state, schedule)
 					var lost int
 					err := r.control.QueryRow(context.Background(), lostWakeUps).Scan(&lost)
@@ -80,7 +81,7 @@ func TestTheInterleavingsCatchALostSignal(t *testing.T) {
 	r := newRunner(t)
 	mutate(t, r.control, "suspend", "pg_try_advisory_xact_lock(advisory_key('signal/' || u.id))", "true")
 	caught := 0
-	for _, schedule := range schedules(3, 3) {
+	for _, schedule := range orders(1, 1) {
 		r.run(stepVerbs[0], stepVerbs[1], "awaiting", schedule)
 		var lost int
 		if err := r.control.QueryRow(context.Background(), lostWakeUps).Scan(&lost); err != nil {
