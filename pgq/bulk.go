@@ -190,6 +190,7 @@ func (j newJob) MarshalJSON() ([]byte, error) {
 	optional("ttl", j.ttl != nil, interval(j.ttl))
 	optional("result_ttl", j.resultTTL != nil, interval(j.resultTTL))
 	optional("unique", j.unique != nil, j.unique)
+	optional("group", j.group != nil, j.group)
 	return json.Marshal(object)
 }
 
@@ -217,7 +218,7 @@ type bulk struct {
 }
 
 // enqueue reports false, having written nothing, where the user may not write to the tables, or where only
-// the server can tell the size of args. The jobs are prepared while the database draws the ids.
+// the server can tell the size of args, or where jobs are to wait for their turn. The jobs are prepared while the database draws the ids.
 func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err error) {
 	queues, counts, err := queuesOf(items)
 	if err != nil {
@@ -238,6 +239,7 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	}
 	for _, check := range []func() (known bool, err error){
 		func() (bool, error) { return b.checkSizes(ctx, queues) },
+		func() (bool, error) { return !b.any(func(i int) bool { return b.jobs[i].group != nil }), nil },
 		func() (bool, error) { return b.takeKeys(ctx) },
 	} {
 		if known, err := check(); err != nil || !known {

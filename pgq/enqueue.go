@@ -8,7 +8,7 @@ import (
 type Enqueued struct {
 	// ID of the job.
 	ID int64
-	// NearLimit says that the queue is past its warning depth (see [QueueSettings]). It is not told of jobs that are to be unique.
+	// NearLimit says that the queue is past its warning depth (see [QueueSettings]). It is not told of jobs that have a group or are to be unique.
 	NearLimit bool
 	// Existing says that an earlier job bars the new one (see [Unique]), Replaced that it took over its args. ID is that job's.
 	Existing, Replaced bool
@@ -24,8 +24,8 @@ func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqu
 	if err != nil {
 		return Enqueued{}, err
 	}
-	if j.unique != nil {
-		return c.enqueueUnique(ctx, db, j)
+	if j.unique != nil || j.group != nil {
+		return c.enqueueSpecial(ctx, db, j)
 	}
 	var job Enqueued
 	err = db.QueryRow(ctx, c.from("job_id, near_limit",

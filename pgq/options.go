@@ -63,6 +63,8 @@ type Options struct {
 	ResultTTL time.Duration
 	// Codec encodes the args; JSON by default.
 	Codec Codec
+	// Group is what the job belongs to, a tenant for example: jobs of a group share its limits, and groups take turns in a queue. See [Limit].
+	Group string
 	// Unique bars the job if there is one like it already.
 	Unique Unique
 }
@@ -90,6 +92,7 @@ func (o Options) or(other Options) Options {
 	if o.Codec == nil {
 		o.Codec = other.Codec
 	}
+	o.Group = first(o.Group, other.Group)
 	if !o.Unique.given() {
 		o.Unique = other.Unique
 	}
@@ -120,6 +123,7 @@ type newJob struct {
 	resultTTL   *time.Duration
 	args        encoded
 	unique      *Unique
+	group       *string
 }
 
 var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
@@ -139,7 +143,7 @@ func prepare(args Args, o Options) (newJob, error) {
 	j := newJob{
 		kind: args.Kind(), queue: first(o.Queue, DefaultQueue), priority: int16(o.Priority.Int()),
 		delay: given(o.Delay), maxAttempts: given(int32(o.MaxAttempts)), timeout: given(o.Timeout),
-		tags: o.Tags, ttl: given(o.TTL), resultTTL: given(o.ResultTTL), args: value,
+		tags: o.Tags, ttl: given(o.TTL), resultTTL: given(o.ResultTTL), args: value, group: given(o.Group),
 	}
 	if !o.RunAt.IsZero() {
 		j.runAt = &o.RunAt

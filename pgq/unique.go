@@ -138,8 +138,8 @@ func (u *Unique) bare() bool {
 		(u.While == "" || u.While == Unfinished || u.While == Queued) && (u.OnConflict == "" || u.OnConflict == ReturnExisting || u.OnConflict == ConflictError)
 }
 
-// enqueueUnique enqueues one job that is to be unique.
-func (c *Client) enqueueUnique(ctx context.Context, db DB, j newJob) (Enqueued, error) {
+// enqueueSpecial enqueues one job that has a group or is to be unique.
+func (c *Client) enqueueSpecial(ctx context.Context, db DB, j newJob) (Enqueued, error) {
 	document, err := json.Marshal([]newJob{j})
 	if err != nil {
 		return Enqueued{}, err

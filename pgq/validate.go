@@ -2,6 +2,7 @@ package pgq
 
 import (
 	"math"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -56,6 +57,8 @@ func (j newJob) check(o Options) error {
 		return fail("result_ttl", "must be at most 100 years")
 	case len(j.tags) > maxTags:
 		return fail("tags", "must be at most 64")
+	case o.Group != "" && groupProblem(o.Group) != "":
+		return fail("group", groupProblem(o.Group))
 	case j.args.codec != nil && *j.args.codec == "":
 		return fail("codec", "must not be empty")
 	}
@@ -65,6 +68,22 @@ func (j newJob) check(o Options) error {
 		}
 	}
 	return nil
+}
+
+// groupProblem returns the rule that the name of a group breaks, or "".
+func groupProblem(name string) string {
+	if !utf8.ValidString(name) || containsNUL(name) {
+		return "must be valid UTF-8 without NUL"
+	}
+	switch {
+	case utf8.RuneCountInString(name) > 200:
+		return "must have 1 to 200 characters"
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "must not have control characters"
+	case strings.HasSuffix(name, "*"):
+		return `must not end in "*", which in the name of a limit stands for many groups`
+	}
+	return ""
 }
 
 // nameProblem returns the rule that a kind or the name of a queue breaks, or "".

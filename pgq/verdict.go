@@ -21,6 +21,10 @@ func Permanent(err error) error { return &PermanentError{Err: err} }
 // RetryAfter returns an error that fails the attempt, and retries after d instead of what the backoff says.
 func RetryAfter(d time.Duration, err error) error { return &RetryError{Delay: d, Err: err} }
 
+// RetryAfterAll returns an error that puts the job off for d, the attempt not counted, and keeps all jobs of a queue, kind or group from starting
+// until then: for a handler that was told by a foreign service to leave it alone for a while.
+func RetryAfterAll(of Scope, d time.Duration) error { return &RetryAllError{Scope: of, Delay: d} }
+
 // Causes of the contexts of handlers, besides ErrLeaseLost; see context.Cause.
 var (
 	// ErrShutdown: the worker stops and the grace period is over. The job is released.
@@ -35,6 +39,14 @@ var (
 type SnoozeError struct{ Delay time.Duration }
 
 func (e *SnoozeError) Error() string { return fmt.Sprintf("snoozed for %s", e.Delay) }
+
+// RetryAllError is what [RetryAfterAll] returns.
+type RetryAllError struct {
+	Scope Scope
+	Delay time.Duration
+}
+
+func (e *RetryAllError) Error() string { return fmt.Sprintf("%s put off for %s", e.Scope, e.Delay) }
 
 // CancelError is what [Cancel] returns.
 type CancelError struct{ Err error }

@@ -133,6 +133,7 @@ func (e *engine) handle(ctx context.Context, s *started) (end ending) {
 func (e *engine) judge(s *started, result any, err error, stack string, cause error) ending {
 	var suspend *pgq.SuspendError
 	var snooze *pgq.SnoozeError
+	var all *pgq.RetryAllError
 	var cancel *pgq.CancelError
 	switch {
 	case err == nil && s.CompletedByHandler():
@@ -154,6 +155,8 @@ func (e *engine) judge(s *started, result any, err error, stack string, cause er
 			return e.failed(s, fmt.Errorf("handler snoozed for %s; must not be negative", snooze.Delay), "")
 		}
 		return ending{attempt: s.Attempt, verdict: snoozed, delay: &snooze.Delay}
+	case errors.As(err, &all):
+		return e.putOffAll(s, all)
 	case errors.As(err, &cancel):
 		return ending{attempt: s.Attempt, verdict: giveUp, err: err}
 	case errors.Is(cause, pgq.ErrShutdown):
@@ -164,6 +167,16 @@ func (e *engine) judge(s *started, result any, err error, stack string, cause er
 		return e.failed(s, fmt.Errorf("%w after %s: %w", pgq.ErrTimeout, s.Timeout, err), stack)
 	}
 	return e.failed(s, err, stack)
+}
+
+// putOffAll pauses what the handler asked to be paused and returns the ending of its own attempt.
+func (e *engine) putOffAll(s *started, all *pgq.RetryAllError) ending {
+	ctx, cancel := context.WithTimeout(e.calls, e.callTimeout)
+	defer cancel()
+	if err := e.client.PauseLimit(ctx, e.pool, all.Scope, all.Delay, fmt.Sprintf("asked for by job %d", s.ID)); err != nil {
+		return e.failed(s, fmt.Errorf("%w: %w", all, err), "")
+	}
+	return ending{attempt: s.Attempt, verdict: snoozed, delay: &all.Delay}
 }
 
 // failed returns the ending of a failed attempt, as its error asks for.

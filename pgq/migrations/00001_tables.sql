@@ -71,6 +71,7 @@ create table jobs (
     spec          jsonb,
     unique_key    text collate "C",
     enqueued_by   integer,
+    group_name    text collate "C",
     constraint jobs_queue_is_1_to_128_characters check (length(queue) between 1 and 128),
     constraint jobs_kind_is_1_to_128_characters check (length(kind) between 1 and 128),
     constraint jobs_priority_is_0_to_9 check (priority between 0 and 9),
@@ -81,6 +82,7 @@ create table jobs (
     constraint jobs_args_or_payload check (args is null or payload is null),
     constraint jobs_nodes_have_names check ((dag_id is null) = (name is null)),
     constraint jobs_name_is_1_to_500_characters check (length(name) between 1 and 500),
+    constraint jobs_group_name_is_1_to_200_characters check (length(group_name) between 1 and 200),
     constraint jobs_role_is_known check (role in ('dag', 'gate', 'external', 'sleep', 'map')),
     constraint jobs_rule_is_known check (
         rule in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped'))
@@ -135,10 +137,16 @@ create table waiting (
     cause_id     bigint,
     ending       text collate "C",
     reason       text,
+    group_name   text collate "C",
+    kind         text collate "C",
+    priority     smallint,
+    seq          bigint,
+    constraint waiting_for_a_turn_has_a_place check (role <> 'turn' or (group_name, kind, priority, seq) is not null),
     constraint waiting_counts_are_not_negative check (least(pending, ok, failed, skipped, attempt) >= 0),
     constraint waiting_ending_is_terminal check (ending in ('failed', 'cancelled', 'expired'))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
-comment on table waiting is 'Jobs that wait for other jobs.';
+comment on table waiting is 'Jobs that wait for other jobs, or for their turn.';
+create index waiting_turns on waiting (queue, group_name, kind, priority, seq) where role = 'turn';
 
 -- Finished jobs whose children from first_child to last_child have not heard of it yet.
 create table frontier (
@@ -199,6 +207,60 @@ create table ready (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table ready is 'Jobs that may be claimed now; a row is a run of jobs with consecutive ids.';
 create unique index ready_again_by_job on ready (job_id) where seq <> job_id;
+
+-- What limits jobs: of a queue or a kind together, of each group by itself. A name of groups may end in "*".
+create table limits (
+    scope        text collate "C",
+    name         text collate "C",
+    max_running  integer,
+    rate         integer,
+    period       interval,
+    burst        integer,
+    weight       integer,
+    updated_at   timestamptz not null default now(),
+    primary key (scope, name),
+    constraint limits_scope_is_known check (scope in ('queue', 'kind', 'group')),
+    constraint limits_name_is_1_to_200_characters check (length(name) between 1 and 200),
+    constraint limits_are_positive check (least(max_running, rate, burst, weight) > 0 and period > interval '0'),
+    constraint limits_rate_has_a_period check ((rate is null) = (period is null) and (rate is not null or burst is null)),
+    constraint limits_weight_is_of_groups check (weight is null or scope = 'group')
+);
+comment on table limits is 'How many jobs of a queue, kind or group may run, and start per time.';
+
+-- How full the token bucket of a queue, kind or group is, and until when none of its jobs starts. Written by who deals.
+create table gates (
+    scope         text collate "C",
+    name          text collate "C",
+    tokens        double precision,
+    refilled_at   timestamptz,
+    paused_until  timestamptz,
+    pause_reason  text,
+    primary key (scope, name)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+comment on table gates is 'Token buckets and pauses of queues, kinds and groups.';
+
+-- Who wait for their turn in a queue: groups, and the kinds of their jobs; group '' is of jobs without one. turn: when the next job of the
+-- group would be done if all groups were served at once, by their weights (start-time fair queueing). A row may be missing for
+-- a moment, or be there twice: tend_backlogs makes up for that.
+create table backlogs (
+    queue       text collate "C" not null,
+    group_name  text collate "C" not null,
+    kind        text collate "C" not null,
+    turn        double precision,
+    started     double precision,
+    dealt_at    timestamptz not null default clock_timestamp()
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table backlogs is 'Groups of which jobs wait for their turn.';
+create index backlogs_by_group on backlogs (queue, group_name, kind);
+
+-- Attempts that were dealt and count for a limit, as long as they are in running. Others are swept by who deals.
+create table slots (
+    job_id      bigint primary key,
+    attempt     integer not null,
+    group_name  text collate "C" not null,
+    kind        text collate "C" not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table slots is 'Attempts that count for a limit.';
 
 -- What waits for a time: delayed, retried and snoozed jobs.
 create table scheduled (
@@ -378,7 +440,7 @@ create table chores (
     key          text collate "C" not null default ''
 ) with (fillfactor = 50);
 comment on table chores is 'The chores any worker does, when each ran last and where it goes on.';
-insert into chores (name) values ('round'), ('propagate'), ('promote'), ('rescue'), ('prune'), ('sweep');
+insert into chores (name) values ('round'), ('propagate'), ('promote'), ('rescue'), ('prune'), ('sweep'), ('backlogs');
 
 -- What is to be enqueued at certain times: a job, or a DAG. fields, period and once_at are the spec as it was read (read_spec);
 -- next_at is the next time that is due, fire_at the moment at which the chores look at it: later by its jitter, or sooner
@@ -536,6 +598,35 @@ comment on column jobs.role is 'Null: a handler runs it; else dag, gate, externa
 comment on column jobs.rule is 'Which ends of its parents let it run.';
 comment on column jobs.spec is 'What else was said of a DAG or a node with a role.';
 comment on column jobs.unique_key is 'The key for which no other job is enqueued while this one bars it.';
+comment on column jobs.group_name is 'The group with which it shares limits and takes turns.';
+comment on column waiting.group_name is 'Of a job that waits for its turn: its group; empty: it has none.';
+comment on column waiting.kind is 'Of a job that waits for its turn: its kind.';
+comment on column waiting.priority is 'Of a job that waits for its turn: its priority.';
+comment on column waiting.seq is 'Of a job that waits for its turn: its place in its group.';
+comment on column limits.scope is 'What is limited: queue, kind or group.';
+comment on column limits.name is 'Which one; a name of groups may end in *, and each of them has the limit for itself.';
+comment on column limits.max_running is 'How many of its jobs may run at a time.';
+comment on column limits.rate is 'How many of its jobs may start per period.';
+comment on column limits.period is 'In what time.';
+comment on column limits.burst is 'How many may start at once after a rest; null: as many as rate says.';
+comment on column limits.weight is 'How many turns a group gets where others get one.';
+comment on column limits.updated_at is 'When it was changed last.';
+comment on column gates.scope is 'What it belongs to: queue, kind or group.';
+comment on column gates.name is 'Which one.';
+comment on column gates.tokens is 'How many jobs might start at refilled_at.';
+comment on column gates.refilled_at is 'When that was so.';
+comment on column gates.paused_until is 'Until when none of its jobs starts.';
+comment on column gates.pause_reason is 'Why.';
+comment on column backlogs.queue is 'The queue.';
+comment on column backlogs.group_name is 'The group; empty: jobs without one.';
+comment on column backlogs.kind is 'Kind of the jobs.';
+comment on column backlogs.turn is 'When the last job that was dealt ends, in the time of fair queueing; null: none was.';
+comment on column backlogs.started is 'When it began, in that time.';
+comment on column backlogs.dealt_at is 'When that was; before that, when the row was made.';
+comment on column slots.job_id is 'The job.';
+comment on column slots.attempt is 'The attempt.';
+comment on column slots.group_name is 'Its group; empty: none.';
+comment on column slots.kind is 'Its kind.';
 comment on column unique_keys.key is 'The key.';
 comment on column unique_keys.job_id is 'The last job that was enqueued with it.';
 comment on column unique_keys.taken_at is 'When that was.';
@@ -717,5 +808,5 @@ comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
-drop table schedule_runs, schedules, rights, acting, producers, grants, chores, workers, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
+drop table slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, unique_keys, jobs, queues;

@@ -26,6 +26,21 @@ comment on function act_as_owner is 'Lets chores enqueue whoever does them.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- add_backlogs(queues, groups, kinds): notes that jobs of these wait for their turn. Internal: whoever puts such jobs into waiting.
+-- Takes no locks, so that enqueuers of one group do not wait for each other: two of them may add the same row.
+create function add_backlogs(queues text[], groups text[], kinds text[]) returns void
+language sql
+as $$
+    insert into backlogs (queue, group_name, kind)
+    select distinct u.queue, coalesce(u.group_name, ''), u.kind
+    from unnest(queues, groups, kinds) u(queue, group_name, kind)
+    where not exists (
+        select from backlogs b where b.queue = u.queue and b.group_name = coalesce(u.group_name, '') and b.kind = u.kind offset 0)
+$$;
+comment on function add_backlogs is 'Notes that jobs wait for their turn.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- add_logs(job_ids, attempts, times, levels, messages, attrs): keeps log lines of handlers, to be read with the
 -- job while it runs and after. Lines of jobs that were deleted are dropped.
 -- Locks: rows of jobs against deletion.
@@ -733,10 +748,14 @@ as $$
         from edges e left join results f on f.job_id = e.parent_id
         where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
-        when w.role = 'signal' then 1
+        when w.role in ('signal', 'turn') then 1
         when w.role = 'items' then n.pending + m.total - m.expanded
         when exists (select from jobs j where j.id = w.job_id and j.spec ? 'map') then least(w.pending, 1)
         else n.pending end
+    union all
+    select 'a job that waits for its turn is there with its group, kind and priority', w.job_id, format('%s/%s/%s', w.group_name, w.kind, w.priority)
+    from waiting w join jobs j on j.id = w.job_id
+    where w.role = 'turn' and (w.group_name, w.kind, w.priority) is distinct from (coalesce(j.group_name, ''), j.kind, j.priority)
     union all
     select 'a waiting job that can be decided is decided', w.job_id, null
     from waiting w
@@ -806,7 +825,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -828,6 +847,15 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].group') then
+        select j.index, p.problem into bad
+        from jobs_from_json(jobs) j, group_problem(j.group_name) p(problem)
+        where p.problem is not null
+        order by j.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+        end if;
     end if;
     if jsonb_path_exists(jobs, '$[*].unique') then
         -- Each sort once: they mostly differ in nothing but the key.
@@ -914,6 +942,36 @@ begin
 end
 $$;
 comment on function check_json_types is 'Refuses a JSON array of jobs with a field that cannot be read.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_limit(given): raises PQ001 for the first rule that a limit breaks. Internal: set_limit.
+create function check_limit(given limits) returns void
+language plpgsql
+as $$
+begin
+    if given.max_running < 1 then
+        perform invalid('max_running', 'must be at least 1');
+    elsif given.rate < 1 then
+        perform invalid('rate', 'must be at least 1');
+    elsif given.burst < 1 then
+        perform invalid('burst', 'must be at least 1');
+    elsif given.period <= interval '0' or given.period > interval '366 days' then
+        perform invalid('period', 'must be positive and at most 366 days');
+    elsif given.period is not null and given.rate is null then
+        perform invalid('period', 'must not be given without a rate');
+    elsif given.burst is not null and given.rate is null then
+        perform invalid('burst', 'must not be given without a rate');
+    elsif given.rate is not null and given.period is null then
+        perform invalid('period', 'must be given with a rate');
+    elsif given.weight < 1 or given.weight > 1000 then
+        perform invalid('weight', 'must be 1 to 1000');
+    elsif given.weight is not null and given.scope <> 'group' then
+        perform invalid('weight', 'must not be given but for groups');
+    end if;
+end
+$$;
+comment on function check_limit is 'Refuses a limit that breaks a rule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1096,6 +1154,26 @@ comment on function check_schedule_job is 'The job of a schedule, checked.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_scope(scope, name): raises PQ001 unless scope and name can be those of a limit. Internal.
+create function check_scope(scope text, name text) returns void
+language plpgsql
+as $$
+begin
+    if scope is null or scope not in ('queue', 'kind', 'group') then
+        perform invalid('scope', 'must be queue, kind or group');
+    elsif name is null or length(name) not between 1 and 200 then
+        perform invalid('name', 'must have 1 to 200 characters');
+    elsif name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then
+        perform invalid('name', 'must not have control characters');
+    elsif name = '*' and scope <> 'group' then
+        perform invalid('name', format('must name one %s', scope));
+    end if;
+end
+$$;
+comment on function check_scope is 'Refuses what cannot be limited.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- check_step_name(name): the name of a step, cursor, sleep or signal, or PQ001 for one that cannot be that. Internal.
 create function check_step_name(name text) returns text
 language plpgsql immutable
@@ -1204,10 +1282,16 @@ as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
+    limited constant boolean := exists (select from limits) or exists (select from gates);
     alive boolean;
     settings record;
+    gated text[]; -- kinds whose jobs have to wait for their turn
+    room integer;
     wanted integer;
     batch integer; -- rows of ready
+    turns boolean; -- there may be jobs that wait for their turn
+    worst smallint; -- priority of the last ready job that would be taken if there were no others
+    aside integer := 0; -- jobs that were ready and are not leased
     runs record;
     got integer;
 begin
@@ -1221,9 +1305,33 @@ begin
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);
     end if;
+    if limited then
+        gated := array(
+            select l.name from limits l where l.scope = 'kind' union
+            select g.name from gates g where g.scope = 'kind' and g.paused_until > clock_timestamp());
+    end if;
     for i in 1 .. cardinality(queue_names) loop
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
+        if limited and wanted > 0 and exists (
+            select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all
+            select from gates g where g.scope = 'queue' and g.name = queue_names[i]) then
+            wanted := queue_room(queue_names[i], wanted);
+        end if;
+        room := wanted;
+        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner; at the end what is left.
+        turns := wanted > 0 and exists (select from backlogs b where b.queue = queue_names[i]);
+        if turns then
+            worst := (
+                select f.priority
+                from (select priority, sum(size) over (order by priority, seq) as jobs
+                      from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
+                where f.jobs >= wanted order by f.jobs limit 1);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
+            get diagnostics got = row_count;
+            turns := worst is not null or got >= (wanted + 1) / 2;
+            wanted := wanted - got;
+        end if;
         batch := (wanted + max_run_size() - 1) / max_run_size();
         while wanted > 0 loop
             with picked as materialized (
@@ -1275,6 +1383,7 @@ begin
                                payload, args, result_ttl, dag_id
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
+                          and group_name is null and (gated is null or kind <> all(gated))
                         order by id
                         offset 0) j
                 ), leased as (
@@ -1286,14 +1395,23 @@ begin
                        coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
                 from claimed;
             get diagnostics got = row_count;
-            if loud or exists (select from expiries where expires_at <= now()) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.keeps, runs.attempts, loud);
+            if loud or got < least(runs.jobs, wanted) then
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, loud);
+                aside := aside + least(runs.jobs, wanted) - got;
             end if;
-            exit when runs.n < batch;
-            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             wanted := wanted - got;
+            exit when runs.n < batch or aside > 10000;
+            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
+        if wanted > 0 and (turns or aside > 0) then
+            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, loud);
+            get diagnostics got = row_count;
+            wanted := wanted - got;
+        end if;
+        if limited and wanted < room then
+            perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
+        end if;
     end loop;
     if loud then
         perform notify_subscribers();
@@ -1304,17 +1422,22 @@ comment on function claim is 'Leases jobs to a worker: up to limits[i] of queue_
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- claim_aside(worker_id, job_ids, sizes, attempts, loud): what a claim does of which most claims have nothing to do: ends jobs that are
--- claimed too late for the first time, and tells of what was claimed if anybody wants to know. Internal: claim,
--- which has taken these runs out of ready and leased those that are not too late.
-create function claim_aside(worker_id bigint, job_ids bigint[], sizes integer[], attempts integer[], loud boolean) returns void
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
+-- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
+-- runs from where they were and leased the others.
+create function claim_aside(
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], loud boolean) returns void
 language sql
 as $$
     with claimed as materialized (
-        select j.*, r.attempt + 1 as attempt, coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late
-        from unnest(job_ids, sizes, attempts) r(job_id, size, attempt)
+        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq,
+               coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late,
+               r.seq is not null and (j.group_name is not null or coalesce(j.kind = any(gated), false)) as in_turn
+        from unnest(job_ids, seqs, sizes, attempts) r(job_id, seq, size, attempt)
         cross join lateral (
-            select id, queue, expires_at, result_ttl, dag_id from jobs where id >= r.job_id and id < r.job_id + r.size offset 0) j
+            select id, queue, kind, expires_at, result_ttl, dag_id, group_name from jobs
+            where id >= r.job_id and id < r.job_id + r.size offset 0) j
     ), expired as (
         insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
         select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
@@ -1324,12 +1447,17 @@ as $$
         insert into frontier (parent_id, first_child, last_child)
         select id, 0, 9223372036854775807 from claimed
         where too_late and exists (select from edges e where e.parent_id = claimed.id offset 0)
+    ), told as (
+        insert into events (job_id, queue, type, attempt, worker_id)
+        select id, queue, case when too_late then 'expired' else 'claimed' end,
+               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+        from claimed
+        where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )
-    insert into events (job_id, queue, type, attempt, worker_id)
-    select id, queue, case when too_late then 'expired' else 'claimed' end,
-           case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
     from claimed
-    where (too_late or loud) and wants_event(queue, too_late)
+    where in_turn and not too_late
+    having count(*) > 0
 $$;
 comment on function claim_aside is 'What a claim does beside leasing jobs.';
 -- +goose StatementEnd
@@ -1355,6 +1483,52 @@ begin
 end
 $$;
 comment on function claim_jobs is 'Leases jobs of one queue to a worker.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- claim_turns(worker_id, queue_name, wanted, kinds, worst, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
+-- Internal: claim. Their seq is 0, since no cursor is to move on for them.
+create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, loud boolean)
+returns table (
+    job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
+    dag_id bigint)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    settings record;
+    dealt record;
+    got integer;
+begin
+    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst);
+    if dealt.job_ids is null then
+        return;
+    end if;
+    select * into settings from settings_of(queue_name);
+    return query
+        with claimed as materialized (
+            select u.attempt, u.place, j.*
+            from unnest(dealt.job_ids, dealt.attempts) with ordinality u(id, attempt, place)
+            cross join lateral (
+                select * from jobs
+                where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
+        ), leased as (
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id
+            from claimed
+        )
+        select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
+               coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
+        from claimed order by place;
+    get diagnostics got = row_count;
+    if loud or got < cardinality(dealt.job_ids) then
+        perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
+            array(select n - 1 from unnest(dealt.attempts) n), null, loud);
+    end if;
+end
+$$;
+comment on function claim_turns is 'Claims jobs that wait for their turn.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1836,7 +2010,7 @@ begin
     from jobs j
     left join waiting w on w.job_id = j.id
     where j.id = any(job_ids)
-      and (w.job_id is null or w.role in ('signal', 'items') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map'))
+      and (w.job_id is null or w.role in ('signal', 'items', 'turn') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map'))
     order by j.id limit 1;
     if found then
         perform invalid('before', format('must name nodes that still wait for others; %s does not', to_json(closed)));
@@ -2340,12 +2514,13 @@ begin
     new_ids := array(select nextval('jobs_id_seq') from generate_series(1, cardinality(old_ids)));
     fork := new_ids[1];
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, tags, metadata, codec, payload, args,
-                      dag_id, name, role, rule, spec)
+                      dag_id, name, role, rule, spec, group_name)
     select new_ids[u.place], queue, kind, priority, max_attempts, timeout, backoff, result_ttl, tags, metadata, codec, payload, args,
            case when j.dag_id is not null then fork end, name, role, rule,
            case when j.dag_id is null then spec - 'key' || jsonb_build_object('forked_from', dag_fork.dag_id)
                 when spec ? 'map' then spec || jsonb_build_object('map', renumber((spec ->> 'map')::bigint, old_ids, new_ids))
-                else spec end
+                else spec end,
+           group_name
     from unnest(old_ids) with ordinality u(id, place)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j;
     insert into edges (parent_id, child_id, soft, condition)
@@ -2723,14 +2898,14 @@ begin
         select ids[e.ordinality] as id, scope_of(n.name) as scope, coalesce(n.type, 'job') as type, coalesce(n.rule, 'all') as rule,
                coalesce(n.queue, d.queue) as queue, coalesce(n.priority, d.priority) as priority, coalesce(n.type, 'job') = 'job' as is_job,
                n.name, n.kind, n.args, n.max_attempts, n.timeout, n.backoff, n.tags, n.metadata, now() + n.ttl as expires_at, n.codec,
-               n.payload, n.after, n.over, n.at_least, e.value as node, d.held, d.enqueued_by
+               n.payload, n.after, n.over, n.at_least, n."group" as group_name, e.value as node, d.held, d.enqueued_by
         from (select d.queue, d.priority, d.enqueued_by, coalesce(w.held, false) as held
               from jobs d left join waiting w on w.job_id = d.id where d.id = dag_insert.dag_id) d
         cross join jsonb_array_elements(nodes) with ordinality e
         cross join lateral jsonb_to_record(e.value) n(
             name text, type text, rule text, queue text, priority smallint, kind text, args jsonb, max_attempts integer,
             timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval, codec text, payload text, after jsonb,
-            over text, at_least integer)
+            over text, at_least integer, "group" text)
     ), gates as materialized (
         select nextval('jobs_id_seq') as id, s.id as sub_id, s.name, s.name || '/(start)' as gate, s.queue, s.priority, s.rule, s.at_least, s.held
         from input s
@@ -2819,12 +2994,12 @@ begin
         from gates
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, codec, payload, args,
-                          dag_id, name, role, rule, spec, enqueued_by)
+                          dag_id, name, role, rule, spec, enqueued_by, group_name)
         select id, queue, case when is_job then kind else type end, priority, case when is_job then max_attempts end,
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by
+               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)
@@ -3248,7 +3423,7 @@ as $$
         kind text, queue text, priority integer, delay interval, max_attempts integer, timeout interval, backoff jsonb,
         tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload text, args jsonb,
         rule text, at_least integer, "default" jsonb, over text, path text, "as" text, "window" integer, tolerate numeric,
-        on_failure text, key text)
+        on_failure text, key text, "group" text)
     cross join lateral (select case
         when s.type is null then array['type', 'must be job, dag, external, sleep or map']
         when o.rule not in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped')
@@ -3268,6 +3443,7 @@ as $$
             then array['args', 'must be a JSON object, to which as adds the items']
         when o.on_failure not in ('continue', 'cancel') then array['on_failure', 'must be continue or cancel']
         when length(o.key) not between 1 and 500 then array['key', 'must have 1 to 500 characters']
+        when group_problem(o."group") is not null then group_problem(o."group")
         else job_problem(
             case when s.type in ('job', 'map', 'document') then o.kind else '-' end, coalesce(o.queue, 'default'),
             coalesce(o.priority, 5), o.delay, null, o.max_attempts, o.timeout, nullif(o.backoff, 'null'), o.tags,
@@ -3415,6 +3591,7 @@ as $$
            ('backoff', '{job,map}', 'jsonb', null),
            ('timeout', '{job,map,external}', 'interval', '"1 s"'),
            ('ttl', '{job,map,document}', 'interval', null),
+           ('group', '{job,map}', 'text', null),
            ('result_ttl', '{job,map,document}', 'interval', null),
            ('delay', '{job,map,sleep}', 'interval', '"1 s"'),
            ('default', '{external}', 'jsonb', null),
@@ -4526,6 +4703,149 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- deal(queue_name, wanted, kinds, worst): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
+-- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
+-- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
+-- Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
+-- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
+-- A slot that a transaction frees is found by the claim that follows it.
+-- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
+create function deal(queue_name text, wanted integer, kinds text[], worst smallint, out job_ids bigint[], out attempts integer[])
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    dry text[] := '{}'; -- groups that had less than was asked for
+    dealt record;
+begin
+    if not pg_try_advisory_xact_lock(advisory_key('deal')) then
+        return;
+    end if;
+    delete from slots s
+    where not exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt offset 0);
+    while wanted > 0 loop
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, dry);
+        job_ids := job_ids || dealt.job_ids;
+        attempts := attempts || dealt.attempts;
+        wanted := wanted - coalesce(cardinality(dealt.job_ids), 0);
+        exit when dealt.job_ids is null and dealt.dry is null;
+        dry := dry || dealt.dry;
+    end loop;
+    -- Young rows stay: what was enqueued with them may not have been committed yet.
+    delete from backlogs b
+    where b.queue = queue_name and b.group_name = any(dry) and b.dealt_at < clock_timestamp() - interval '1 s'
+      and not exists (
+          select from waiting w
+          where w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind and w.role = 'turn' offset 0);
+end
+$$;
+comment on function deal is 'Takes jobs out of waiting whose turn it is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- deal_round(queue_name, wanted, kinds, worst, done): a round of deal among the groups that are not in done: each has as many turns as would
+-- be its share. dry: groups that have no more jobs for this deal. Null arrays: there is nobody whose turn it could be. Internal: deal.
+create function deal_round(
+    queue_name text, wanted integer, kinds text[], worst smallint, done text[],
+    out job_ids bigint[], out attempts integer[], out dry text[])
+language plpgsql
+set enable_hashjoin = on
+as $$
+#variable_conflict use_column
+declare
+    now constant timestamptz := clock_timestamp();
+    round record;
+begin
+    with lines as materialized (
+        select b.group_name, b.kind, max(b.turn) as turn
+        from backlogs b
+        where b.queue = queue_name and (deal_round.kinds is null or b.kind = any(deal_round.kinds))
+        group by b.group_name, b.kind
+    ), clock as materialized (
+        select coalesce(max(started), 0) as at from backlogs where queue = queue_name
+    ), seats as materialized (
+        select group_name, kind, count(*) as n from slots group by group_name, kind
+    ), players as materialized (
+        select p.group_name, p.kinds, greatest(coalesce(p.turn, c.at), c.at) as start, coalesce(l.weight, 1) as weight,
+               l.max_running is not null as counts,
+               least(r.room, ceil(wanted::numeric / count(*) over ()) * coalesce(l.weight, 1))::integer as share
+        from (select group_name, max(turn) as turn, array_agg(kind) as kinds from lines where group_name <> all(done) group by group_name) p
+        cross join clock c
+        left join lateral limit_of(p.group_name) l on true
+        left join (select group_name, sum(n) as n from seats group by group_name) s on s.group_name = p.group_name
+        left join gates g on g.scope = 'group' and g.name = p.group_name
+        cross join lateral (
+            select least(
+                wanted,
+                l.max_running - coalesce(s.n, 0),
+                floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
+                case when g.paused_until > now then 0 end) as room) r
+        where r.room > 0
+        order by start, group_name
+        limit wanted
+    ), kind_rooms as materialized (
+        select k.kind, l.max_running is not null as counts,
+               least(
+                   l.max_running - coalesce((select sum(s.n) from seats s where s.kind = k.kind), 0),
+                   floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
+                   case when g.paused_until > now then 0 end) as room
+        from (select distinct kind from lines) k
+        left join limits l on l.scope = 'kind' and l.name = k.kind
+        left join gates g on g.scope = 'kind' and g.name = k.kind
+    ), hands as materialized (
+        select p.group_name, p.share, p.weight, k.kind, k.room, p.counts or k.counts as counts, w.*,
+               p.start + row_number() over (partition by p.group_name order by w.priority, w.seq)::float8 / p.weight as finish,
+               row_number() over (partition by p.group_name order by w.priority, w.seq) as place
+        from players p
+        cross join unnest(p.kinds) n(kind)
+        join kind_rooms k on k.kind = n.kind and coalesce(k.room, 1) > 0
+        cross join lateral (
+            select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq
+            from waiting x
+            where x.role = 'turn' and x.queue = queue_name and x.group_name = p.group_name and x.kind = n.kind
+              and not x.held and x.priority <= coalesce(worst, 9)
+            order by x.priority, x.seq
+            limit p.share
+            for update skip locked) w
+    ), allowed as (
+        select *, row_number() over (partition by kind order by finish, group_name) as of_kind from hands where place <= share
+    ), dealt as materialized (
+        select * from allowed where room is null or of_kind <= room order by finish, group_name limit wanted
+    ), taken as (
+        delete from waiting w where w.ctid = any(array(select tid from dealt))
+    ), seated as (
+        insert into slots (job_id, attempt, group_name, kind)
+        select job_id, attempt, group_name, kind from dealt where counts
+        on conflict (job_id) do update set attempt = excluded.attempt, group_name = excluded.group_name, kind = excluded.kind
+    ), turned as (
+        update backlogs b set turn = d.turn, started = d.started, dealt_at = now
+        from (select group_name, max(finish) as turn, max(finish - 1 / weight::float8) as started from dealt group by group_name) d
+        where b.queue = queue_name and b.group_name = d.group_name
+    ), short as (
+        select p.group_name
+        from (select group_name, share from players union all select group_name, -1 from dealt) p
+        group by p.group_name having sum(p.share) > 0
+    )
+    select array_agg(d.job_id order by d.finish, d.group_name) as job_ids, array_agg(d.attempt order by d.finish, d.group_name) as attempts,
+           array_agg(d.group_name) as groups, array_agg(d.kind) as kinds,
+           (select array_agg(group_name) from short) as dry
+    into round
+    from dealt d;
+    job_ids := round.job_ids;
+    attempts := round.attempts;
+    dry := round.dry;
+    if exists (select from limits l where l.rate is not null) then
+        perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n))
+        from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
+              union all
+              select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
+    end if;
+end
+$$;
+comment on function deal_round is 'A round of dealing.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- decide(job_ids, verdicts): does what verdicts (run, skip) say with waiting jobs, except that of jobs which a handler
 -- is to run (start_nodes). Internal: the caller has locked their rows of waiting and written their counters.
 -- Returns the jobs that are finished by it.
@@ -4677,6 +4997,27 @@ comment on function delete is 'Deletes jobs with all that is known of them, unle
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- delete_limit(scope, name): takes the limit of a queue, kind or group away. Returns whether there was one.
+-- Raises PQ001 for a scope that is none. Locks: the row of limits.
+-- roles: operator
+create function delete_limit(scope text, name text) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    gone boolean;
+begin
+    perform check_scope(scope, name);
+    delete from limits l where l.scope = delete_limit.scope and l.name = delete_limit.name;
+    gone := found;
+    perform wake_turns(scope, name);
+    return gone;
+end
+$$;
+comment on function delete_limit is 'Takes a limit away. Returns whether there was one.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- delete_schedule(name): deletes a schedule and what is known of its runs; the jobs that it enqueued stay. Raises PQ004 when there is
 -- none. Locks: its row.
 -- roles: operator
@@ -4754,8 +5095,8 @@ begin
                array_agg(job_id) filter (where verdict is not null and kept) as others,
                array_agg(verdict) filter (where verdict is not null and kept) as verdicts,
                array_agg(job_id) filter (where verdict is null and role = 'items') as maps,
-               -- A map under way waits for its items only, an external node that was reached for no parents any more.
-               array_agg(job_id) filter (where role in ('items', 'signal') and job_id <> all(mapping)) as mapping
+               -- A map under way waits for its items only; an external node that was reached, or a job that waits for its turn, for no parents any more.
+               array_agg(job_id) filter (where role in ('items', 'signal', 'turn') and job_id <> all(mapping)) as mapping
         into judged
         from (
             select *, role is not null or verdict is distinct from 'run' as kept
@@ -4827,7 +5168,7 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- +goose StatementBegin
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier).
+-- (propagate_frontier), and jobs that wait for their turn (tend_backlogs, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -4839,6 +5180,7 @@ as $$
 declare
     most constant integer := 1000;
     next_due timestamptz;
+    next_turn timestamptz;
     more boolean;
     due_schedules boolean;
 begin
@@ -4864,6 +5206,12 @@ begin
             more := true;
         end if;
     end if;
+    if exists (select from backlogs) or exists (select from gates) or exists (select from limits) then
+        if chore_is_due('backlogs', interval '5 s') then
+            perform tend_backlogs();
+        end if;
+        next_turn := next_turn();
+    end if;
     if more or due_schedules or exists (select from frontier) then
         return 0;
     end if;
@@ -4871,6 +5219,8 @@ begin
         (select s.run_at as at from scheduled s where s.run_at > now() order by s.run_at limit 1)
         union all
         (select s.fire_at from schedules s where s.fire_at > now() order by s.fire_at limit 1)
+        union all
+        (select next_turn)
         union all
         (select e.expires_at from expiries e where e.expires_at > now() order by e.expires_at limit 1)) t;
     return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));
@@ -5655,7 +6005,8 @@ comment on function ended_places is 'Ids below which jobs end at the moment.';
 -- queue, priority 0 (soonest) to 9, delay or run_at, max_attempts, timeout, backoff (see backoff_problem),
 -- tags, metadata (an object), ttl (expires unless started by then), result_ttl (how long the result is
 -- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling), uniqueness (see
--- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was).
+-- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was), group_name (the group with
+-- which it shares limits and takes turns, see set_limit).
 -- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, 42501 for a producer that may
 -- not enqueue into it; a warning past the warning depth.
 -- roles: producer
@@ -5665,16 +6016,16 @@ create function enqueue(
     timeout interval default null, backoff jsonb default null, tags text[] default null,
     metadata jsonb default null, ttl interval default null, result_ttl interval default null,
     codec text default null, payload bytea default null, wake_workers boolean default true,
-    uniqueness jsonb default null
+    uniqueness jsonb default null, group_name text default null
 ) returns bigint
 language plpgsql security definer set search_path from current
 as $$
 declare
     added record;
 begin
-    if uniqueness is not null then
-        return enqueue_unique(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
-            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness);
+    if uniqueness is not null or group_name is not null then
+        return enqueue_special(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
+            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name);
     end if;
     added := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
@@ -5686,7 +6037,7 @@ begin
     return added.job_id;
 end
 $$;
-comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling.';
+comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5728,9 +6079,9 @@ begin
         where outcomes is null or outcomes[i.index + 1] = 'added'
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                          tags, metadata, codec, payload, args, unique_key, enqueued_by)
+                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-               tags, metadata, codec, payload, args, unique_key, producer
+               tags, metadata, codec, payload, args, unique_key, producer, group_name
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
@@ -5742,7 +6093,7 @@ begin
         select id, queue, priority, kind,
                id - row_number() over (partition by queue, priority, kind order by id) as island
         from input
-        where due is null or due <= now()
+        where (due is null or due <= now()) and group_name is null
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -5750,10 +6101,19 @@ begin
         insert into ready (queue, priority, seq, job_id, size, kind)
         select queue, priority, min(id), min(id), count(*), kind
         from pieces group by queue, priority, kind, island, piece
+    ), turns as (
+        insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, group_name, kind, priority, seq)
+        select id, queue, 'turn', 1, 0, 0, 0, 0, group_name, kind, priority, id
+        from input
+        where group_name is not null and (due is null or due <= now())
     )
     insert into events (job_id, queue, type)
     select id, queue, 'enqueued' from input
     where events_wanted() and wants_event(queue, false);
+    if jsonb_path_exists(enqueue_jobs.jobs, '$[*].group') then
+        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind))
+        from jobs_from_json(enqueue_jobs.jobs) j where j.group_name is not null;
+    end if;
     if 'replaced' = any(outcomes) then
         perform replace_jobs(enqueue_jobs.jobs, outcomes, those, since);
     end if;
@@ -5881,6 +6241,37 @@ begin
 end
 $$;
 comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- enqueue_special(...): what enqueue does with a job that has a group or is to be unique. Internal.
+create function enqueue_special(
+    kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
+    backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
+    wake_workers boolean, uniqueness jsonb, group_name text)
+returns bigint
+language plpgsql
+as $$
+#variable_conflict use_variable
+declare
+    problem constant text[] := coalesce(
+        job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
+                    codec, payload, args),
+        case when uniqueness is not null then unique_problem(uniqueness) end,
+        group_problem(group_name));
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    return (select j.job_id from enqueue_jobs(jsonb_build_array(
+        jsonb_strip_nulls(jsonb_build_object(
+            'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
+            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec, 'group', group_name,
+            'payload', encode(payload, 'base64')))
+        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
+end
+$$;
+comment on function enqueue_special is 'Adds a job that has a group or is to be unique.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6061,36 +6452,6 @@ comment on function enqueue_trigger is 'Trigger: enqueues a job for each row tha
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_unique(...): what enqueue does with a job that is to be unique. Internal.
-create function enqueue_unique(
-    kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
-    backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
-    wake_workers boolean, uniqueness jsonb)
-returns bigint
-language plpgsql
-as $$
-#variable_conflict use_variable
-declare
-    problem constant text[] := coalesce(
-        job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
-                    codec, payload, args),
-        unique_problem(uniqueness));
-begin
-    if problem is not null then
-        perform invalid(problem[1], problem[2]);
-    end if;
-    return (select j.job_id from enqueue_jobs(jsonb_build_array(
-        jsonb_strip_nulls(jsonb_build_object(
-            'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
-            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec,
-            'payload', encode(payload, 'base64')))
-        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
-end
-$$;
-comment on function enqueue_unique is 'Adds a job that is to be unique.';
--- +goose StatementEnd
-
--- +goose StatementBegin
 -- error_fingerprint(error): twelve hexadecimal digits that errors have in common which differ only in numbers, ids, addresses,
 -- times and quoted words: the digest of error_shape. Null for no error.
 -- roles: operator, reader
@@ -6204,19 +6565,19 @@ begin
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
-                      dag_id, name, rule, spec, enqueued_by)
+                      dag_id, name, rule, spec, enqueued_by, group_name)
     select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by, t."group"
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
          jsonb_to_record(map.spec -> 'item') t(
              queue text, kind text, priority smallint, max_attempts integer, timeout interval, backoff jsonb,
-             ttl interval, tags text[], metadata jsonb, args jsonb);
+             ttl interval, tags text[], metadata jsonb, args jsonb, "group" text);
     insert into expiries (expires_at, job_id)
     select j.expires_at, j.id from jobs j where j.id = any(items) and j.expires_at is not null;
     insert into edges (parent_id, child_id) select id, map.job_id from unnest(items) id;
@@ -6383,7 +6744,7 @@ begin
         exit when not exists (
             select from waiting w
             where w.job_id = deepest and w.pending > 0 and not w.held and w.ending is null
-              and coalesce(w.role, '') not in ('signal', 'items'));
+              and coalesce(w.role, '') not in ('signal', 'items', 'turn'));
         next := (
             select e.parent_id
             from (select parent_id from edges where child_id = deepest offset 0) e
@@ -6688,6 +7049,54 @@ comment on function explain_time is 'A time in plain words.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- explain_turn(id): why a job that waits for its turn does not start: pauses and limits that have no room, and who comes before it.
+-- Internal: explain_waiting. Counts up to 10,000 jobs ahead of it.
+create function explain_turn(id bigint) returns table (reason text, detail text, job_id bigint)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    now constant timestamptz := clock_timestamp();
+    job record;
+    ahead bigint;
+begin
+    select w.* into job from waiting w where w.job_id = explain_turn.id;
+    return query select e.reason, e.detail, job.job_id from explain_queue(job.queue) e;
+    return query
+        select 'paused', format('%s %s is paused until %s%s', s.scope, s.name, explain_time(s.paused_until), ': ' || s.pause_reason), job.job_id
+        from limit_states s
+        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.paused_until > now;
+    return query
+        select 'limit', format('%s of %s jobs of %s %s that may run at a time are running', s.running, s.max_running, s.scope, s.name), job.job_id
+        from limit_states s
+        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.running >= s.max_running;
+    return query
+        select 'rate', format('%s jobs of %s %s may start per %s; the next one may in %s', s.rate, s.scope, s.name, s.period,
+                              explain_age(make_interval(secs => (1 - s.tokens) / s.rate * extract(epoch from s.period)::float8))), job.job_id
+        from limit_states s
+        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.tokens < 1;
+    if not exists (
+        select from workers w
+        where w.dead_at is null and w.heartbeat_at > now - w.lease and job.queue = any(w.queues) and job.kind = any(w.kinds)) then
+        return query select 'no worker', format('no live worker of queue %s knows kind %s', job.queue, job.kind), job.job_id;
+    end if;
+    ahead := (select count(*) from (
+        select from waiting w
+        where w.role = 'turn' and w.queue = job.queue and w.group_name = job.group_name
+          and (w.priority, w.seq) < (job.priority, job.seq) limit 10000) a);
+    if ahead > 0 then
+        return query select 'turn', format('%s%s jobs are ahead of it in %s', case when ahead = 10000 then 'at least ' else '' end, ahead,
+            case job.group_name when '' then 'queue ' || job.queue else 'group ' || job.group_name end), job.job_id;
+    else
+        return query select 'turn', format('it is the next one of %s',
+            case job.group_name when '' then 'queue ' || job.queue else 'group ' || job.group_name end), job.job_id;
+    end if;
+end
+$$;
+comment on function explain_turn is 'Why a job that waits for its turn does not start.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- explain_waiting(id, chase): for what a job in waiting waits. Internal: explain. Names ten unfinished parents; with
 -- chase it looks for what blocks the first three of those that wait themselves.
 create function explain_waiting(id bigint, chase boolean) returns table (reason text, detail text, job_id bigint)
@@ -6723,7 +7132,10 @@ begin
     elsif node.held then
         return query select 'held', 'it is held: dag_resume lets it go on', node.job_id;
     end if;
-    if node.role = 'signal' and node.kind_of = 'sleep' then
+    if node.role = 'turn' then
+        return query select * from explain_turn(node.job_id);
+        return;
+    elsif node.role = 'signal' and node.kind_of = 'sleep' then
         return query select 'sleeping',
             format('sleeps until %s (%s)', explain_time(node.expires_at), explain_age(node.expires_at - now)), node.job_id;
         return;
@@ -6765,7 +7177,7 @@ begin
     end if;
     for parent in
         select s.*, case when s.dag_id = node.dag_id or s.dag_id = node.job_id then s.name else 'job ' || s.id end as title,
-               w.pending > 0 and not w.held and coalesce(w.role, '') not in ('signal', 'items') as waits
+               w.pending > 0 and not w.held and coalesce(w.role, '') not in ('signal', 'items', 'turn') as waits
         from unnest(unfinished[1:10]) u(id)
         cross join lateral (select * from job_states where id = u.id offset 0) s
         left join waiting w on w.job_id = u.id
@@ -7324,6 +7736,20 @@ begin
 end
 $$;
 comment on function grant_role is 'Lets a database role do what a class may.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- group_problem(group_name): the rule that the name of a job's group breaks, as {field, rule}; null when none. Internal.
+create function group_problem(group_name text) returns text[]
+language sql immutable
+as $$
+    select case
+        when length(group_name) not between 1 and 200 then array['group', 'must have 1 to 200 characters']
+        when group_name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['group', 'must not have control characters']
+        when right(group_name, 1) = '*' then array['group', 'must not end in "*", which in the name of a limit stands for many groups']
+    end
+$$;
+comment on function group_problem is 'The rule that the name of a group breaks.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8015,17 +8441,18 @@ create function jobs_from_json(jobs jsonb)
 returns table (
     index bigint, kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval,
-    result_ttl interval, codec text, payload bytea, uniqueness jsonb)
+    result_ttl interval, codec text, payload bytea, uniqueness jsonb, group_name text)
 language sql stable
 as $$
     select e.ordinality - 1, r.kind, nullif(e.value -> 'args', 'null'), coalesce(r.queue, 'default'),
            coalesce(r.priority, 5), r.delay, r.run_at, r.max_attempts, r.timeout, nullif(r.backoff, 'null'),
-           r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64'), nullif(e.value -> 'unique', 'null')
+           r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64'), nullif(e.value -> 'unique', 'null'),
+           r."group"
     from jsonb_array_elements(jobs) with ordinality e,
          jsonb_to_record(e.value) as r(
              kind text, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer,
              timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval,
-             codec text, payload text)
+             codec text, payload text, "group" text)
 $$;
 comment on function jobs_from_json is 'The jobs of a JSON array as rows.';
 -- +goose StatementEnd
@@ -8159,6 +8586,21 @@ begin
 end
 $$;
 comment on function latest_events is 'The latest events that fit.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- limit_of(group_name): the limit of a group: the one of its name, else that with the longest name which ends in "*" and begins as the
+-- group does; no row where there is none. Internal: without a search_path of its own, so that it can be inlined.
+create function limit_of(group_name text) returns setof limits
+language sql stable
+as $$
+    select l.* from limits l
+    where l.scope = 'group' and limit_of.group_name <> ''
+      and (l.name = limit_of.group_name or right(l.name, 1) = '*' and starts_with(limit_of.group_name, rtrim(l.name, '*')))
+    order by l.name = limit_of.group_name desc, length(l.name) desc
+    limit 1
+$$;
+comment on function limit_of is 'The limit of a group.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8441,6 +8883,36 @@ comment on function next_times is 'The next times at which a schedule is due.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- next_turn(): wakes the workers of queues in which a bucket has a token again or a pause is over, or whose jobs might have been overlooked;
+-- when to call it next, null: not for a reason of its own. Internal: do_chores.
+create function next_turn() returns timestamptz
+language plpgsql
+as $$
+declare
+    now constant timestamptz := clock_timestamp();
+    queues text[];
+    next timestamptz;
+begin
+    with opening as (
+        select g.scope, g.name,
+               greatest(g.paused_until, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
+        from gates g
+        left join lateral (
+            select x.rate, x.period from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name
+            union all
+            select x.rate, x.period from limit_of(g.name) x where g.scope = 'group') l on true
+    )
+    select min(o.at) filter (where o.at > now), array_agg(o.name) filter (where o.scope = 'queue' and o.at <= now)
+    into next, queues
+    from opening o;
+    perform wake(array(select b.queue from backlogs b union select unnest(queues)));
+    return greatest(next, now + interval '50 ms'); -- what comes in between starts together
+end
+$$;
+comment on function next_turn is 'Wakes workers for jobs whose turn may have come.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- node_verdict(…): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
 -- A node is decided when all its parents are done; an eager one runs as soon as it may. Only sums are looked at, so
 -- the order in which parents end, and in which parts the news of it arrive, does not matter. Internal, inlined.
@@ -8588,6 +9060,33 @@ as $$
       and pg_has_role(caller(), g.role_id, 'usage')
 $$;
 comment on function own_tenants is 'Tenants whose jobs the caller may read.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- pause_limit(scope, name, delay, reason): keeps jobs of a queue, a kind or a group from starting for a time, as when a foreign service asks to
+-- be left alone: running ones go on, and a longer pause stays. resume_limit ends it. Needs no limit. The pause of a group is of that name only.
+-- Raises PQ001 for a delay that is missing, not positive or above 366 days. Locks: the row of gates.
+-- roles: worker, operator
+create function pause_limit(scope text, name text, delay interval, reason text default null) returns void
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+begin
+    perform check_scope(scope, name);
+    if scope = 'group' then
+        perform invalid(p.problem[1], p.problem[2]) from group_problem(name) p(problem) where p.problem is not null;
+    end if;
+    if delay is null or delay <= interval '0' or delay > interval '366 days' then
+        perform invalid('delay', 'must be positive and at most 366 days');
+    end if;
+    insert into gates as g (scope, name, paused_until, pause_reason)
+    values (scope, name, clock_timestamp() + delay, reason)
+    on conflict on constraint gates_pkey do update
+    set paused_until = excluded.paused_until, pause_reason = excluded.pause_reason
+    where g.paused_until is null or g.paused_until < excluded.paused_until;
+end
+$$;
+comment on function pause_limit is 'Keeps jobs of a queue, a kind or a group from starting for a time.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8747,7 +9246,7 @@ comment on function pin_ready is 'Keeps jobs in ready until the transaction ends
 
 -- +goose StatementBegin
 -- places(job_ids): where jobs are, all in one snapshot, so that each is in exactly one place:
--- a state of job_states, or not_found. Internal: the operators' verbs look, act, and look again at what moved.
+-- a state of job_states, or not_found; ready is also one that waits for its turn. Internal: the operators' verbs look, act, and look again at what moved.
 create function places(job_ids bigint[]) returns table (job_id bigint, place text)
 language plpgsql stable
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -8755,9 +9254,10 @@ set plan_cache_mode = force_generic_plan
 as $$
 begin
     return query
-        select u.id, coalesce(s.state, 'not_found')
+        select u.id, case when t.job_id is not null then 'ready' else coalesce(s.state, 'not_found') end
         from (select distinct id from unnest(job_ids) id where id is not null) u
         left join lateral (select j.state from job_states j where j.id = u.id offset 0) s on true
+        left join lateral (select w.job_id from waiting w where w.job_id = u.id and w.role = 'turn' and s.state = 'waiting' offset 0) t on true
         order by u.id;
 end
 $$;
@@ -9216,6 +9716,31 @@ comment on function put_ready is 'Makes jobs ready again.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- put_turns(job_ids, seqs, attempts): lets jobs wait for their turn. Internal: the caller has just taken them from where they were, or
+-- added them.
+create function put_turns(job_ids bigint[], seqs bigint[], attempts integer[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    put record;
+begin
+    with added as (
+        insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, attempt, group_name, kind, priority, seq)
+        select j.id, j.queue, 'turn', 1, 0, 0, 0, 0, u.attempt, coalesce(j.group_name, ''), j.kind, j.priority, u.seq
+        from unnest(job_ids, seqs, attempts) u(id, seq, attempt)
+        cross join lateral (select id, queue, group_name, kind, priority from jobs where jobs.id = u.id offset 0) j
+        returning queue, group_name, kind
+    )
+    select array_agg(queue) as queues, array_agg(group_name) as groups, array_agg(kind) as kinds into put
+    from (select distinct queue, group_name, kind from added) a;
+    perform add_backlogs(put.queues, put.groups, put.kinds);
+end
+$$;
+comment on function put_turns is 'Lets jobs wait for their turn.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- queue_depth(queue_name, at_most): how many jobs of a queue wait to be started (ready or scheduled),
 -- counted up to at_most, so that the cost is bounded by it.
 create function queue_depth(queue_name text, at_most bigint) returns bigint
@@ -9354,6 +9879,33 @@ as $$
     order by 1
 $$;
 comment on function queue_names is 'Names of all queues that are registered or hold jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- queue_room(queue_name, wanted): how many jobs of a queue may start now, wanted at the most, by the limit and the pause of the queue as a
+-- whole; 0 as well while somebody else deals. Until the transaction ends nobody else is told of any room. Internal: claim.
+-- Locks: the advisory lock "deal", if it is free.
+create function queue_room(queue_name text, wanted integer) returns integer
+language plpgsql
+as $$
+declare
+    now constant timestamptz := clock_timestamp();
+begin
+    if not pg_try_advisory_xact_lock(advisory_key('deal')) then
+        return 0;
+    end if;
+    return coalesce((
+        select greatest(0, least(
+            wanted,
+            l.max_running - case when l.max_running is not null then (select count(*) from running r where r.queue = queue_name) end,
+            floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
+            case when g.paused_until > now then 0 end))
+        from (select) one
+        left join limits l on l.scope = 'queue' and l.name = queue_name
+        left join gates g on g.scope = 'queue' and g.name = queue_name), wanted);
+end
+$$;
+comment on function queue_room is 'How many jobs of a queue may start now.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9930,7 +10482,7 @@ comment on function record_step is 'Keeps the result of a step of a handler.';
 
 -- +goose StatementBegin
 -- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far. Of maps under way these are their
--- items, those that do not exist yet included; an external node that was reached has none any more.
+-- items, those that do not exist yet included; an external node that was reached has none any more, nor has a job that waits for its turn.
 -- Internal: the caller keeps the parents where they are (pin), or holds the rows of waiting and the chores' lock.
 create function recount(job_ids bigint[]) returns void
 language plpgsql
@@ -9958,7 +10510,7 @@ begin
             offset 0) f on true
         left join lateral (
             select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true)
-    where w.job_id = any(job_ids) and w.role is distinct from 'signal';
+    where w.job_id = any(job_ids) and (w.role is null or w.role not in ('signal', 'turn'));
 end
 $$;
 comment on function recount is 'Writes into waiting what parents came to so far.';
@@ -10292,6 +10844,27 @@ begin
 end
 $$;
 comment on function rescue_worker is 'Ends attempts of a dead worker.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- resume_limit(scope, name): ends what pause_limit began. Returns whether there was a pause. Locks: the row of gates.
+-- roles: operator
+create function resume_limit(scope text, name text) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    ended boolean;
+begin
+    perform check_scope(scope, name);
+    update gates g set paused_until = null, pause_reason = null
+    where g.scope = resume_limit.scope and g.name = resume_limit.name and g.paused_until > clock_timestamp();
+    ended := found;
+    perform wake_turns(scope, name);
+    return ended;
+end
+$$;
+comment on function resume_limit is 'Ends the pause of a queue, a kind or a group. Returns whether there was one.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10950,6 +11523,66 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- groups, and leaves the rest; null in the object takes a setting away, and the limit goes with its last one. Settings: max_running (how
+-- many of its jobs run at a time, over all workers), rate per period (how many start in that time; 1 second by default) and burst (how many
+-- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default).
+-- The name of groups may end in "*": each group whose name begins so has the limit for itself, unless a longer name fits.
+--
+--   select pgq.set_limit('group', 'customer/*', max_running => 5);
+--   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
+--
+-- Jobs that run already go on. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- roles: operator
+create function set_limit(
+    scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
+    period interval default null, burst integer default null, weight integer default null) returns void
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    entry record;
+    current limits;
+begin
+    perform check_scope(scope, name);
+    if jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    end if;
+    settings := settings || jsonb_strip_nulls(jsonb_build_object(
+        'max_running', max_running, 'rate', rate, 'period', period, 'burst', burst, 'weight', weight));
+    insert into limits (scope, name) values (scope, name) on conflict do nothing;
+    select * into current from limits l where l.scope = set_limit.scope and l.name = set_limit.name for update;
+    for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) order by key loop
+        if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight') then
+            perform invalid(entry.key, 'is not a setting of a limit');
+        end if;
+        begin
+            current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
+        exception when data_exception then
+            perform invalid(entry.key, format('has a value that cannot be read: %s', sqlerrm));
+        end;
+    end loop;
+    if current.rate is not null and not settings ? 'period' then
+        current.period := coalesce(current.period, '1 s');
+    elsif current.rate is null and not settings ? 'period' then
+        current.period := null;
+    end if;
+    perform check_limit(current);
+    if current.max_running is null and current.rate is null and current.weight is null then
+        delete from limits l where l.scope = set_limit.scope and l.name = set_limit.name;
+    else
+        update limits l
+        set (max_running, rate, period, burst, weight, updated_at)
+          = (current.max_running, current.rate, current.period, current.burst, current.weight, now())
+        where l.scope = set_limit.scope and l.name = set_limit.name;
+    end if;
+    perform wake_turns(scope, name);
+end
+$$;
+comment on function set_limit is 'Sets how many jobs of a queue, a kind or a group run at a time and start per period, and how many turns a group gets.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- set_priority(job_ids, priority): gives jobs that are ready or scheduled another priority, 0 (soonest) to 9. Ready ones come
 -- behind those that are ready with that priority already; scheduled ones keep their time. Outcome per job: changed, unchanged
 -- (it has that priority), running, waiting (for other jobs), finished, not_found. Raises PQ001 for a priority that is not 0 to 9.
@@ -11272,6 +11905,31 @@ as $$
     select outcome from snooze(snooze_job.worker_id, array[job_id], array[attempt], array[delay])
 $$;
 comment on function snooze_job is 'Puts a job that a worker holds off until later.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- spend(scopes, names, counts): takes tokens out of the buckets of those queues, kinds and groups that have a rate. Internal: the caller
+-- deals (deal) or looked for room (queue_room), so that nobody else writes them.
+create function spend(scopes text[], names text[], counts bigint[]) returns void
+language sql
+as $$
+    insert into gates as g (scope, name, tokens, refilled_at)
+    select u.scope, u.name, coalesce(l.burst, l.rate) - u.n, clock_timestamp()
+    from unnest(scopes, names, counts) u(scope, name, n)
+    cross join lateral (
+        select x.rate, x.burst from limits x where u.scope <> 'group' and x.scope = u.scope and x.name = u.name
+        union all
+        select x.rate, x.burst from limit_of(u.name) x where u.scope = 'group') l
+    where l.rate is not null and u.n > 0
+    on conflict (scope, name) do update
+    set (tokens, refilled_at) = (
+        select tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp())
+               - (coalesce(l.burst, l.rate) - excluded.tokens), clock_timestamp()
+        from (select x.rate, x.period, x.burst from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name
+              union all
+              select x.rate, x.period, x.burst from limit_of(g.name) x where g.scope = 'group') l)
+$$;
+comment on function spend is 'Takes tokens out of buckets.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11629,6 +12287,49 @@ comment on function take_keys is 'What becomes of new jobs that are to be unique
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- tend_backlogs(): what there is to do about jobs that wait for their turn besides dealing, every few seconds: adds rows of backlogs that are
+-- missing, takes away double ones and full buckets. Internal: do_chores.
+-- Locks: the advisory lock "deal", if it is free.
+create function tend_backlogs() returns void
+language plpgsql
+as $$
+begin
+    if not pg_try_advisory_xact_lock(advisory_key('deal')) then
+        return;
+    end if;
+    -- From one group to the next along the index, not job by job.
+    perform add_backlogs(array_agg(p.queue), array_agg(p.group_name), array_agg(p.kind))
+    from (
+        with recursive place as (
+            (select w.queue, w.group_name, w.kind from waiting w where w.role = 'turn' order by w.queue, w.group_name, w.kind limit 1)
+            union all
+            select n.*
+            from place p
+            cross join lateral (
+                select w.queue, w.group_name, w.kind from waiting w
+                where w.role = 'turn' and (w.queue, w.group_name, w.kind) > (p.queue, p.group_name, p.kind)
+                order by w.queue, w.group_name, w.kind limit 1) n
+        )
+        select * from place) p
+    having count(*) > 0;
+    delete from backlogs b
+    where exists (
+        select from backlogs o
+        where o.queue = b.queue and o.group_name = b.group_name and o.kind = b.kind
+          and (coalesce(o.turn, 0), o.ctid) > (coalesce(b.turn, 0), b.ctid));
+    delete from gates g
+    where coalesce(g.paused_until, '-infinity') <= clock_timestamp()
+      and not exists (
+          select from (select * from limits l where g.scope <> 'group' and l.scope = g.scope and l.name = g.name
+                       union all
+                       select l.* from limit_of(g.name) l where g.scope = 'group') l
+          where tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp()) < coalesce(l.burst, l.rate));
+end
+$$;
+comment on function tend_backlogs is 'Keeps the list of groups whose jobs wait for their turn complete.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- time_after(fields, period, once_at, zone, anchor, after): the first instant after one at which a schedule is due that read_spec has
 -- read; null: none any more. Periods are of elapsed time, counted from the anchor, which is due itself. Internal.
 create function time_after(
@@ -11649,6 +12350,19 @@ begin
 end
 $$;
 comment on function time_after is 'When a schedule is due next.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- tokens_at(rate, period, burst, tokens, refilled_at, at): how many tokens a bucket has at a time: as many as burst (null: rate) at the
+-- most, and at the beginning. Internal, inlined. Token bucket as in J. S. Turner, "New directions in communications", 1986.
+create function tokens_at(rate integer, period interval, burst integer, tokens double precision, refilled_at timestamptz, at timestamptz)
+returns double precision
+language sql immutable
+as $$
+    select least(coalesce(burst, rate),
+                 coalesce(tokens + greatest(0, extract(epoch from at - refilled_at)) * rate / extract(epoch from period), coalesce(burst, rate)))
+$$;
+comment on function tokens_at is 'How many tokens a bucket has at a time.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11849,7 +12563,8 @@ comment on function unique_wait is 'How long a debounced job waits.';
 
 -- +goose StatementBegin
 -- unknown_kinds(queue_names): kinds of jobs at the heads of queues that no living worker of these queues knows, so
--- that they stay ready. Looks at the first 1,000 rows of each queue.
+-- that they stay ready. Looks at the first 1,000 rows of each queue, and at the
+-- kinds of jobs that wait for their turn.
 -- roles: worker, operator, reader
 create function unknown_kinds(queue_names text[]) returns table (queue text, kind text)
 language sql stable security definer set search_path from current
@@ -11858,8 +12573,9 @@ as $$
     select distinct h.queue, h.kind
     from unnest(queue_names) q(name)
     cross join lateral (
-        select r.queue, r.kind from ready r where r.queue = q.name
-        order by r.priority, r.seq limit 1000) h
+        (select r.queue, r.kind from ready r where r.queue = q.name order by r.priority, r.seq limit 1000)
+        union all
+        select b.queue, b.kind from backlogs b where b.queue = q.name) h
     where not exists (
         select from workers w
         where w.dead_at is null and h.queue = any(w.queues) and h.kind = any(w.kinds))
@@ -11990,6 +12706,22 @@ comment on function wake_chores is 'Asks a worker to do the chores soon.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- wake_turns(scope, name): wakes the workers of queues in which jobs may have waited for a limit that has changed. Internal.
+create function wake_turns(scope text, name text) returns void
+language sql
+as $$
+    select wake(array(
+        select wake_turns.name where wake_turns.scope = 'queue'
+        union
+        select b.queue from backlogs b
+        where wake_turns.scope = 'kind' and b.kind = wake_turns.name
+           or wake_turns.scope = 'group' and (b.group_name = wake_turns.name
+                or right(wake_turns.name, 1) = '*' and starts_with(b.group_name, rtrim(wake_turns.name, '*')))))
+$$;
+comment on function wake_turns is 'Wakes the workers of queues whose jobs a limit concerns.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- wake_up(queue_names): gives up the sleepers' gates that fall_asleep took, so that enqueuers need not notify while this session has
 -- work anyway. It goes on listening: to the requests to cancel jobs, for example.
 -- roles: worker
@@ -12068,11 +12800,11 @@ comment on function wants_event is 'Whether an event of a queue is to be written
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- withdraw(job_ids, unstarted_only): takes jobs out of ready and scheduled; those that were there and their
+-- withdraw(job_ids, unstarted_only): takes jobs out of ready and scheduled, and out of waiting where they wait for their turn; those that were there and their
 -- attempts so far. The caller puts them somewhere else in the same transaction. Internal.
 -- A job may be missed when somebody splits its run at the same moment: callers look again.
 -- The lateral look-ups with "offset 0" keep the planner from walking whole indexes of tables it takes for small.
--- Locks: rows of scheduled by job, then rows of ready by key; waits for others.
+-- Locks: rows of waiting by job, rows of scheduled by job, then rows of ready by key; waits for others.
 create function withdraw(job_ids bigint[], unstarted_only boolean default false)
 returns table (job_id bigint, queue text, priority smallint, kind text, attempt integer)
 language plpgsql
@@ -12080,6 +12812,15 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 #variable_conflict use_column
 begin
+    return query
+        with locked as materialized (
+            select w.job_id from waiting w
+            where w.job_id = any(job_ids) and w.role = 'turn' and (w.attempt = 0 or not unstarted_only)
+            order by w.job_id
+            for update
+        )
+        delete from waiting w where w.job_id = any(array(select l.job_id from locked l)) and w.role = 'turn'
+        returning w.job_id, w.queue, w.priority, w.kind, w.attempt;
     return query
         with locked as materialized (
             select s.job_id from scheduled s
@@ -12508,6 +13249,87 @@ comment on view kind_settings is 'The settings of kinds of jobs.';
 comment on column kind_settings.name is 'The kind.';
 comment on column kind_settings.backoff is 'How long failed attempts wait (see backoff_problem); null: as the queue says.';
 comment on column kind_settings.updated_at is 'When the settings were last set.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- limit_settings: the limits that were set (set_limit). A name of groups that ends in "*" stands for many. A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view limit_settings as
+select l.scope, l.name, l.max_running, l.rate, l.period, l.burst, l.weight, l.updated_at
+from limits l;
+comment on view limit_settings is 'The limits that were set.';
+comment on column limit_settings.scope is 'What is limited: queue, kind or group.';
+comment on column limit_settings.name is 'Which one; a name of groups may end in *, and each of them has the limit for itself.';
+comment on column limit_settings.max_running is 'How many of its jobs may run at a time.';
+comment on column limit_settings.rate is 'How many may start per period.';
+comment on column limit_settings.period is 'In what time.';
+comment on column limit_settings.burst is 'How many at once after a rest; null: as many as rate says.';
+comment on column limit_settings.weight is 'How many turns a group gets where others get one.';
+comment on column limit_settings.updated_at is 'When it was changed last.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
+-- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs; those of a queue that are ready are not among them.
+-- A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view limit_states as
+with named as (
+    select l.scope, l.name from limits l where right(l.name, 1) <> '*'
+    union select g.scope, g.name from gates g
+    union select 'group', b.group_name from backlogs b where b.group_name <> ''
+    union select 'group', s.group_name from slots s where s.group_name <> ''
+), live as materialized (
+    select s.group_name, s.kind, count(*) as n
+    from slots s
+    where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
+    group by s.group_name, s.kind
+)
+select n.scope,
+       n.name,
+       l.name as limit_name,
+       l.max_running,
+       case
+           when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
+           when l.max_running is null then null
+           when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
+           else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
+       end as running,
+       l.rate,
+       l.period,
+       l.burst,
+       tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
+       coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
+       (select count(*) from (
+           select from (select distinct b.queue, b.group_name, b.kind from backlogs b
+                        where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
+           cross join lateral (
+               select from waiting w
+               where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
+               limit 10000) w
+           limit 10000) c) as waiting,
+       case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
+       case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
+from named n
+left join lateral (
+    select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
+    union all
+    select x.* from limit_of(n.name) x where n.scope = 'group') l on true
+left join gates g on g.scope = n.scope and g.name = n.name;
+comment on view limit_states is 'What limits there are and how much of them is in use.';
+comment on column limit_states.scope is 'What is limited: queue, kind or group.';
+comment on column limit_states.name is 'Which one.';
+comment on column limit_states.limit_name is 'The limit that holds for it; null: none does.';
+comment on column limit_states.max_running is 'How many of its jobs may run at a time.';
+comment on column limit_states.running is 'How many run, where that is limited; of a queue always.';
+comment on column limit_states.rate is 'How many may start per period.';
+comment on column limit_states.period is 'In what time.';
+comment on column limit_states.burst is 'How many at once after a rest; null: as many as rate says.';
+comment on column limit_states.tokens is 'How many may start now.';
+comment on column limit_states.weight is 'How many turns the group gets where others get one.';
+comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000.';
+comment on column limit_states.paused_until is 'Until when none starts.';
+comment on column limit_states.pause_reason is 'Why.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13100,6 +13922,7 @@ insert into rights (object, class) values
     ('dags', 'operator'),
     ('dags', 'reader'),
     ('delete', 'operator'),
+    ('delete_limit', 'operator'),
     ('delete_schedule', 'operator'),
     ('disown', 'worker'),
     ('do_chores', 'operator'),
@@ -13168,6 +13991,10 @@ insert into rights (object, class) values
     ('kind_settings', 'reader'),
     ('latest_events', 'operator'),
     ('latest_events', 'reader'),
+    ('limit_settings', 'operator'),
+    ('limit_settings', 'reader'),
+    ('limit_states', 'operator'),
+    ('limit_states', 'reader'),
     ('list_failures', 'operator'),
     ('list_failures', 'reader'),
     ('list_jobs', 'operator'),
@@ -13187,6 +14014,8 @@ insert into rights (object, class) values
     ('own_producers', 'reader'),
     ('own_producers', 'worker'),
     ('own_tenants', 'tenant'),
+    ('pause_limit', 'operator'),
+    ('pause_limit', 'worker'),
     ('pause_queue', 'operator'),
     ('pause_schedule', 'operator'),
     ('preview_times', 'operator'),
@@ -13226,6 +14055,7 @@ insert into rights (object, class) values
     ('reschedule', 'operator'),
     ('rescue', 'operator'),
     ('rescue', 'worker'),
+    ('resume_limit', 'operator'),
     ('resume_queue', 'operator'),
     ('resume_schedule', 'operator'),
     ('retire_worker', 'worker'),
@@ -13247,6 +14077,7 @@ insert into rights (object, class) values
     ('send_signal', 'producer'),
     ('send_signal', 'worker'),
     ('set_kind', 'operator'),
+    ('set_limit', 'operator'),
     ('set_priority', 'operator'),
     ('set_queue', 'operator'),
     ('set_schedule', 'operator'),
@@ -13287,6 +14118,8 @@ drop view throughput;
 drop view running_jobs;
 drop view registered_queues;
 drop view queue_states;
+drop view limit_states;
+drop view limit_settings;
 drop view kind_settings;
 drop view job_states;
 drop view health;
@@ -13302,6 +14135,7 @@ drop function withdraw;
 drop function wants_event;
 drop function walk_completed;
 drop function wake_up;
+drop function wake_turns;
 drop function wake_chores;
 drop function wake;
 drop function visible;
@@ -13315,7 +14149,9 @@ drop function unique_until;
 drop function unique_problem;
 drop function unique_key;
 drop function too_busy;
+drop function tokens_at;
 drop function time_after;
+drop function tend_backlogs;
 drop function take_keys;
 drop function suspend;
 drop function subscribe;
@@ -13323,6 +14159,7 @@ drop function start_scheduled;
 drop function start_nodes;
 drop function start_again;
 drop function spread;
+drop function spend;
 drop function snooze_job;
 drop function snooze;
 drop function sleep_gate;
@@ -13333,6 +14170,7 @@ drop function set_schedule_json;
 drop function set_schedule;
 drop function set_queue;
 drop function set_priority;
+drop function set_limit;
 drop function set_kind;
 drop function send_signal;
 drop function select_jobs;
@@ -13354,6 +14192,7 @@ drop function retry;
 drop function retire_worker;
 drop function resume_schedule;
 drop function resume_queue;
+drop function resume_limit;
 drop function rescue_worker;
 drop function rescue;
 drop function reschedule;
@@ -13380,9 +14219,11 @@ drop function read_events;
 drop function read_cron;
 drop function queue_work;
 drop function queue_settings;
+drop function queue_room;
 drop function queue_names;
 drop function queue_figures;
 drop function queue_depth;
+drop function put_turns;
 drop function put_ready;
 drop function put_off_wide;
 drop function put_off_missed;
@@ -13402,6 +14243,7 @@ drop function pin_frontier;
 drop function pin;
 drop function pause_schedule;
 drop function pause_queue;
+drop function pause_limit;
 drop function own_tenants;
 drop function own_producers;
 drop function open_external;
@@ -13409,6 +14251,7 @@ drop function notify_subscribers;
 drop function note_unfired;
 drop function note_fired;
 drop function node_verdict;
+drop function next_turn;
 drop function next_times;
 drop function next_time;
 drop function next_bit;
@@ -13420,6 +14263,7 @@ drop function log_job;
 drop function lock_dags;
 drop function lock_dag;
 drop function list_failures;
+drop function limit_of;
 drop function latest_events;
 drop function kind_names;
 drop function keep_waited;
@@ -13446,6 +14290,7 @@ drop function import_events;
 drop function holds_lease;
 drop function hold;
 drop function heartbeat;
+drop function group_problem;
 drop function grant_role;
 drop function give_up_job;
 drop function give_up;
@@ -13465,6 +14310,7 @@ drop function export_tables;
 drop function export_jobs;
 drop function export_events;
 drop function explain_waiting;
+drop function explain_turn;
 drop function explain_time;
 drop function explain_scheduled;
 drop function explain_running;
@@ -13484,8 +14330,8 @@ drop function event_gaps;
 drop function event_channel;
 drop function error_shape;
 drop function error_fingerprint;
-drop function enqueue_unique;
 drop function enqueue_trigger;
+drop function enqueue_special;
 drop function enqueue_reserve;
 drop function enqueue_one;
 drop function enqueue_many;
@@ -13509,8 +14355,11 @@ drop function do_chores;
 drop function disown;
 drop function deliver;
 drop function delete_schedule;
+drop function delete_limit;
 drop function delete;
 drop function decide;
+drop function deal_round;
+drop function deal;
 drop function dag_upstream;
 drop function dag_theme;
 drop function dag_submit;
@@ -13581,6 +14430,7 @@ drop function cron_after;
 drop function counts;
 drop function complete_job;
 drop function complete;
+drop function claim_turns;
 drop function claim_jobs;
 drop function claim_aside;
 drop function claim;
@@ -13588,12 +14438,14 @@ drop function chore_is_due;
 drop function check_submitter;
 drop function check_step_type;
 drop function check_step_name;
+drop function check_scope;
 drop function check_schedule_job;
 drop function check_schedule_dag;
 drop function check_schedule;
 drop function check_replaced;
 drop function check_producer;
 drop function check_limits;
+drop function check_limit;
 drop function check_json_types;
 drop function check_jobs_json;
 drop function check_invariants;
@@ -13617,4 +14469,5 @@ drop function answer_node;
 drop function announce;
 drop function advisory_key;
 drop function add_logs;
+drop function add_backlogs;
 drop function act_as_owner;

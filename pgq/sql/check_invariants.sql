@@ -73,10 +73,14 @@ as $$
         from edges e left join results f on f.job_id = e.parent_id
         where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
-        when w.role = 'signal' then 1
+        when w.role in ('signal', 'turn') then 1
         when w.role = 'items' then n.pending + m.total - m.expanded
         when exists (select from jobs j where j.id = w.job_id and j.spec ? 'map') then least(w.pending, 1)
         else n.pending end
+    union all
+    select 'a job that waits for its turn is there with its group, kind and priority', w.job_id, format('%s/%s/%s', w.group_name, w.kind, w.priority)
+    from waiting w join jobs j on j.id = w.job_id
+    where w.role = 'turn' and (w.group_name, w.kind, w.priority) is distinct from (coalesce(j.group_name, ''), j.kind, j.priority)
     union all
     select 'a waiting job that can be decided is decided', w.job_id, null
     from waiting w

@@ -15,7 +15,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -37,6 +37,15 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].group') then
+        select j.index, p.problem into bad
+        from jobs_from_json(jobs) j, group_problem(j.group_name) p(problem)
+        where p.problem is not null
+        order by j.index limit 1;
+        if found then
+            perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+        end if;
     end if;
     if jsonb_path_exists(jobs, '$[*].unique') then
         -- Each sort once: they mostly differ in nothing but the key.

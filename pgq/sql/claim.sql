@@ -21,10 +21,16 @@ as $$
 #variable_conflict use_column
 declare
     loud constant boolean := events_wanted();
+    limited constant boolean := exists (select from limits) or exists (select from gates);
     alive boolean;
     settings record;
+    gated text[]; -- kinds whose jobs have to wait for their turn
+    room integer;
     wanted integer;
     batch integer; -- rows of ready
+    turns boolean; -- there may be jobs that wait for their turn
+    worst smallint; -- priority of the last ready job that would be taken if there were no others
+    aside integer := 0; -- jobs that were ready and are not leased
     runs record;
     got integer;
 begin
@@ -38,9 +44,33 @@ begin
             errcode = 'PQ005',
             message = format('worker %s is not registered or was declared dead', claim.worker_id);
     end if;
+    if limited then
+        gated := array(
+            select l.name from limits l where l.scope = 'kind' union
+            select g.name from gates g where g.scope = 'kind' and g.paused_until > clock_timestamp());
+    end if;
     for i in 1 .. cardinality(queue_names) loop
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
+        if limited and wanted > 0 and exists (
+            select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all
+            select from gates g where g.scope = 'queue' and g.name = queue_names[i]) then
+            wanted := queue_room(queue_names[i], wanted);
+        end if;
+        room := wanted;
+        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner; at the end what is left.
+        turns := wanted > 0 and exists (select from backlogs b where b.queue = queue_names[i]);
+        if turns then
+            worst := (
+                select f.priority
+                from (select priority, sum(size) over (order by priority, seq) as jobs
+                      from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
+                where f.jobs >= wanted order by f.jobs limit 1);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
+            get diagnostics got = row_count;
+            turns := worst is not null or got >= (wanted + 1) / 2;
+            wanted := wanted - got;
+        end if;
         batch := (wanted + max_run_size() - 1) / max_run_size();
         while wanted > 0 loop
             with picked as materialized (
@@ -92,6 +122,7 @@ begin
                                payload, args, result_ttl, dag_id
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
+                          and group_name is null and (gated is null or kind <> all(gated))
                         order by id
                         offset 0) j
                 ), leased as (
@@ -103,14 +134,23 @@ begin
                        coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
                 from claimed;
             get diagnostics got = row_count;
-            if loud or exists (select from expiries where expires_at <= now()) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.keeps, runs.attempts, loud);
+            if loud or got < least(runs.jobs, wanted) then
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, loud);
+                aside := aside + least(runs.jobs, wanted) - got;
             end if;
-            exit when runs.n < batch;
-            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             wanted := wanted - got;
+            exit when runs.n < batch or aside > 10000;
+            -- The rows of the last batch held so many jobs each: take as many rows as that asks for.
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
+        if wanted > 0 and (turns or aside > 0) then
+            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, loud);
+            get diagnostics got = row_count;
+            wanted := wanted - got;
+        end if;
+        if limited and wanted < room then
+            perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
+        end if;
     end loop;
     if loud then
         perform notify_subscribers();

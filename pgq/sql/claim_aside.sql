@@ -1,14 +1,19 @@
--- claim_aside(worker_id, job_ids, sizes, attempts, loud): what a claim does of which most claims have nothing to do: ends jobs that are
--- claimed too late for the first time, and tells of what was claimed if anybody wants to know. Internal: claim,
--- which has taken these runs out of ready and leased those that are not too late.
-create function claim_aside(worker_id bigint, job_ids bigint[], sizes integer[], attempts integer[], loud boolean) returns void
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
+-- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
+-- runs from where they were and leased the others.
+create function claim_aside(
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], loud boolean) returns void
 language sql
 as $$
     with claimed as materialized (
-        select j.*, r.attempt + 1 as attempt, coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late
-        from unnest(job_ids, sizes, attempts) r(job_id, size, attempt)
+        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq,
+               coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late,
+               r.seq is not null and (j.group_name is not null or coalesce(j.kind = any(gated), false)) as in_turn
+        from unnest(job_ids, seqs, sizes, attempts) r(job_id, seq, size, attempt)
         cross join lateral (
-            select id, queue, expires_at, result_ttl, dag_id from jobs where id >= r.job_id and id < r.job_id + r.size offset 0) j
+            select id, queue, kind, expires_at, result_ttl, dag_id, group_name from jobs
+            where id >= r.job_id and id < r.job_id + r.size offset 0) j
     ), expired as (
         insert into results (job_id, queue, state, attempt, finished_at, expires_at, error, dag_id)
         select id, queue, 'expired', 0, now(), now() + result_ttl, 'not started within its time to live', dag_id
@@ -18,11 +23,16 @@ as $$
         insert into frontier (parent_id, first_child, last_child)
         select id, 0, 9223372036854775807 from claimed
         where too_late and exists (select from edges e where e.parent_id = claimed.id offset 0)
+    ), told as (
+        insert into events (job_id, queue, type, attempt, worker_id)
+        select id, queue, case when too_late then 'expired' else 'claimed' end,
+               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+        from claimed
+        where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )
-    insert into events (job_id, queue, type, attempt, worker_id)
-    select id, queue, case when too_late then 'expired' else 'claimed' end,
-           case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
     from claimed
-    where (too_late or loud) and wants_event(queue, too_late)
+    where in_turn and not too_late
+    having count(*) > 0
 $$;
 comment on function claim_aside is 'What a claim does beside leasing jobs.';

@@ -26,12 +26,13 @@ begin
     new_ids := array(select nextval('jobs_id_seq') from generate_series(1, cardinality(old_ids)));
     fork := new_ids[1];
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, tags, metadata, codec, payload, args,
-                      dag_id, name, role, rule, spec)
+                      dag_id, name, role, rule, spec, group_name)
     select new_ids[u.place], queue, kind, priority, max_attempts, timeout, backoff, result_ttl, tags, metadata, codec, payload, args,
            case when j.dag_id is not null then fork end, name, role, rule,
            case when j.dag_id is null then spec - 'key' || jsonb_build_object('forked_from', dag_fork.dag_id)
                 when spec ? 'map' then spec || jsonb_build_object('map', renumber((spec ->> 'map')::bigint, old_ids, new_ids))
-                else spec end
+                else spec end,
+           group_name
     from unnest(old_ids) with ordinality u(id, place)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j;
     insert into edges (parent_id, child_id, soft, condition)

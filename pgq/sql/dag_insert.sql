@@ -22,14 +22,14 @@ begin
         select ids[e.ordinality] as id, scope_of(n.name) as scope, coalesce(n.type, 'job') as type, coalesce(n.rule, 'all') as rule,
                coalesce(n.queue, d.queue) as queue, coalesce(n.priority, d.priority) as priority, coalesce(n.type, 'job') = 'job' as is_job,
                n.name, n.kind, n.args, n.max_attempts, n.timeout, n.backoff, n.tags, n.metadata, now() + n.ttl as expires_at, n.codec,
-               n.payload, n.after, n.over, n.at_least, e.value as node, d.held, d.enqueued_by
+               n.payload, n.after, n.over, n.at_least, n."group" as group_name, e.value as node, d.held, d.enqueued_by
         from (select d.queue, d.priority, d.enqueued_by, coalesce(w.held, false) as held
               from jobs d left join waiting w on w.job_id = d.id where d.id = dag_insert.dag_id) d
         cross join jsonb_array_elements(nodes) with ordinality e
         cross join lateral jsonb_to_record(e.value) n(
             name text, type text, rule text, queue text, priority smallint, kind text, args jsonb, max_attempts integer,
             timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval, codec text, payload text, after jsonb,
-            over text, at_least integer)
+            over text, at_least integer, "group" text)
     ), gates as materialized (
         select nextval('jobs_id_seq') as id, s.id as sub_id, s.name, s.name || '/(start)' as gate, s.queue, s.priority, s.rule, s.at_least, s.held
         from input s
@@ -118,12 +118,12 @@ begin
         from gates
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, codec, payload, args,
-                          dag_id, name, role, rule, spec, enqueued_by)
+                          dag_id, name, role, rule, spec, enqueued_by, group_name)
         select id, queue, case when is_job then kind else type end, priority, case when is_job then max_attempts end,
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by
+               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)

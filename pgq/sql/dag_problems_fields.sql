@@ -20,6 +20,7 @@ as $$
            ('backoff', '{job,map}', 'jsonb', null),
            ('timeout', '{job,map,external}', 'interval', '"1 s"'),
            ('ttl', '{job,map,document}', 'interval', null),
+           ('group', '{job,map}', 'text', null),
            ('result_ttl', '{job,map,document}', 'interval', null),
            ('delay', '{job,map,sleep}', 'interval', '"1 s"'),
            ('default', '{external}', 'jsonb', null),

@@ -59,8 +59,8 @@ begin
                array_agg(job_id) filter (where verdict is not null and kept) as others,
                array_agg(verdict) filter (where verdict is not null and kept) as verdicts,
                array_agg(job_id) filter (where verdict is null and role = 'items') as maps,
-               -- A map under way waits for its items only, an external node that was reached for no parents any more.
-               array_agg(job_id) filter (where role in ('items', 'signal') and job_id <> all(mapping)) as mapping
+               -- A map under way waits for its items only; an external node that was reached, or a job that waits for its turn, for no parents any more.
+               array_agg(job_id) filter (where role in ('items', 'signal', 'turn') and job_id <> all(mapping)) as mapping
         into judged
         from (
             select *, role is not null or verdict is distinct from 'run' as kept

@@ -1,6 +1,6 @@
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier).
+-- (propagate_frontier), and jobs that wait for their turn (tend_backlogs, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -12,6 +12,7 @@ as $$
 declare
     most constant integer := 1000;
     next_due timestamptz;
+    next_turn timestamptz;
     more boolean;
     due_schedules boolean;
 begin
@@ -37,6 +38,12 @@ begin
             more := true;
         end if;
     end if;
+    if exists (select from backlogs) or exists (select from gates) or exists (select from limits) then
+        if chore_is_due('backlogs', interval '5 s') then
+            perform tend_backlogs();
+        end if;
+        next_turn := next_turn();
+    end if;
     if more or due_schedules or exists (select from frontier) then
         return 0;
     end if;
@@ -44,6 +51,8 @@ begin
         (select s.run_at as at from scheduled s where s.run_at > now() order by s.run_at limit 1)
         union all
         (select s.fire_at from schedules s where s.fire_at > now() order by s.fire_at limit 1)
+        union all
+        (select next_turn)
         union all
         (select e.expires_at from expiries e where e.expires_at > now() order by e.expires_at limit 1)) t;
     return greatest(1, least(1000, ceil(coalesce(extract(epoch from next_due - clock_timestamp()) * 1000, 1000))));

@@ -5,7 +5,8 @@
 -- queue, priority 0 (soonest) to 9, delay or run_at, max_attempts, timeout, backoff (see backoff_problem),
 -- tags, metadata (an object), ttl (expires unless started by then), result_ttl (how long the result is
 -- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling), uniqueness (see
--- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was).
+-- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was), group_name (the group with
+-- which it shares limits and takes turns, see set_limit).
 -- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, 42501 for a producer that may
 -- not enqueue into it; a warning past the warning depth.
 -- roles: producer
@@ -15,16 +16,16 @@ create function enqueue(
     timeout interval default null, backoff jsonb default null, tags text[] default null,
     metadata jsonb default null, ttl interval default null, result_ttl interval default null,
     codec text default null, payload bytea default null, wake_workers boolean default true,
-    uniqueness jsonb default null
+    uniqueness jsonb default null, group_name text default null
 ) returns bigint
 language plpgsql security definer set search_path from current
 as $$
 declare
     added record;
 begin
-    if uniqueness is not null then
-        return enqueue_unique(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
-            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness);
+    if uniqueness is not null or group_name is not null then
+        return enqueue_special(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
+            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name);
     end if;
     added := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
@@ -36,4 +37,4 @@ begin
     return added.job_id;
 end
 $$;
-comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling.';
+comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares.';

@@ -36,9 +36,9 @@ begin
         where outcomes is null or outcomes[i.index + 1] = 'added'
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                          tags, metadata, codec, payload, args, unique_key, enqueued_by)
+                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-               tags, metadata, codec, payload, args, unique_key, producer
+               tags, metadata, codec, payload, args, unique_key, producer, group_name
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
@@ -50,7 +50,7 @@ begin
         select id, queue, priority, kind,
                id - row_number() over (partition by queue, priority, kind order by id) as island
         from input
-        where due is null or due <= now()
+        where (due is null or due <= now()) and group_name is null
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -58,10 +58,19 @@ begin
         insert into ready (queue, priority, seq, job_id, size, kind)
         select queue, priority, min(id), min(id), count(*), kind
         from pieces group by queue, priority, kind, island, piece
+    ), turns as (
+        insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, group_name, kind, priority, seq)
+        select id, queue, 'turn', 1, 0, 0, 0, 0, group_name, kind, priority, id
+        from input
+        where group_name is not null and (due is null or due <= now())
     )
     insert into events (job_id, queue, type)
     select id, queue, 'enqueued' from input
     where events_wanted() and wants_event(queue, false);
+    if jsonb_path_exists(enqueue_jobs.jobs, '$[*].group') then
+        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind))
+        from jobs_from_json(enqueue_jobs.jobs) j where j.group_name is not null;
+    end if;
     if 'replaced' = any(outcomes) then
         perform replace_jobs(enqueue_jobs.jobs, outcomes, those, since);
     end if;

@@ -43,19 +43,19 @@ begin
     select jsonb_path_query_array(f.output, (map.spec ->> 'path')::jsonpath) into source from results f where f.job_id = map.source_id;
     items := array(select nextval('jobs_id_seq') from generate_series(1, least(batch, map.total - map.expanded)));
     insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, expires_at, tags, metadata, args,
-                      dag_id, name, rule, spec, enqueued_by)
+                      dag_id, name, rule, spec, enqueued_by, group_name)
     select items[e.place], t.queue, t.kind, t.priority, t.max_attempts, t.timeout, t.backoff, now() + t.ttl,
            t.tags, nullif(t.metadata, 'null'),
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by, t."group"
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
          jsonb_to_record(map.spec -> 'item') t(
              queue text, kind text, priority smallint, max_attempts integer, timeout interval, backoff jsonb,
-             ttl interval, tags text[], metadata jsonb, args jsonb);
+             ttl interval, tags text[], metadata jsonb, args jsonb, "group" text);
     insert into expiries (expires_at, job_id)
     select j.expires_at, j.id from jobs j where j.id = any(items) and j.expires_at is not null;
     insert into edges (parent_id, child_id) select id, map.job_id from unnest(items) id;

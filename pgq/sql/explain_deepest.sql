@@ -12,7 +12,7 @@ begin
         exit when not exists (
             select from waiting w
             where w.job_id = deepest and w.pending > 0 and not w.held and w.ending is null
-              and coalesce(w.role, '') not in ('signal', 'items'));
+              and coalesce(w.role, '') not in ('signal', 'items', 'turn'));
         next := (
             select e.parent_id
             from (select parent_id from edges where child_id = deepest offset 0) e

@@ -33,7 +33,10 @@ begin
     elsif node.held then
         return query select 'held', 'it is held: dag_resume lets it go on', node.job_id;
     end if;
-    if node.role = 'signal' and node.kind_of = 'sleep' then
+    if node.role = 'turn' then
+        return query select * from explain_turn(node.job_id);
+        return;
+    elsif node.role = 'signal' and node.kind_of = 'sleep' then
         return query select 'sleeping',
             format('sleeps until %s (%s)', explain_time(node.expires_at), explain_age(node.expires_at - now)), node.job_id;
         return;
@@ -75,7 +78,7 @@ begin
     end if;
     for parent in
         select s.*, case when s.dag_id = node.dag_id or s.dag_id = node.job_id then s.name else 'job ' || s.id end as title,
-               w.pending > 0 and not w.held and coalesce(w.role, '') not in ('signal', 'items') as waits
+               w.pending > 0 and not w.held and coalesce(w.role, '') not in ('signal', 'items', 'turn') as waits
         from unnest(unfinished[1:10]) u(id)
         cross join lateral (select * from job_states where id = u.id offset 0) s
         left join waiting w on w.job_id = u.id

@@ -1,5 +1,5 @@
 -- recount(job_ids): writes into waiting what the parents of these waiting jobs came to so far. Of maps under way these are their
--- items, those that do not exist yet included; an external node that was reached has none any more.
+-- items, those that do not exist yet included; an external node that was reached has none any more, nor has a job that waits for its turn.
 -- Internal: the caller keeps the parents where they are (pin), or holds the rows of waiting and the chores' lock.
 create function recount(job_ids bigint[]) returns void
 language plpgsql
@@ -27,7 +27,7 @@ begin
             offset 0) f on true
         left join lateral (
             select edge_outcome(f.state, f.cause_id, f.output, e.soft, e.condition) as outcome where f.job_id is not null) o on true)
-    where w.job_id = any(job_ids) and w.role is distinct from 'signal';
+    where w.job_id = any(job_ids) and (w.role is null or w.role not in ('signal', 'turn'));
 end
 $$;
 comment on function recount is 'Writes into waiting what parents came to so far.';

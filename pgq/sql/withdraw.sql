@@ -1,8 +1,8 @@
--- withdraw(job_ids, unstarted_only): takes jobs out of ready and scheduled; those that were there and their
+-- withdraw(job_ids, unstarted_only): takes jobs out of ready and scheduled, and out of waiting where they wait for their turn; those that were there and their
 -- attempts so far. The caller puts them somewhere else in the same transaction. Internal.
 -- A job may be missed when somebody splits its run at the same moment: callers look again.
 -- The lateral look-ups with "offset 0" keep the planner from walking whole indexes of tables it takes for small.
--- Locks: rows of scheduled by job, then rows of ready by key; waits for others.
+-- Locks: rows of waiting by job, rows of scheduled by job, then rows of ready by key; waits for others.
 create function withdraw(job_ids bigint[], unstarted_only boolean default false)
 returns table (job_id bigint, queue text, priority smallint, kind text, attempt integer)
 language plpgsql
@@ -10,6 +10,15 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 #variable_conflict use_column
 begin
+    return query
+        with locked as materialized (
+            select w.job_id from waiting w
+            where w.job_id = any(job_ids) and w.role = 'turn' and (w.attempt = 0 or not unstarted_only)
+            order by w.job_id
+            for update
+        )
+        delete from waiting w where w.job_id = any(array(select l.job_id from locked l)) and w.role = 'turn'
+        returning w.job_id, w.queue, w.priority, w.kind, w.attempt;
     return query
         with locked as materialized (
             select s.job_id from scheduled s

@@ -1,8 +1,8 @@
--- enqueue_unique(...): what enqueue does with a job that is to be unique. Internal.
-create function enqueue_unique(
+-- enqueue_special(...): what enqueue does with a job that has a group or is to be unique. Internal.
+create function enqueue_special(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
     backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
-    wake_workers boolean, uniqueness jsonb)
+    wake_workers boolean, uniqueness jsonb, group_name text)
 returns bigint
 language plpgsql
 as $$
@@ -11,7 +11,8 @@ declare
     problem constant text[] := coalesce(
         job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
                     codec, payload, args),
-        unique_problem(uniqueness));
+        case when uniqueness is not null then unique_problem(uniqueness) end,
+        group_problem(group_name));
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
@@ -19,9 +20,9 @@ begin
     return (select j.job_id from enqueue_jobs(jsonb_build_array(
         jsonb_strip_nulls(jsonb_build_object(
             'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
-            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec,
+            'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec, 'group', group_name,
             'payload', encode(payload, 'base64')))
         || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
 end
 $$;
-comment on function enqueue_unique is 'Adds a job that is to be unique.';
+comment on function enqueue_special is 'Adds a job that has a group or is to be unique.';

@@ -1,0 +1,148 @@
+package pgq
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Scope names the jobs that a limit or a pause is about: make one with [OfQueue], [OfKind] or [OfGroup].
+type Scope struct {
+	// Of is queue, kind or group.
+	Of string
+	// Name of the queue, kind or group. That of a limit of groups may end in "*": each group whose name begins so has the limit for itself.
+	Name string
+}
+
+// OfQueue names all jobs of a queue.
+func OfQueue(name string) Scope { return Scope{"queue", name} }
+
+// OfKind names all jobs of a kind, in whatever queue.
+func OfKind(name string) Scope { return Scope{"kind", name} }
+
+// OfGroup names all jobs of a group (see Options.Group), in whatever queue.
+func OfGroup(name string) Scope { return Scope{"group", name} }
+
+func (s Scope) String() string { return s.Of + " " + s.Name }
+
+// Limit bounds how many jobs run at a time and how many start per period, over all workers. The zero value limits nothing.
+//
+// Jobs that have to wait do so outside of what workers claim from: they cost other jobs nothing, however many they are. Groups take turns in a
+// queue, whether they are limited or not, so one with a million jobs keeps another waiting for one turn.
+type Limit struct {
+	// MaxRunning is how many jobs run at a time; 0: any number.
+	MaxRunning int
+	// Rate is how many jobs start per Period (one second by default), Burst how many at once after a rest (Rate by default); 0: any number.
+	// The rate is that of a token bucket.
+	Rate   int
+	Period time.Duration
+	Burst  int
+	// Weight is how many turns a group gets where others get one; 1 by default, for groups only.
+	Weight int
+}
+
+// SetLimit sets the limit of a queue, a kind or groups; what is zero is not limited, and a zero Limit is none. It counts for
+// what starts from now on.
+//
+// *ArgumentError: a field breaks a rule; nothing was changed.
+func (c *Client) SetLimit(ctx context.Context, db DB, of Scope, l Limit) error {
+	if l.Period != 0 && l.Period < time.Microsecond {
+		return &ArgumentError{Field: "period", Rule: "must be positive and at most 366 days"}
+	}
+	period := given(l.Period)
+	settings := map[string]any{
+		"max_running": given(l.MaxRunning), "rate": given(l.Rate), "burst": given(l.Burst), "weight": given(l.Weight), "period": nil,
+	}
+	switch {
+	case period != nil:
+		settings["period"] = interval(period)
+	case l.Rate != 0:
+		settings["period"] = "1 second"
+	}
+	document, err := json.Marshal(settings)
+	if err != nil {
+		return wrap("set the limit", err)
+	}
+	_, err = db.Exec(ctx, c.from("*", "set_limit($1, $2, $3::jsonb)"), of.Of, of.Name, json.RawMessage(document))
+	return wrap("set the limit", err)
+}
+
+// DeleteLimit takes a limit away and reports whether there was one.
+func (c *Client) DeleteLimit(ctx context.Context, db DB, of Scope) (found bool, err error) {
+	err = db.QueryRow(ctx, c.from("*", "delete_limit($1, $2)"), of.Of, of.Name).Scan(&found)
+	return found, wrap("delete the limit", err)
+}
+
+// PauseLimit keeps jobs of a queue, kind or group from starting for d, whether they have a limit or not. A longer pause stays.
+//
+// *ArgumentError: d is not positive or above 366 days.
+func (c *Client) PauseLimit(ctx context.Context, db DB, of Scope, d time.Duration, reason string) error {
+	_, err := db.Exec(ctx, c.from("*", "pause_limit($1, $2, $3, $4)"), of.Of, of.Name, d, given(reason))
+	return wrap("pause", err)
+}
+
+// ResumeLimit ends a pause and reports whether there was one.
+func (c *Client) ResumeLimit(ctx context.Context, db DB, of Scope) (found bool, err error) {
+	err = db.QueryRow(ctx, c.from("*", "resume_limit($1, $2)"), of.Of, of.Name).Scan(&found)
+	return found, wrap("resume", err)
+}
+
+// SetLimits is a limit as it was set.
+type SetLimits struct {
+	Scope
+	Limit
+	UpdatedAt time.Time
+}
+
+// Limits returns the limits that were set, by scope and name.
+func (c *Client) Limits(ctx context.Context, db DB) ([]SetLimits, error) {
+	rows, err := db.Query(ctx, `select scope, name, coalesce(max_running, 0), coalesce(rate, 0), coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), updated_at
+		from `+c.schema+`.limit_settings order by scope, name`)
+	if err != nil {
+		return nil, wrap("list the limits", err)
+	}
+	limits, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l SetLimits, err error) {
+		err = row.Scan(&l.Of, &l.Name, &l.MaxRunning, &l.Rate, &l.Period, &l.Burst, &l.Weight, &l.UpdatedAt)
+		return l, err
+	})
+	return limits, wrap("list the limits", err)
+}
+
+// LimitState is how much of a limit is in use, or a pause, or a group of which jobs wait for their turn.
+type LimitState struct {
+	Scope
+	// Limit that holds for it, and the name with which it was set; "": none does.
+	Limit
+	LimitName string
+	// Running is how many jobs run; -1 where nobody counts.
+	Running int64
+	// Waiting is how many jobs wait for their turn, counted up to 10,000.
+	Waiting int64
+	// Tokens is how many jobs may start now; nil: any number.
+	Tokens *float64
+	// PausedUntil is zero when there is no pause.
+	PausedUntil time.Time
+	PauseReason string
+}
+
+// LimitStates returns the state of every queue, kind and group that has a limit, a pause or waiting jobs, by scope and name.
+func (c *Client) LimitStates(ctx context.Context, db DB) ([]LimitState, error) {
+	rows, err := db.Query(ctx, `select scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
+			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, '')
+		from `+c.schema+`.limit_states order by scope, name`)
+	if err != nil {
+		return nil, wrap("read the limits", err)
+	}
+	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s LimitState, err error) {
+		var until *time.Time
+		err = row.Scan(&s.Of, &s.Name, &s.LimitName, &s.MaxRunning, &s.Running, &s.Rate, &s.Period, &s.Burst, &s.Weight, &s.Tokens,
+			&s.Waiting, &until, &s.PauseReason)
+		if until != nil {
+			s.PausedUntil = *until
+		}
+		return s, err
+	})
+	return states, wrap("read the limits", err)
+}

@@ -1,0 +1,43 @@
+-- claim_turns(worker_id, queue_name, wanted, kinds, worst, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
+-- Internal: claim. Their seq is 0, since no cursor is to move on for them.
+create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, loud boolean)
+returns table (
+    job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
+    timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
+    dag_id bigint)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    settings record;
+    dealt record;
+    got integer;
+begin
+    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst);
+    if dealt.job_ids is null then
+        return;
+    end if;
+    select * into settings from settings_of(queue_name);
+    return query
+        with claimed as materialized (
+            select u.attempt, u.place, j.*
+            from unnest(dealt.job_ids, dealt.attempts) with ordinality u(id, attempt, place)
+            cross join lateral (
+                select * from jobs
+                where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
+        ), leased as (
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id
+            from claimed
+        )
+        select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
+               coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
+        from claimed order by place;
+    get diagnostics got = row_count;
+    if loud or got < cardinality(dealt.job_ids) then
+        perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
+            array(select n - 1 from unnest(dealt.attempts) n), null, loud);
+    end if;
+end
+$$;
+comment on function claim_turns is 'Claims jobs that wait for their turn.';

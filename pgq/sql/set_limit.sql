@@ -1,0 +1,57 @@
+-- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- groups, and leaves the rest; null in the object takes a setting away, and the limit goes with its last one. Settings: max_running (how
+-- many of its jobs run at a time, over all workers), rate per period (how many start in that time; 1 second by default) and burst (how many
+-- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default).
+-- The name of groups may end in "*": each group whose name begins so has the limit for itself, unless a longer name fits.
+--
+--   select pgq.set_limit('group', 'customer/*', max_running => 5);
+--   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
+--
+-- Jobs that run already go on. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- roles: operator
+create function set_limit(
+    scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
+    period interval default null, burst integer default null, weight integer default null) returns void
+language plpgsql security definer set search_path from current
+as $$
+#variable_conflict use_variable
+declare
+    entry record;
+    current limits;
+begin
+    perform check_scope(scope, name);
+    if jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    end if;
+    settings := settings || jsonb_strip_nulls(jsonb_build_object(
+        'max_running', max_running, 'rate', rate, 'period', period, 'burst', burst, 'weight', weight));
+    insert into limits (scope, name) values (scope, name) on conflict do nothing;
+    select * into current from limits l where l.scope = set_limit.scope and l.name = set_limit.name for update;
+    for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) order by key loop
+        if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight') then
+            perform invalid(entry.key, 'is not a setting of a limit');
+        end if;
+        begin
+            current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
+        exception when data_exception then
+            perform invalid(entry.key, format('has a value that cannot be read: %s', sqlerrm));
+        end;
+    end loop;
+    if current.rate is not null and not settings ? 'period' then
+        current.period := coalesce(current.period, '1 s');
+    elsif current.rate is null and not settings ? 'period' then
+        current.period := null;
+    end if;
+    perform check_limit(current);
+    if current.max_running is null and current.rate is null and current.weight is null then
+        delete from limits l where l.scope = set_limit.scope and l.name = set_limit.name;
+    else
+        update limits l
+        set (max_running, rate, period, burst, weight, updated_at)
+          = (current.max_running, current.rate, current.period, current.burst, current.weight, now())
+        where l.scope = set_limit.scope and l.name = set_limit.name;
+    end if;
+    perform wake_turns(scope, name);
+end
+$$;
+comment on function set_limit is 'Sets how many jobs of a queue, a kind or a group run at a time and start per period, and how many turns a group gets.';

@@ -1,0 +1,154 @@
+package pgq_test
+
+import "testing"
+
+const (
+	// grouped adds jobs 1 to 9 to groups a, b and c, in turn.
+	grouped = `select count(*) from enqueue_many((select jsonb_agg(jsonb_build_object('kind', 'k', 'group', (array['a', 'b', 'c'])[i % 3 + 1])) from generate_series(0, 8) i)); `
+	dealt   = "select string_agg(job_id::text, ' ') from claim(1, '{default}', '{%}')"
+)
+
+func TestLimitCases(t *testing.T) {
+	t.Parallel()
+	take := func(n string) string { return replace(dealt, n) }
+	verbTest(t, []verbCase{
+		{name: "groups take turns", given: grouped, call: take("5"), want: `("1 2 3 4 5")`,
+			then: "select pg_temp.places()", is: `*running/1 6:waiting/0 7:waiting/0*`},
+		{name: "a group that comes late has its turn at once",
+			given: `select count(*) from enqueue_many((select jsonb_agg(jsonb_build_object('kind', 'k', 'group', 'big')) from generate_series(1, 50))); ` + take("20") +
+				`; select enqueue('k', group_name => 'small'), enqueue('k', group_name => 'small')`,
+			call: take("4"), want: `("51 21 52 22")`},
+		{name: "turns by weight", given: `select set_limit('group', 'b', weight => 2); ` + grouped, call: take("6"), want: `("2 1 5 8 3 4")`},
+		{name: "within a group by priority",
+			given: "select enqueue('k', group_name => 'a', priority => p) from unnest('{7,2,5}'::int[]) p", call: take("3"), want: `("2 3 1")`},
+		{name: "so many of a group run at a time", given: "select set_limit('group', 'a', max_running => 1); " + grouped + take("9"),
+			call: take("9"), want: "()", then: "select pg_temp.places()",
+			is: `("1:running/1 2:running/1 3:running/1 4:waiting/0 5:running/1 6:running/1 7:waiting/0 8:running/1 9:running/1")`},
+		{name: "a completed one makes room", given: "select set_limit('group', 'a', max_running => 1); " + grouped + take("9") + "; select complete(1, '{1}', '{1}')",
+			call: take("9"), want: "(4)"},
+		{name: "a failed one makes room, and waits for its turn when it is tried again",
+			given: "select set_limit('group', 'a', max_running => 1); " + grouped + take("9") + "; select fail(1, '{1}', '{1}', '{oops}', '{0}')",
+			call:  take("9"), want: "(4)", then: "select state, attempt from job_states where id = 1", is: "(waiting,1)"},
+		{name: "a dead worker's slots are free", given: "select set_limit('group', 'a', max_running => 1); " + grouped +
+			"select count(*) from claim(2, '{default}', '{9}'); update workers set heartbeat_at = '-infinity' where id = 2; select rescue()",
+			call: take("1"), want: "(4)"},
+		{name: "each group of a pattern for itself", given: "select set_limit('group', '*', max_running => 1); " + grouped, call: take("9"), want: `("1 2 3")`},
+		{name: "the name wins over patterns, and longer patterns over shorter ones",
+			given: `select set_limit('group', '*', max_running => 1), set_limit('group', 'x/*', max_running => 2), set_limit('group', 'x/y', max_running => 3);
+				select enqueue('k', group_name => g) from unnest('{a,x/z,x/y}'::text[]) g, generate_series(1, 5) order by g`,
+			call: "select group_name, count(*) from claim(1, '{default}', '{99}') c join jobs j on j.id = c.job_id group by 1 order by 1",
+			want: "(a,1) (x/y,3) (x/z,2)"},
+		{name: "so many of a kind, in all queues",
+			given: `select set_limit('kind', 'k', max_running => 2); select enqueue('k', queue => q), enqueue('other', queue => q) from unnest('{x,y}'::text[]) q, generate_series(1, 2)`,
+			call:  "select kind, count(*) from claim(1, '{x,y}', '{9,9}') group by 1 order by 1", want: "(k,2) (other,4)",
+			then: "select count(*) from waiting where role = 'turn'", is: "(2)"},
+		{name: "a limit that is set while jobs are ready", given: `select enqueue('k') from generate_series(1, 5); select set_limit('kind', 'k', max_running => 2)`,
+			call: take("9"), want: `("1 2")`},
+		{name: "so many of a queue, which stay ready", given: `select set_limit('queue', 'default', max_running => 3); select enqueue('k') from generate_series(1, 5); ` + take("2"),
+			call: take("9"), want: "(3)", then: "select count(*) from ready", is: "(2)"},
+		{name: "of a queue with groups", given: "select set_limit('queue', 'default', max_running => 4); " + grouped, call: take("9"), want: `("1 2 3 4")`},
+		{name: "so many may start per period", given: "select set_limit('group', 'a', rate => 2, period => '1 h'); " + grouped, call: take("9"),
+			want: `("1 2 3 4 5 6 8 9")`, then: "select round(tokens::numeric, 2) from limit_states where name = 'a'", is: "(0.00)"},
+		{name: "a token comes back with time",
+			given: "select set_limit('group', 'a', rate => 2, period => '1 h'); " + grouped + take("9") + "; update gates set refilled_at = refilled_at - interval '31 min'",
+			call:  take("9"), want: "(7)"},
+		{name: "no more tokens than the burst",
+			given: "select set_limit('kind', 'k', rate => 10, period => '1 s', burst => 2); " + grouped + take("9") + "; update gates set refilled_at = refilled_at - interval '1 day'",
+			call:  "select count(*) from claim(1, '{default}', '{9}')", want: "(2)"},
+		{name: "a rate of a queue", given: "select set_limit('queue', 'default', rate => 2, period => '1 h'); select enqueue('k') from generate_series(1, 5)",
+			call: take("9"), want: `("1 2")`, then: "select count(*) from claim(2, '{default}', '{9}')", is: "(0)"},
+		{name: "a paused group has no turn", given: "select pause_limit('group', 'a', '1 h', 'asked'); " + grouped, call: take("9"), want: `("2 3 5 6 8 9")`,
+			then: "select scope, name, limit_name, paused_until > now(), pause_reason, waiting from limit_states where name = 'a'", is: "(group,a,,t,asked,3)"},
+		{name: "until it is resumed", given: "select pause_limit('group', 'a', '1 h'); " + grouped + take("9") + "; select resume_limit('group', 'a')",
+			call: take("9"), want: `("1 4 7")`, then: "select resume_limit('group', 'a')", is: "(f)"},
+		{name: "a shorter pause does not end a longer one", given: "select pause_limit('kind', 'k', '2 h'), pause_limit('kind', 'k', '1 h'); " + grouped,
+			call: take("9"), want: "()", then: "select paused_until > now() + interval '110 min' from limit_states where name = 'k'", is: "(t)"},
+		{name: "a paused kind without a group", given: "select enqueue('k'), enqueue('other'); select pause_limit('kind', 'k', '1 h')", call: take("9"), want: "(2)"},
+		{name: "jobs of kinds that the worker does not know keep their turn",
+			given: "select enqueue('known', group_name => 'a'), enqueue('unknown', group_name => 'a'), enqueue('known', group_name => 'a')",
+			call:  "select string_agg(job_id::text, ' ') from claim(1, '{default}', '{9}', '{known}')", want: `("1 3")`,
+			then: "select * from unknown_kinds('{default}')", is: "(default,known) (default,unknown)"},
+		{name: "a job without a group that is later has to wait",
+			given: "select enqueue('k', group_name => 'a', priority => 5), enqueue('k', priority => 1), enqueue('k', priority => 6)", call: take("2"), want: `("1 2")`},
+		{name: "and one that is sooner goes before", given: "select enqueue('k', group_name => 'a', priority => 5); select enqueue_many(jsonb_agg('{\"kind\": \"k\", \"priority\": 1}'::jsonb)) from generate_series(1, 9)",
+			call: "select min(job_id) from claim(1, '{default}', '{9}')", want: "(2)"},
+		{name: "a delayed job waits for its turn when its time has come",
+			given: "select enqueue('k', group_name => 'a', delay => '1 h'); update scheduled set run_at = now(); select promote()", call: take("9"), want: "(1)",
+			then: "select count(*) from running", is: "(1)"},
+		{name: "a job that is past its time to live expires instead",
+			given: "select enqueue('k', group_name => 'a', ttl => '1 h'), enqueue('k', group_name => 'a'); update jobs set expires_at = now() - interval '1 s' where id = 1; update expiries set expires_at = now() - interval '1 s'",
+			call:  take("9"), want: "(2)", then: "select pg_temp.places()", is: `("1:expired/0 2:running/1")`},
+		{name: "or while it waits", given: "select enqueue('k', group_name => 'a', ttl => '1 h'); update jobs set expires_at = now() - interval '1 s'; update expiries set expires_at = now() - interval '1 s'",
+			call: "select expire()", want: "(1)", then: "select pg_temp.places()", is: "(1:expired/0)"},
+		{name: "a rolled back enqueue leaves nothing to be dealt", given: "savepoint s; " + grouped + "rollback to savepoint s", call: take("9"), want: "()"},
+		{name: "a missing backlog is found", given: grouped + "delete from backlogs; select tend_backlogs()", call: take("3"), want: `("1 2 3")`},
+		{name: "an empty backlog goes", given: grouped + take("9") + "; update backlogs set dealt_at = now() - interval '1 min'; " + take("9"),
+			call: "select count(*) from backlogs", want: "(0)"},
+		{name: "full buckets and past pauses go",
+			given: "select set_limit('group', 'a', rate => 2); select pause_limit('kind', 'k', '1 us'); " + grouped + take("9") + "; update gates set refilled_at = now() - interval '1 h'; select tend_backlogs()",
+			call:  "select count(*) from gates", want: "(0)"},
+	})
+}
+
+func TestOperatorsSteerJobsThatWaitForTheirTurn(t *testing.T) {
+	t.Parallel()
+	verbTest(t, []verbCase{
+		{name: "cancel", given: grouped, call: "select * from cancel('{1,4}')", want: "(1,cancelled) (4,cancelled)",
+			then: "select string_agg(job_id::text, ' ') from claim(1, '{default}', '{9}')", is: `("7 2 3 5 6 8 9")`},
+		{name: "delete", given: grouped, call: "select * from delete('{1}')", want: "(1,deleted)", then: "select count(*) from jobs", is: "(8)"},
+		{name: "move", given: grouped, call: "select * from move('{1}', 'other')", want: "(1,moved)",
+			then: "select job_id from claim(1, '{other}', '{9}')", is: "(1)"},
+		{name: "set_priority", given: grouped, call: "select * from set_priority('{7}', 0)", want: "(7,changed)",
+			then: "select job_id from claim(1, '{default}', '{1}')", is: "*"},
+		{name: "reschedule", given: grouped, call: "select * from reschedule('{1}', delay => '1 h')", want: "(1,scheduled)",
+			then: "select pg_temp.places()", is: `("1:scheduled/0 2:waiting/0*`},
+		{name: "in bulk", given: grouped, call: "select outcomes from change_jobs('cancel', '{\"kinds\": [\"k\"], \"states\": [\"waiting\"]}')", want: `("{""cancelled"": 9}")`},
+		{name: "explain a limit", given: "select set_limit('group', 'a', max_running => 1); " + grouped + "select count(*) from claim(1, '{default}', '{9}')",
+			call: "select reason, detail from explain_job(7)", want: `(limit,"1 of 1 jobs of group a that may run at a time are running")*(turn,"1 jobs are ahead of it in group a")`},
+		{name: "explain a rate", given: "select set_limit('kind', 'k', rate => 1, period => '1 h'); " + grouped + "select count(*) from claim(1, '{default}', '{9}')",
+			call: "select reason, detail from explain_job(4)", want: `(rate,"1 jobs of kind k may start per 01:00:00; the next one may in 60 min")*`},
+		{name: "explain a pause", given: grouped + "select pause_limit('queue', 'default', '1 h', 'audit')",
+			call: "select reason, detail from explain_job(4)", want: `(paused,"queue default is paused until *: audit")*`},
+	})
+}
+
+func TestSetLimitCases(t *testing.T) {
+	t.Parallel()
+	const settings = "select scope, name, max_running, rate, period, burst, weight from limit_settings"
+	verbTest(t, []verbCase{
+		{name: "all settings", call: "select set_limit('group', 'a', '{\"max_running\": 2}', rate => 3, period => '1 min', burst => 4, weight => 5)", want: `("")`,
+			then: settings, is: "(group,a,2,3,00:01:00,4,5)"},
+		{name: "a rate is per second unless it says otherwise", call: "select set_limit('kind', 'k', rate => 3)", want: `("")`, then: settings, is: "(kind,k,,3,00:00:01,,)"},
+		{name: "the rest stays", given: "select set_limit('kind', 'k', rate => 3, period => '1 min')", call: "select set_limit('kind', 'k', max_running => 1)", want: `("")`,
+			then: settings, is: "(kind,k,1,3,00:01:00,,)"},
+		{name: "null takes a setting away", given: "select set_limit('kind', 'k', rate => 3, max_running => 1)", call: `select set_limit('kind', 'k', '{"rate": null}')`, want: `("")`,
+			then: settings, is: "(kind,k,1,,,,)"},
+		{name: "the last setting takes the limit along", given: "select set_limit('kind', 'k', rate => 3)", call: `select set_limit('kind', 'k', '{"rate": null}')`, want: `("")`,
+			then: settings, is: ""},
+		{name: "delete", given: "select set_limit('kind', 'k', rate => 3)", call: "select delete_limit('kind', 'k'), delete_limit('kind', 'k')", want: "(t,f)"},
+		{name: "no such scope", call: "select set_limit('tenant', 'a', rate => 3)", want: "PQ001 scope must be queue, kind or group"},
+		{name: "no scope", call: "select pause_limit(null, 'a', '1 s')", want: "PQ001 scope must be queue, kind or group"},
+		{name: "no name", call: "select set_limit('kind', '', rate => 3)", want: "PQ001 name must have 1 to 200 characters"},
+		{name: "a long name", call: "select delete_limit('kind', repeat('x', 201))", want: "PQ001 name must have 1 to 200 characters"},
+		{name: "control characters", call: `select set_limit('group', E'a\nb', rate => 3)`, want: "PQ001 name must not have control characters"},
+		{name: "all queues", call: "select set_limit('queue', '*', rate => 3)", want: "PQ001 name must name one queue"},
+		{name: "below one", call: "select set_limit('kind', 'k', max_running => 0)", want: "PQ001 max_running must be at least 1"},
+		{name: "a rate below one", call: "select set_limit('kind', 'k', rate => -1)", want: "PQ001 rate must be at least 1"},
+		{name: "a burst below one", call: "select set_limit('kind', 'k', rate => 1, burst => 0)", want: "PQ001 burst must be at least 1"},
+		{name: "a burst without a rate", call: "select set_limit('kind', 'k', burst => 1)", want: "PQ001 burst must not be given without a rate"},
+		{name: "a period without a rate", call: "select set_limit('kind', 'k', period => '1 s')", want: "PQ001 period must not be given without a rate"},
+		{name: "a negative period", call: "select set_limit('kind', 'k', rate => 1, period => '-1 s')", want: "PQ001 period must be positive and at most 366 days"},
+		{name: "a long period", call: "select set_limit('kind', 'k', rate => 1, period => '2 years')", want: "PQ001 period must be positive and at most 366 days"},
+		{name: "a weight of zero", call: "select set_limit('group', 'a', weight => 0)", want: "PQ001 weight must be 1 to 1000"},
+		{name: "a weight of a kind", call: "select set_limit('kind', 'k', weight => 2)", want: "PQ001 weight must not be given but for groups"},
+		{name: "an unknown setting", call: `select set_limit('kind', 'k', '{"max": 1}')`, want: "PQ001 max is not a setting of a limit"},
+		{name: "what cannot be read", call: `select set_limit('kind', 'k', '{"rate": "many"}')`, want: "PQ001 rate has a value that cannot be read: *"},
+		{name: "no object", call: "select set_limit('kind', 'k', '[]')", want: "PQ001 settings must be a JSON object"},
+		{name: "a pause of no time", call: "select pause_limit('kind', 'k', '0')", want: "PQ001 delay must be positive and at most 366 days"},
+		{name: "a pause of a pattern", call: "select pause_limit('group', 'a*', '1 s')", want: "PQ001 group must not end in*"},
+		{name: "an endless pause", call: "select pause_limit('kind', 'k', null)", want: "PQ001 delay must be positive and at most 366 days"},
+		{name: "a group without a name", call: "select enqueue('k', group_name => '')", want: "PQ001 group must have 1 to 200 characters"},
+		{name: "a group with the name of a pattern", call: `select enqueue_many('[{"kind": "k"}, {"kind": "k", "group": "a*"}]')`, want: `PQ001 jobs[1].group must not end in*`},
+		{name: "a group that is no text", call: `select enqueue_many('[{"kind": "k", "group": {"a": 1}}]')`, want: "*"},
+	})
+}
