@@ -1,0 +1,74 @@
+package integration
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// A claim that breaks the limit fails: whoever deals sees what others have dealt, and so does this trigger.
+const guardLimit = `
+	create function pg_temp_limit_guard() returns trigger language plpgsql as $$
+	begin
+		if exists (
+			select from pgq.running r join pgq.jobs j on j.id = r.job_id
+			where j.group_name is not null group by j.group_name having count(*) > 2) then
+			raise exception 'the limit is broken';
+		end if;
+		return null;
+	end $$;
+	create trigger guard after insert on pgq.running for each statement execute function pg_temp_limit_guard()`
+
+func TestLimitsHoldWhileWorkersAreKilled(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.exec(guardLimit)
+	s.exec("select pgq.set_limit('group', '*', max_running => 2)")
+	const groups, each = 4, 60
+	victim := s.worker(s.url, 20, lease)
+	for g := range groups {
+		s.enqueue(2, "hold once", pgq.Options{Group: fmt.Sprint("g", g), Priority: pgq.Prio(0)})
+		s.enqueue(each, "note", pgq.Options{Group: fmt.Sprint("g", g)})
+	}
+	s.becomes(2*groups, "select count(*) from effects where what = 'holds'") // all slots are taken
+	others := []*process{s.worker(s.url, 20, lease), s.worker(s.url, 20, lease)}
+	s.becomes(3, registered)
+	s.is(0, "jobs that ran beside those that hold all slots", "select count(*) from effects where what = 'ran'")
+	victim.kill()
+	s.becomes(groups*(each+2), "select count(*) from pgq.results where state = 'completed'")
+	s.is(groups*each, "jobs that ran once", "select count(distinct job_id) from effects where what = 'ran'")
+	for _, p := range others {
+		p.terminate()
+		p.ends()
+		if p.logged("the limit is broken") {
+			t.Error("the limit was broken")
+		}
+	}
+}
+
+// While a worker that is stopped holds the slots, a backlog of its group must not slow another queue's jobs down, nor be touched.
+func TestABacklogWaitsForAStoppedWorker(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.exec(guardLimit)
+	s.exec("select pgq.set_limit('group', 'g', max_running => 1)")
+	stopped := s.worker(s.url, 5, lease)
+	s.enqueue(1, "hold once", pgq.Options{Group: "g"})
+	s.becomes(1, "select count(*) from effects where what = 'holds'")
+	stopped.signal(syscall.SIGSTOP)
+	s.enqueue(20, "note", pgq.Options{Group: "g"})
+	began := time.Now()
+	other := s.worker(s.url, 5, lease)
+	s.becomes(21, "select count(*) from pgq.results where state = 'completed'")
+	if took := time.Since(began); took < lease/2 {
+		t.Errorf("the slot of a worker with a lease of %s was given away after %s", lease, took)
+	}
+	stopped.signal(syscall.SIGCONT)
+	other.terminate()
+	other.ends()
+	stopped.terminate()
+	stopped.ends()
+}
