@@ -8662,6 +8662,62 @@ comment on function list_failures is 'Jobs that failed for good, together by fin
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- list_limits(): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Counts up to 10,000
+-- waiting jobs of each. Locks nothing.
+-- roles: operator, reader
+create function list_limits()
+returns table (
+    scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
+    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text)
+language sql stable security definer set search_path from current
+as $$
+    with named as (
+        select l.scope, l.name from limits l where right(l.name, 1) <> '*'
+        union select g.scope, g.name from gates g
+        union select 'group', b.group_name from backlogs b where b.group_name <> ''
+        union select 'group', s.group_name from slots s where s.group_name <> ''
+    ), live as materialized (
+        select s.group_name, s.kind, count(*) as n
+        from slots s
+        where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
+        group by s.group_name, s.kind
+    )
+    select n.scope,
+           n.name,
+           l.name as limit_name,
+           l.max_running,
+           case
+               when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
+               when l.max_running is null then null
+               when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
+               else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
+           end as running,
+           l.rate,
+           l.period,
+           l.burst,
+           tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
+           coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
+           (select count(*) from (
+               select from (select distinct b.queue, b.group_name, b.kind from backlogs b
+                            where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
+               cross join lateral (
+                   select from waiting w
+                   where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
+                   limit 10000) w
+               limit 10000) c) as waiting,
+           case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
+           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
+    from named n
+    left join lateral (
+        select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
+        union all
+        select x.* from limit_of(n.name) x where n.scope = 'group') l on true
+    left join gates g on g.scope = n.scope and g.name = n.name
+$$;
+comment on function list_limits is 'What limits there are and how much of them is in use.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- lock_dag(dag_id): locks a DAG for verbs that change many of its nodes. Raises PQ004 when there is no such DAG.
 -- Internal. Locks: the DAG's advisory lock.
 create function lock_dag(dag_id bigint) returns void
@@ -13274,48 +13330,8 @@ comment on column limit_settings.updated_at is 'When it was changed last.';
 -- A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view limit_states as
-with named as (
-    select l.scope, l.name from limits l where right(l.name, 1) <> '*'
-    union select g.scope, g.name from gates g
-    union select 'group', b.group_name from backlogs b where b.group_name <> ''
-    union select 'group', s.group_name from slots s where s.group_name <> ''
-), live as materialized (
-    select s.group_name, s.kind, count(*) as n
-    from slots s
-    where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
-    group by s.group_name, s.kind
-)
-select n.scope,
-       n.name,
-       l.name as limit_name,
-       l.max_running,
-       case
-           when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
-           when l.max_running is null then null
-           when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
-           else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
-       end as running,
-       l.rate,
-       l.period,
-       l.burst,
-       tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
-       coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
-       (select count(*) from (
-           select from (select distinct b.queue, b.group_name, b.kind from backlogs b
-                        where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
-           cross join lateral (
-               select from waiting w
-               where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
-               limit 10000) w
-           limit 10000) c) as waiting,
-       case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
-       case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
-from named n
-left join lateral (
-    select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
-    union all
-    select x.* from limit_of(n.name) x where n.scope = 'group') l on true
-left join gates g on g.scope = n.scope and g.name = n.name;
+select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason
+from list_limits();
 comment on view limit_states is 'What limits there are and how much of them is in use.';
 comment on column limit_states.scope is 'What is limited: queue, kind or group.';
 comment on column limit_states.name is 'Which one.';
@@ -13999,6 +14015,8 @@ insert into rights (object, class) values
     ('list_failures', 'reader'),
     ('list_jobs', 'operator'),
     ('list_jobs', 'reader'),
+    ('list_limits', 'operator'),
+    ('list_limits', 'reader'),
     ('log_job', 'worker'),
     ('move', 'operator'),
     ('next_time', 'operator'),
@@ -14262,6 +14280,7 @@ drop function make_keys;
 drop function log_job;
 drop function lock_dags;
 drop function lock_dag;
+drop function list_limits;
 drop function list_failures;
 drop function limit_of;
 drop function latest_events;

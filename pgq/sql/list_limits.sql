@@ -1,0 +1,53 @@
+-- list_limits(): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Counts up to 10,000
+-- waiting jobs of each. Locks nothing.
+-- roles: operator, reader
+create function list_limits()
+returns table (
+    scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
+    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text)
+language sql stable security definer set search_path from current
+as $$
+    with named as (
+        select l.scope, l.name from limits l where right(l.name, 1) <> '*'
+        union select g.scope, g.name from gates g
+        union select 'group', b.group_name from backlogs b where b.group_name <> ''
+        union select 'group', s.group_name from slots s where s.group_name <> ''
+    ), live as materialized (
+        select s.group_name, s.kind, count(*) as n
+        from slots s
+        where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
+        group by s.group_name, s.kind
+    )
+    select n.scope,
+           n.name,
+           l.name as limit_name,
+           l.max_running,
+           case
+               when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
+               when l.max_running is null then null
+               when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
+               else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
+           end as running,
+           l.rate,
+           l.period,
+           l.burst,
+           tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
+           coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
+           (select count(*) from (
+               select from (select distinct b.queue, b.group_name, b.kind from backlogs b
+                            where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
+               cross join lateral (
+                   select from waiting w
+                   where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
+                   limit 10000) w
+               limit 10000) c) as waiting,
+           case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
+           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
+    from named n
+    left join lateral (
+        select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
+        union all
+        select x.* from limit_of(n.name) x where n.scope = 'group') l on true
+    left join gates g on g.scope = n.scope and g.name = n.name
+$$;
+comment on function list_limits is 'What limits there are and how much of them is in use.';
