@@ -58,15 +58,12 @@ func TestTheSnippetsOfTheCommandLineGuideDoWhatItSays(t *testing.T) {
 	}
 }
 
-// runGuide runs a script and returns the directory of what its snippets printed, pgq-admin lies in the one above it.
+// runGuide runs a script and returns the directory of what its snippets printed.
 // What the script leaves running is killed.
 func runGuide(t *testing.T, script string) string {
 	t.Helper()
 	database := pgtest.Empty(t)
 	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", dir+"/", "../cmd/pgq-admin").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
 	for _, name := range []string{"work", "printed"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatal(err)
@@ -78,7 +75,7 @@ func runGuide(t *testing.T, script string) string {
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-e", "../guide.sh")
 	cmd.Dir = filepath.Join(dir, "work")
-	cmd.Env = append(guideEnviron(dir), "PGQ_DATABASE_URL="+database)
+	cmd.Env = append(guideEnviron(t, dir), "PGQ_DATABASE_URL="+database)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Cancel = group
@@ -93,13 +90,14 @@ func runGuide(t *testing.T, script string) string {
 	return filepath.Join(dir, "printed")
 }
 
-// guideEnviron returns an environment in which nothing says how to work with PGQ, and pgq-admin is found in dir.
-func guideEnviron(dir string) []string {
+// guideEnviron returns an environment in which nothing says how to work with PGQ, and pgq-admin is in PATH.
+func guideEnviron(t *testing.T, dir string) []string {
+	t.Helper()
 	environ := slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "PGQ_")
 	})
 	return append(environ, "XDG_CONFIG_HOME="+filepath.Join(dir, "config"),
-		"PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+		"PATH="+programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // checkSettings says whether pgq-admin worker can read a file of settings. That the programs in it are missing does not count.
@@ -109,8 +107,8 @@ func checkSettings(t *testing.T, dir string, s snippet) {
 	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "pgq-admin"), "worker", "--config", file, "--check")
-	cmd.Env = guideEnviron(dir)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(programs(t), "pgq-admin"), "worker", "--config", file, "--check")
+	cmd.Env = guideEnviron(t, dir)
 	out, err := cmd.CombinedOutput()
 	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 4 {
 		t.Errorf("%s:%d: %v\n%s", cliGuide, s.line, err, out)

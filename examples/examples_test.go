@@ -1,17 +1,47 @@
 package examples
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pgq-go/queue/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "pgq-examples-")
+	if err != nil {
+		panic(err)
+	}
+	built = sync.OnceValues(func() (string, error) {
+		out, err := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./...", "../cmd/pgq-admin").CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+		return dir, err
+	})
+	code := pgtest.Run(m)
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// built builds the programs when the first test asks for them.
+var built func() (dir string, err error)
+
+// programs returns the directory of the examples in Go and pgq-admin.
+func programs(t *testing.T) string {
+	t.Helper()
+	dir, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // outputs are regular expressions, one per line that an example prints, in order.
 var outputs = map[string][]string{
@@ -163,10 +193,7 @@ var scripts = map[string][]string{
 
 func TestEachExampleInGoRunsAndPrintsWhatItSays(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/", "./...").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	dir := programs(t)
 	for name, want := range outputs {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

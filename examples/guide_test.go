@@ -3,13 +3,11 @@ package examples
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,23 +17,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgq-go/queue/internal/pgtest"
-	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/worker"
 )
 
-const guide = "../docs/dags.md"
+// guide is a page of the documentation with snippets that are tested.
+//
+// Snippets in Go are part of one of the sources. Those in SQL and for the shell are run one after the other in one database. A block
+// of text or a picture after one in SQL is what it returns, or the error that it raises; one that is followed by none raises no error.
+type guide struct {
+	file      string
+	sources   []string                        // patterns of files
+	handle    func(*worker.Worker)            // if not nil, a worker runs, and after each snippet in SQL there is nothing left to do
+	roles     []string                        // in the snippets. They are of the server, which other tests use, too: there they have other names
+	rolesMade bool                            // by a snippet, and not before
+	database  func(t testing.TB) (url string) // pgtest.Database if nil
+}
 
-// snippet is a fenced block of the guide.
+// snippet is a fenced block of a guide.
 type snippet struct {
+	guide    string
 	line     int
 	language string
 	text     string
-}
-
-// snippets returns the fenced blocks of the guide.
-func snippets(t *testing.T) []snippet {
-	t.Helper()
-	return snippetsOf(t, guide)
 }
 
 // snippetsOf returns the fenced blocks of a guide.
@@ -54,7 +57,7 @@ func snippetsOf(t *testing.T, guide string) []snippet {
 			inside = false
 		case fence:
 			inside = true
-			all = append(all, snippet{line: i + 1, language: language})
+			all = append(all, snippet{guide: guide, line: i + 1, language: language})
 		case inside:
 			all[len(all)-1].text += line + "\n"
 		}
@@ -65,10 +68,103 @@ func snippetsOf(t *testing.T, guide string) []snippet {
 	return all
 }
 
-func TestEachGoSnippetOfTheGuideIsPartOfAnExample(t *testing.T) {
-	t.Parallel()
-	var sources strings.Builder
-	for _, pattern := range []string{"*/main.go", "../dagsql/example*_test.go"} {
+// follow does what the guide says, from top to bottom.
+func (g guide) follow(t *testing.T) {
+	if g.database == nil {
+		g.database = pgtest.Database
+	}
+	database := g.database(t)
+	pool, err := pgxpool.New(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	own := g.ownRoles(t, pool)
+	g.work(t, pool)
+	sources := g.source(t)
+	conn, err := pgx.Connect(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+
+	var output string
+	all := snippetsOf(t, g.file)
+	for i, s := range all {
+		s.text = own(s.text)
+		shows := i+1 < len(all) && (all[i+1].language == "text" || all[i+1].language == "mermaid")
+		switch s.language {
+		case "go":
+			if !strings.Contains(sources, flush(s.text)) {
+				t.Errorf("%s:%d: is in no example:\n%s", s.guide, s.line, s.text)
+			}
+		case "sql":
+			if output, err = query(t, conn, s.text); err != nil && !shows {
+				t.Fatalf("%s:%d: %v", s.guide, s.line, err)
+			}
+			g.settle(t, pool)
+		case "sh":
+			shell(t, database, s)
+		case "text", "mermaid":
+			if strings.TrimRight(output, "\n") != strings.TrimRight(s.text, "\n") {
+				t.Errorf("%s:%d: the snippet before it returns\n%s", s.guide, s.line, output)
+			}
+		default:
+			t.Errorf("%s:%d: nobody knows how to run %q", s.guide, s.line, s.language)
+		}
+	}
+}
+
+// ownRoles returns what puts names of this test's own in the place of the guide's roles. They go when the test ends.
+func (g guide) ownRoles(t *testing.T, pool *pgxpool.Pool) func(string) string {
+	t.Helper()
+	if g.roles == nil {
+		return func(text string) string { return text }
+	}
+	prefix := "guide_" + strings.ReplaceAll(time.Now().UTC().Format("150405.000000"), ".", "_") + "_"
+	do := func(statement string) {
+		if _, err := pool.Exec(context.Background(), statement); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, role := range g.roles {
+		if !g.rolesMade {
+			do("create role " + prefix + role)
+		}
+		t.Cleanup(func() {
+			do("drop owned by " + prefix + role)
+			do("drop role " + prefix + role)
+		})
+	}
+	t.Cleanup(func() { do("drop schema if exists pgq cascade") })
+	word := regexp.MustCompile(`\b(` + strings.Join(g.roles, "|") + `)\b`)
+	return func(text string) string { return word.ReplaceAllString(text, prefix+"$1") }
+}
+
+// work runs the worker of the guide until the test ends.
+func (g guide) work(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	if g.handle == nil {
+		return
+	}
+	w := worker.New(pool, worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	g.handle(w)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// source returns the examples in Go without indents and empty lines.
+func (g guide) source(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	for _, pattern := range g.sources {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatal(pattern, err)
@@ -78,14 +174,10 @@ func TestEachGoSnippetOfTheGuideIsPartOfAnExample(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sources.WriteString(flush(string(content)))
+			all.WriteString(flush(string(content)))
 		}
 	}
-	for _, s := range snippets(t) {
-		if s.language == "go" && !strings.Contains(sources.String(), flush(s.text)) {
-			t.Errorf("%s:%d: is in no example:\n%s", guide, s.line, s.text)
-		}
-	}
+	return all.String()
 }
 
 // flush returns a text without indents and empty lines.
@@ -99,90 +191,29 @@ func flush(text string) string {
 	return lines.String() + "\n"
 }
 
-// The snippets in SQL are run one after the other, while a worker works on what they submit; a block after them is what
-// they return. Those for the shell are run in between.
-func TestTheSnippetsOfTheGuideDoWhatItSays(t *testing.T) {
-	t.Parallel()
-	database := pgtest.Database(t)
-	pool, err := pgxpool.New(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	work(t, pool)
-	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-
-	var output string
-	for _, s := range snippets(t) {
-		switch s.language {
-		case "sql":
-			results, err := conn.PgConn().Exec(t.Context(), s.text).ReadAll()
-			if err != nil {
-				t.Fatalf("%s:%d: %v", guide, s.line, err)
-			}
-			output = rows(results)
-			settle(t, pool)
-		case "text", "mermaid":
-			if got := strings.TrimSpace(output); got != strings.TrimSpace(s.text) {
-				t.Errorf("%s:%d: the snippet before it returns\n%s", guide, s.line, got)
-			}
-		case "sh":
-			shell(t, database, s)
-		}
-	}
-}
-
-// work runs a worker for the kinds of the guide until the test ends.
-func work(t *testing.T, pool *pgxpool.Pool) {
-	w := worker.New(pool, worker.Config{Logger: slog.New(slog.DiscardHandler)})
-	returns := func(result any) worker.Handler {
-		return func(context.Context, *pgq.Attempt) (any, error) { return result, nil }
-	}
-	worker.HandleKind(w, "extract", returns([]string{"ada ", " grace", "", "edsger"}))
-	worker.HandleKind(w, "clean", returns([]string{"ada", "grace", "edsger"}))
-	worker.HandleKind(w, "load", returns(3))
-	worker.HandleKind(w, "describe", func(context.Context, *pgq.Attempt) (any, error) {
-		return nil, pgq.Permanent(errors.New("the model is not there"))
-	})
-	worker.HandleKind(w, "flaky", func(_ context.Context, job *pgq.Attempt) (any, error) {
-		if job.Number == 1 {
-			return nil, pgq.Permanent(errors.New("the disk is full"))
-		}
-		return nil, nil
-	})
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// settle waits until nothing can go on.
-func settle(t *testing.T, pool *pgxpool.Pool) {
+// settle waits until the worker, if there is one, has nothing to do but to wait for times and signals.
+func (g guide) settle(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
+	if g.handle == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for busy := true; busy; <-tick.C {
-		err := pool.QueryRow(ctx, `select exists (select from pgq.ready) or exists (select from pgq.running)
-			or exists (select from pgq.scheduled) or exists (select from pgq.frontier)`).Scan(&busy)
+		err := pool.QueryRow(ctx, `select exists (select from pgq.ready) or exists (select from pgq.running) or exists (select from pgq.frontier)
+			or exists (select from pgq.scheduled where run_at < now() + interval '1 hour')`).Scan(&busy)
 		if err != nil {
 			t.Fatal("waiting for the worker: ", err)
 		}
 	}
 }
 
-// rows returns the results of statements, a line per row.
-func rows(results []*pgconn.Result) string {
+// query returns what statements return, a line per row, and the error that the last one raises.
+func query(t *testing.T, conn *pgx.Conn, statements string) (string, error) {
+	t.Helper()
+	results, err := conn.PgConn().Exec(t.Context(), statements).ReadAll()
 	var text strings.Builder
 	for _, result := range results {
 		for _, row := range result.Rows {
@@ -193,76 +224,22 @@ func rows(results []*pgconn.Result) string {
 			text.WriteString(strings.TrimRight(strings.Join(values, " | "), " ") + "\n")
 		}
 	}
-	return text.String()
+	var raised *pgconn.PgError
+	if errors.As(err, &raised) {
+		text.WriteString(raised.Code + ": " + raised.Message + "\n")
+	}
+	return text.String(), err
 }
 
 // shell runs each line with pgq-admin in PATH.
 func shell(t *testing.T, database string, s snippet) {
 	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", dir+"/", "../cmd/pgq-admin").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	dir := programs(t)
 	cmd := exec.CommandContext(t.Context(), "sh", "-e")
 	cmd.Stdin = strings.NewReader(s.text)
-	cmd.Dir = dir
+	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "PGQ_DATABASE_URL="+database, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%s:%d: %v\n%s", guide, s.line, err, out)
-	}
-}
-
-// The tables of the JSON document name the fields that dag_problems knows, and the types of nodes that have them.
-func TestTheGuideKnowsEveryFieldOfTheDocument(t *testing.T) {
-	t.Parallel()
-	pool := pgtest.Pool(t)
-	found, err := pool.Query(t.Context(), "select field, types from pgq.dag_problems_fields()")
-	if err != nil {
-		t.Fatal(err)
-	}
-	node := map[string]string{"name": "all", "after": "all", "before": "all"}
-	document := []string{"name", "nodes", "deadline"}
-	var field string
-	var types []string
-	_, err = pgx.ForEachRow(found, []any{&field, &types}, func() error {
-		if i := slices.Index(types, "document"); i >= 0 {
-			if field != "kind" && field != "ttl" { // which stand for name and deadline
-				document = append(document, field)
-			}
-			types = slices.Delete(types, i, i+1)
-		}
-		if node[field] = strings.Join(types, ", "); len(types) == 5 {
-			node[field] = "all"
-		} else if len(types) == 0 {
-			delete(node, field)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	content, err := os.ReadFile(guide)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(content), "### The DAG\n")
-	ofDAG, text, _ := strings.Cut(text, "### A node\n")
-	ofNode, _, _ := strings.Cut(text, "A parent in `after`")
-	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| ([^|]*) \\|")
-	var listed []string
-	for _, m := range row.FindAllStringSubmatch(ofDAG, -1) {
-		listed = append(listed, m[1])
-	}
-	slices.Sort(listed)
-	slices.Sort(document)
-	if !slices.Equal(listed, document) {
-		t.Errorf("of the DAG the guide lists\n%v, want\n%v", listed, document)
-	}
-	inGuide := map[string]string{}
-	for _, m := range row.FindAllStringSubmatch(ofNode, -1) {
-		inGuide[m[1]] = m[2]
-	}
-	if got, want := fmt.Sprint(inGuide), fmt.Sprint(node); got != want {
-		t.Errorf("of a node the guide lists\n%v, want\n%v", got, want)
+		t.Errorf("%s:%d: %v\n%s", s.guide, s.line, err, out)
 	}
 }

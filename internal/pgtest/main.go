@@ -53,8 +53,11 @@ var started *shared
 
 // Main runs the tests of a package and exits: with the tests' code, or with 1 if
 // they passed but goroutines are left over. Call it from TestMain.
-func Main(m *testing.M) {
-	code := m.Run()
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for those who have something to do before they exit with the code.
+func Run(m *testing.M) (code int) {
+	code = m.Run()
 	err := stop()
 	if err == nil && code == 0 { // a test that failed may well have left some
 		err = goleak.Find()
@@ -66,7 +69,7 @@ func Main(m *testing.M) {
 	if code != 0 && started != nil {
 		fmt.Fprintf(os.Stderr, "pgtest: with PostgreSQL %s, %s\n", started.server.Version, started.server.Origin)
 	}
-	os.Exit(code)
+	return code
 }
 
 // stop ends the server if this process started it.
