@@ -35,6 +35,8 @@ func scenarios() []scenario {
 	return []scenario{
 		{"enqueue-bulk", bulkCells},
 		{"enqueue-unique", uniqueCells},
+		{"backlog", backlogCells},
+		{"fairness", fairnessCells},
 		{"enqueue-tx", txCells},
 		{"drain", drainCells},
 		{"latency", latencyCells},

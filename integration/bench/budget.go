@@ -42,6 +42,8 @@ var budgets = []budget{
 		text: "≤ 1.5x floor", limit: 1.5, of: timesOf(floorName)},
 	{scenario: "dag-skip", metric: microsecondsPerNode, where: params{{"pinned", false}},
 		text: "< 50 (100,000 in 5 s)", limit: 50, of: figure},
+	{scenario: "backlog", metric: jobsPerSecond, text: "≥ 0.95x backlog=0", limit: 0.95, atLeast: true, of: timesOther("backlog", 0)},
+	{scenario: "fairness", metric: finishMilliseconds, text: "≤ 2x others=0", limit: 2, of: timesOther("others", 0)},
 	{scenario: "views", metric: readMilliseconds, text: "< 100", limit: 100, of: figure},
 	{scenario: "dag-chain", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},
 	{scenario: "dag-fanout", metric: pinnedRatio, text: "≥ 0.8", limit: 0.8, atLeast: true, of: figure},

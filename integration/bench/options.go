@@ -40,6 +40,9 @@ type pacing struct {
 
 	// viewJobs is how many jobs there are when views are read.
 	viewJobs int
+
+	// backlogJobs is how many jobs wait behind a limit.
+	backlogJobs int
 }
 
 var (
@@ -54,6 +57,7 @@ var (
 		nodes:       10_000,
 		manyNodes:   100_000,
 		viewJobs:    10_000_000,
+		backlogJobs: 1_000_000,
 	}
 	shortPacing = pacing{
 		txWarmUp:    200 * time.Millisecond,
@@ -66,6 +70,7 @@ var (
 		nodes:       3_000,
 		manyNodes:   20_000,
 		viewJobs:    1_000_000,
+		backlogJobs: 100_000,
 	}
 )
 

@@ -23,7 +23,8 @@ const (
 	firstChildMilliseconds = "first_child_ms"
 	lastChildMilliseconds  = "last_child_ms"
 
-	readMilliseconds = "read_ms"
+	readMilliseconds   = "read_ms"
+	finishMilliseconds = "finish_ms"
 )
 
 // units has the unit of every metric.
@@ -41,7 +42,8 @@ var units = map[string]string{
 	firstChildMilliseconds: "ms",
 	lastChildMilliseconds:  "ms",
 
-	readMilliseconds: "ms",
+	readMilliseconds:   "ms",
+	finishMilliseconds: "ms",
 }
 
 // A param is one of the circumstances of a measurement.
