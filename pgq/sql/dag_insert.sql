@@ -66,7 +66,10 @@ begin
         from members m
         join (select id, name from gates
               union all
-              select id, left(name, -8) from jobs where jobs.dag_id = dag_insert.dag_id and role = 'gate') g on g.name = m.scope
+              select o.id, s.scope
+              from (select distinct scope from members where scope <> '') s
+              cross join lateral (
+                  select id from jobs where jobs.dag_id = dag_insert.dag_id and name = s.scope || '/(start)' offset 0) o) g on g.name = m.scope
         left join (select d.child_id, count(*) as parents, count(*) filter (where starts_with(d.parent, c.scope || '/')) as inside
                    from dependencies d join members c on c.entry_id = d.child_id and not c.is_gate
                    group by d.child_id) had on had.child_id = m.entry_id
