@@ -24,5 +24,6 @@
 //	go run ./examples/map             # a job per item of a result, three at a time, some may fail
 //	go run ./examples/subdag          # nodes made of nodes
 //	go run ./examples/search          # the first good result cancels the rest
+//	go run ./examples/batches         # a set of jobs that grows, callbacks, batches in a batch
 //	examples/sql-dag/run.sh           # a DAG from a trigger, answered and watched in SQL
 package examples

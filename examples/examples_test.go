@@ -66,6 +66,14 @@ var outputs = map[string][]string{
 		`after: 1 failed`,
 		`the square of 99 is 9801`,
 	},
+	"batches": {
+		`import: a file could not be loaded`,
+		`import is failed: 11 of 11, 1 failed`,
+		`import: all files are loaded`,
+		`import is completed: 11 of 11, 0 failed`,
+		`week: both days are there`,
+		`week is completed: 2 of 2, 0 failed`,
+	},
 	"schedules": {
 		`daily sales: created`,
 		`pulse: created`,

@@ -19,57 +19,62 @@ import (
 const maxPage = 10_000
 
 func dagList(a *app) *cobra.Command {
-	var o output.Options
-	var f dagsql.Filter
-	var wanted []string
-	c := &cobra.Command{
-		Use:     "list",
-		Aliases: []string{"ls"},
-		Short:   "List DAGs, newest first",
+	return listCommand(a, &cobra.Command{
+		Short: "List DAGs, newest first",
 		Long: `List DAGs, newest first, a page at a time. What stands below a page is the cursor of the next one; -o json has it as
 "next". --sort sorts the page.`,
 		Example: `  pgq-admin dag list --name etl --state failed,cancelled
   pgq-admin dag list -o json | jq '.items[] | select(.took > 60)'
   pgq-admin dag list --state running -o name | xargs -n 1 pgq-admin dag hold`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			table, err := output.NewTable(&o, dagview.Runs)
-			if err != nil {
-				return err
-			}
-			if f.States, err = states(wanted, true); err != nil {
-				return err
-			}
-			if f.Limit < 1 || f.Limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, f.Limit)
-			}
-			if f.From < 0 {
-				return usagef("--after must be an id, not %d", f.From)
-			}
-			s, err := a.open(c)
-			if err != nil {
-				return err
-			}
-			defer s.close()
-			runs, next, err := s.dags.List(c.Context(), s.conn, f)
-			if err != nil {
-				return err
-			}
-			if len(runs) == 0 {
-				a.note(o, "no DAGs")
-			}
-			if err := table.PrintPage(a.screen(), runs, next); err != nil {
-				return err
-			}
-			if next != 0 {
-				a.note(o, "next page: --after %d", next)
-			}
-			return nil
-		},
+	}, "DAGs", dagview.Runs, (*dagsql.Client).List)
+}
+
+// listCommand makes the command that lists DAGs, or batches.
+func listCommand[T any](
+	a *app, c *cobra.Command, what string, columns []output.Column[T],
+	list func(*dagsql.Client, context.Context, pgq.DB, dagsql.Filter) ([]T, int64, error),
+) *cobra.Command {
+	var o output.Options
+	var f dagsql.Filter
+	var wanted []string
+	c.Use, c.Aliases, c.Args = "list", []string{"ls"}, noArgs
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		table, err := output.NewTable(&o, columns)
+		if err != nil {
+			return err
+		}
+		if f.States, err = states(wanted, true); err != nil {
+			return err
+		}
+		if f.Limit < 1 || f.Limit > maxPage {
+			return usagef("--limit must be 1 to %d, not %d", maxPage, f.Limit)
+		}
+		if f.From < 0 {
+			return usagef("--after must be an id, not %d", f.From)
+		}
+		s, err := a.open(c)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		rows, next, err := list(s.dags, c.Context(), s.conn, f)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			a.note(o, "no %s", what)
+		}
+		if err := table.PrintPage(a.screen(), rows, next); err != nil {
+			return err
+		}
+		if next != 0 {
+			a.note(o, "next page: --after %d", next)
+		}
+		return nil
 	}
 	o.Flags(c.Flags())
-	c.Flags().StringSliceVar(&f.Names, "name", nil, "only DAGs with one of these `NAMES`")
-	c.Flags().StringSliceVar(&wanted, "state", nil, "only DAGs in one of these `STATES`: running, held, completed, failed, cancelled, expired, skipped")
+	c.Flags().StringSliceVar(&f.Names, "name", nil, "only "+what+" with one of these `NAMES`")
+	c.Flags().StringSliceVar(&wanted, "state", nil, "only "+what+" in one of these `STATES`: running, held, completed, failed, cancelled, expired, skipped")
 	c.Flags().IntVar(&f.Limit, "limit", 50, "`N` rows at most")
 	c.Flags().Int64Var(&f.From, "after", 0, "the page after this `CURSOR`")
 	return c

@@ -60,7 +60,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	_ = root.RegisterFlagCompletionFunc("context", contextNames)
 	flags.StringVar(&a.logLevel, "log-level", "", "`LEVEL` debug, info, warn or error (PGQ_LOG_LEVEL; info)")
 	flags.StringArrayVar(&a.set, "set", nil, "any setting, `NAME=VALUE`, worker.lease=10s for example; may be repeated")
-	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), dagCommand(a), configCommand(a), versionCommand(a))
+	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), dagCommand(a), batchCommand(a), configCommand(a), versionCommand(a))
 	root.AddCommand(jobCommand(a))
 	root.AddCommand(scheduleCommand(a))
 	root.AddCommand(queueCommand(a))

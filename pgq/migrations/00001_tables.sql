@@ -418,6 +418,13 @@ create table kinds (
 );
 comment on table kinds is 'Settings per kind of job.';
 
+-- Kinds that a worker has ever had a handler for, by which callbacks to kinds that nobody knows are refused.
+create table known_kinds (
+    name      text collate "C" primary key,
+    known_at  timestamptz not null default now()
+);
+comment on table known_kinds is 'Kinds that a worker has had a handler for.';
+
 -- Worker processes. The heartbeat is the only thing written regularly, once per process and few seconds.
 create table workers (
     id            bigint generated always as identity primary key,
@@ -743,6 +750,8 @@ comment on column attempt_errors.stack is 'Where in the code.';
 comment on column kinds.name is 'The kind.';
 comment on column kinds.backoff is 'Pauses between attempts of jobs that have no backoff of their own.';
 comment on column kinds.updated_at is 'When its settings changed last.';
+comment on column known_kinds.name is 'The kind.';
+comment on column known_kinds.known_at is 'When the first worker with a handler for it was registered.';
 comment on column workers.id is 'The worker; leases name it.';
 comment on column workers.name is 'What it calls itself.';
 comment on column workers.queues is 'The queues that it serves.';
@@ -808,5 +817,5 @@ comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
-drop table slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
+drop table slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, unique_keys, jobs, queues;

@@ -349,6 +349,245 @@ comment on function backoff_problem is 'What is wrong with a backoff policy, or 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- batch_add(batch_id, jobs, member_id): adds jobs, a JSON array as in batch_submit, to a batch that is open, in the caller's transaction; {"batch": id} adds
+-- another batch, which counts as one job and has to end before this one. Their ids in the order of the array. A job of the batch that runs (member_id) may
+-- add others after the batch was closed, too, since it has not ended before that job has.
+-- Raises PQ001 with the first field that breaks a rule ("jobs[3].kind"), for a batch that is closed or has ended, and for a batch that waits for
+-- this one; PQ004 when there is no such batch; 42501 for producers that go beyond their rights. Nothing is written then.
+-- What it costs depends on the jobs that are added, not on how many there are. Locks: those of dag_extend.
+-- roles: producer, worker, operator
+create function batch_add(batch_id bigint, jobs jsonb, member_id bigint default null) returns setof bigint
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    members record;
+    watched boolean;
+    field text;
+    detail text;
+begin
+    perform check_batch(batch_id);
+    perform check_batch_jobs(jobs);
+    perform check_batch_producer(batch_id, jobs);
+    if jobs = '[]' then
+        return;
+    end if;
+    if jsonb_path_exists(jobs, '$[*].batch') then
+        perform pg_advisory_xact_lock(advisory_key('cycles'));
+    end if;
+    perform lock_dags(batch_id || array(select b::bigint from jsonb_path_query(jobs, '$[*].batch') b));
+    perform w.job_id from waiting w
+    where w.job_id = any(batch_id || array(
+        select j.id from jobs j where j.dag_id = batch_add.batch_id and j.name in ('jobs', 'on_failure')))
+    order by w.job_id for update;
+    select w.pending + w.ok + w.failed + w.skipped - 1 as n into members
+    from jobs j join waiting w on w.job_id = j.id
+    where j.dag_id = batch_add.batch_id and j.name = 'jobs';
+    if not found or exists (select from waiting w where w.job_id = batch_add.batch_id and w.ending is not null) then
+        perform invalid('batch_id', format('must be a batch that has not ended; %s has', batch_id));
+    elsif exists (select from results f where f.job_id = (
+              select j.id from jobs j where j.dag_id = batch_add.batch_id and j.name = 'jobs/close'))
+          and not exists (select from running r where r.job_id = batch_add.member_id and r.dag_id = batch_add.batch_id) then
+        perform invalid('batch_id', format('must be an open batch; %s is closed', batch_id));
+    end if;
+    watched := exists (
+        select from jobs j join waiting w on w.job_id = j.id where j.dag_id = batch_add.batch_id and j.name = 'on_failure');
+    begin
+        return query select e from dag_extend(batch_id, jsonb_build_object('nodes', batch_nodes(jobs, members.n, watched))) e;
+    exception when sqlstate 'PQ001' then
+        get stacked diagnostics field = column_name, detail = pg_exception_detail;
+        perform batch_refuse(field, detail, members.n);
+    end;
+end
+$$;
+comment on function batch_add is 'Adds jobs to a batch that is open.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_cancel(batch_id, reason): cancels a batch, with its jobs and callbacks, and the batches in it that have not ended. Outcome per batch, as of
+-- cancel: cancelled, requested (some of its jobs run: their workers are told to stop them), finished.
+-- Raises PQ004 when there is no such batch. Locks: as cancel.
+-- roles: operator
+create function batch_cancel(batch_id bigint, reason text default null) returns table (job_id bigint, outcome text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    perform check_batch(batch_id);
+    return query select c.job_id, c.outcome from cancel(batches_in(batch_id), reason) c order by c.job_id = batch_id, c.job_id;
+end
+$$;
+comment on function batch_cancel is 'Cancels a batch and the batches in it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_close(batch_id): closes a batch: no more jobs are added to it, but by jobs that are in it and run, and it ends when its jobs have
+-- ended. False: it was closed before. Raises PQ004 when there is no such batch. Locks: those of dag_complete.
+-- roles: producer, worker, operator
+create function batch_close(batch_id bigint) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+begin
+    perform check_batch(batch_id);
+    return dag_complete(batch_id, 'jobs/close') <> 'finished';
+end
+$$;
+comment on function batch_close is 'Closes a batch: no more jobs are added.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_dag(spec): the DAG that a batch is (see dag_submit). Internal: batch_submit, which has checked the spec. Its nodes:
+--
+--   jobs        a sub-DAG; in it are the jobs, "jobs/0", "jobs/1" and so on, and
+--   jobs/close  an external node, which is answered when the batch is closed: until then the sub-DAG does not end
+--   on_done     comes after jobs, whatever became of them
+--   on_success  comes after jobs, if all of them succeeded
+--   on_failure  comes after each of the jobs, and runs as soon as one has failed; "close" keeps it from being skipped before
+create function batch_dag(spec jsonb) returns jsonb
+language sql immutable
+as $$
+    with members as materialized (
+        select batch_nodes(coalesce(nullif(spec -> 'jobs', 'null'), '[]'), 0, false) as nodes
+    )
+    select jsonb_strip_nulls(jsonb_build_object(
+               'name', spec -> 'name', 'key', spec -> 'key', 'queue', spec -> 'queue', 'priority', spec -> 'priority',
+               'deadline', spec -> 'deadline', 'result_ttl', spec -> 'result_ttl', 'tags', spec -> 'tags',
+               'on_failure', case when (spec ->> 'fail_fast')::boolean then 'cancel' end))
+           || jsonb_build_object(
+               'metadata', spec -> 'metadata',
+               'nodes', '[{"name": "jobs", "type": "dag"}, {"name": "jobs/close", "type": "external"}]' || m.nodes
+                        || coalesce(spec -> 'on_done' || '{"name": "on_done", "after": ["jobs"], "rule": "done"}', '[]')
+                        || coalesce(spec -> 'on_success' || '{"name": "on_success", "after": ["jobs"]}', '[]')
+                        || coalesce(spec -> 'on_failure' || jsonb_build_object(
+                               'name', 'on_failure', 'rule', 'one_failed',
+                               'after', '["jobs/close"]' || jsonb_path_query_array(m.nodes, '$[*].name')), '[]'))
+    from members m
+$$;
+comment on function batch_dag is 'The DAG that a batch is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_nodes(jobs, first, watched): the nodes that jobs of a batch are, numbered from first on; a batch in it ({"batch": id}) is a node that ends with
+-- that one. watched: they come before on_failure, which is there already. Internal: batch_dag and batch_add.
+create function batch_nodes(jobs jsonb, first bigint, watched boolean) returns jsonb
+language sql immutable
+as $$
+    select coalesce(jsonb_agg(
+        case when e.value ? 'batch'
+            then jsonb_build_object('type', 'sleep', 'delay', '0', 'after', jsonb_build_array(jsonb_build_object('job', e.value -> 'batch')))
+            else e.value end
+        || jsonb_build_object('name', 'jobs/' || first + e.ordinality - 1)
+        || case when watched then '{"before": ["on_failure"]}'::jsonb else '{}' end order by e.ordinality), '[]')
+    from jsonb_array_elements(jobs) with ordinality e
+$$;
+comment on function batch_nodes is 'The nodes that jobs of a batch are.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_refuse(field, detail, first): raises PQ001 for what dag_submit or dag_extend have refused, named as in the spec of a batch or the jobs that were to
+-- be added: field and detail are the COLUMN and DETAIL of their error, first is the number of the first job. Internal: batch_submit and batch_add.
+create function batch_refuse(field text, detail text, first bigint) returns void
+language plpgsql
+as $$
+declare
+    problem constant jsonb := case when field = 'dag' then detail::jsonb -> 0 end;
+    node constant text := problem ->> 'node';
+begin
+    if field = 'after' or problem ->> 'field' = 'after' then -- jobs of a batch come after other batches only
+        perform invalid('jobs', 'must not have a batch that is this one, or that waits for it');
+    elsif problem is null then
+        perform invalid(field, detail);
+    end if;
+    perform invalid(
+        case when node like 'jobs/%' then format('jobs[%s].', substr(node, 6)::bigint - first) else coalesce(node || '.', '') end
+        || (problem ->> 'field'), problem ->> 'rule');
+end
+$$;
+comment on function batch_refuse is 'Refuses a batch as its caller knows it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_retry(batch_id): runs the jobs again, in place, that failed, were cancelled or expired, of a batch and of the batches in it. Callbacks that were
+-- skipped or failed run when they come true, the others do not run again. A batch that was cancelled while it was open is open again. Returns the jobs
+-- that were reset; none: there was nothing to do. Raises PQ004 when there is no such batch. Locks: those of dag_retry, for all of the batches.
+-- roles: operator
+create function batch_retry(batch_id bigint) returns setof bigint
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+    batches constant bigint[] := batches_in(batch_id);
+    batch bigint;
+begin
+    perform check_batch(batch_id);
+    perform pg_advisory_xact_lock(advisory_key('chores'));
+    perform lock_dags(batches);
+    -- Inner ones first: a batch is run again with what it comes after.
+    foreach batch in array batches loop
+        return query select r from dag_retry(batch) r;
+    end loop;
+end
+$$;
+comment on function batch_retry is 'Runs again what failed of a batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batch_submit(spec): adds a batch in the caller's transaction: a set of jobs, with jobs that are to run when all of these have ended, when
+-- all have succeeded, or as soon as one has failed. Its id, and whether it was created: one with the same name and key is returned as it is.
+--
+--   select batch_id from pgq.batch_submit('{"name": "import", "jobs": [{"kind": "load", "args": {"file": 1}}, {"kind": "load"}],
+--                                           "on_success": {"kind": "report"}}');
+--
+-- A batch is a DAG (see batch_dag): its id is that of the DAG, and whatever takes a DAG takes a batch. With "open": true more jobs can be
+-- added (batch_add) until it is closed (batch_close), and it does not end before that, be it empty or all of its jobs done. The fields are listed in
+-- docs/batches.md. Raises PQ001 with the first field that breaks a rule ("jobs[3].kind", "on_done.queue"), 42501 for
+-- producers that go beyond their rights; nothing is written then. Locks: those of dag_submit.
+-- roles: producer
+create function batch_submit(spec jsonb, out batch_id bigint, out created boolean)
+language plpgsql security definer set search_path from current
+set jit = off
+as $$
+#variable_conflict use_variable
+declare
+    field text;
+    detail text;
+begin
+    perform check_batch_spec(spec);
+    begin
+        select s.dag_id, s.created into batch_id, created from dag_submit(batch_dag(spec)) s;
+    exception when sqlstate 'PQ001' then
+        get stacked diagnostics field = column_name, detail = pg_exception_detail;
+        perform batch_refuse(field, detail, 0);
+    end;
+    if created and not coalesce((spec ->> 'open')::boolean, false) then
+        perform dag_complete(batch_id, 'jobs/close');
+    end if;
+end
+$$;
+comment on function batch_submit is 'Adds a batch in the caller''s transaction.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- batches_in(batch_id): a batch and the batches in it, innermost ones first. Internal.
+create function batches_in(batch_id bigint) returns bigint[]
+language sql stable
+as $$
+    with recursive batches as (
+        select batch_id as id, 0 as depth
+        union
+        select d.id, b.depth + 1
+        from batches b
+        join jobs n on n.dag_id = b.id and n.role = 'sleep'
+        cross join lateral (select parent_id from edges where child_id = n.id offset 0) e
+        cross join lateral (select id from jobs where jobs.id = e.parent_id and role = 'dag' and dag_id is null offset 0) d
+    )
+    select array_agg(id order by depth desc, id) from (select id, max(depth) as depth from batches group by id) b
+$$;
+comment on function batches_in is 'A batch and the batches in it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- begin_map(job_id): the source of a map is there: the map now waits for one job per item. True if it is finished at
 -- once: because there are no items, or because what it was to map over is no result in JSON.
 -- Internal: decide, which holds its row of waiting.
@@ -620,6 +859,146 @@ create function channel() returns text
 language sql stable
 as $$ select 'pgq:' || current_schema() $$;
 comment on function channel is 'NOTIFY channel of the workers of this schema.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_batch(batch_id): raises PQ004 unless this is a batch that the caller may know of: a mere producer its own. Internal: the verbs of batches.
+create function check_batch(batch_id bigint) returns void
+language plpgsql stable
+as $$
+begin
+    if batch_id is null or visible(array[batch_id]) = '{}' or not is_batch(batch_id) then
+        raise exception using errcode = 'PQ004', message = format('there is no batch %s', coalesce(batch_id::text, 'null'));
+    end if;
+end
+$$;
+comment on function check_batch is 'Refuses what is no batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_batch_jobs(jobs): raises PQ001 unless this is a JSON array of at most 900,000 jobs, or batches by their ids, with no fields that those of a batch
+-- do not have. What the fields hold is checked with the DAG. Internal: batch_submit and batch_add.
+create function check_batch_jobs(jobs jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    known constant text[] := '{kind,args,queue,group,priority,delay,max_attempts,timeout,backoff,tags,metadata,ttl,codec,payload}';
+    odd record;
+begin
+    if jsonb_typeof(jobs) is distinct from 'array' then
+        perform invalid('jobs', 'must be a JSON array');
+    elsif jsonb_array_length(jobs) > 900000 then
+        perform invalid('jobs', 'must be at most 900000');
+    end if;
+    select e.ordinality - 1 as index, e.value as job into odd
+    from jsonb_array_elements(jobs) with ordinality e
+    where case when jsonb_typeof(e.value) <> 'object' then true
+               when e.value - known = '{}' then false
+               else e.value - 'batch' <> '{}' or not coalesce(is_batch(dag_problems_job_of(jsonb_build_object('job', e.value -> 'batch'))), false) end
+    order by 1 limit 1;
+    if not found then
+        return;
+    elsif jsonb_typeof(odd.job) <> 'object' then
+        perform invalid(format('jobs[%s]', odd.index), 'must be a JSON object');
+    elsif odd.job - 'batch' = '{}' then
+        perform invalid(format('jobs[%s].batch', odd.index), format('must be the id of a batch; %s is none', left(odd.job ->> 'batch', 100)));
+    elsif odd.job ? 'batch' then
+        perform invalid(format('jobs[%s].batch', odd.index), 'must not be given together with other fields');
+    end if;
+    perform invalid(format('jobs[%s].%s', odd.index, left((select min(key) from jsonb_object_keys(odd.job - known) key), 128)),
+                    'is not a field of a job of a batch');
+end
+$$;
+comment on function check_batch_jobs is 'Refuses what are no jobs of a batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs of queues into which it may not enqueue, or batches of
+-- others, to its batch. Internal: batch_add.
+create function check_batch_producer(batch_id bigint, jobs jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    foreign_id bigint;
+begin
+    if is_owner(caller()) or exists (
+        select from grants g where g.class in ('operator', 'worker') and pg_has_role(caller(), g.role_id, 'usage'))
+    then
+        return;
+    end if;
+    perform check_producer(array(
+        select distinct coalesce(e ->> 'queue', d.queue) from jobs d, jsonb_array_elements(check_batch_producer.jobs) e
+        where d.id = check_batch_producer.batch_id));
+    select b::bigint into foreign_id from jsonb_path_query(check_batch_producer.jobs, '$[*].batch') b
+    where visible(array[b::bigint]) = '{}' limit 1;
+    if found then
+        raise exception using errcode = '42501', message = format('permission denied to come after job %s', foreign_id);
+    end if;
+end
+$$;
+comment on function check_batch_producer is 'Refuses what a producer may not add to a batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_batch_spec(spec): raises PQ001 for what is wrong with the spec of a batch and is not seen in the DAG that is made of it.
+-- Internal: batch_submit.
+create function check_batch_spec(spec jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    known constant text[] := '{name,key,queue,priority,deadline,fail_fast,open,tags,metadata,result_ttl,jobs,on_done,on_success,on_failure}';
+    odd text;
+begin
+    if jsonb_typeof(spec) is distinct from 'object' then
+        perform invalid('spec', 'must be a JSON object');
+    end if;
+    select left(key, 128) into odd from jsonb_object_keys(spec) key where key <> all(known) order by 1 limit 1;
+    if found then
+        perform invalid(odd, 'is not a field of a batch');
+    end if;
+    select key into odd from unnest('{fail_fast,open}'::text[]) key where jsonb_typeof(spec -> key) not in ('boolean', 'null') limit 1;
+    if found then
+        perform invalid(odd, 'must be true or false');
+    end if;
+    perform check_batch_jobs(coalesce(nullif(spec -> 'jobs', 'null'), '[]'));
+    perform check_callback(key, spec -> key, false)
+    from unnest('{on_done,on_success,on_failure}'::text[]) key where spec ? key;
+end
+$$;
+comment on function check_batch_spec is 'Refuses what is wrong with the spec of a batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_callback(field, callback, plain): raises PQ001 for what is wrong with a job that is to be enqueued when something has happened to another one, as
+-- an object like those of enqueue_many. That its kind must be known is checked as soon as any worker has ever been registered: a callback that
+-- nobody is there for would be missed too late. plain: whether it may have what nodes of a DAG cannot. Internal.
+create function check_callback(field text, callback jsonb, plain boolean) returns void
+language plpgsql stable
+as $$
+declare
+    part text;
+    rule text;
+begin
+    if jsonb_typeof(callback) <> 'object' then
+        perform invalid(field, 'must be a JSON object');
+    end if;
+    select key into part from unnest('{unique,run_at,on_success,on_failure,on_retry,result_ttl}'::text[]) key
+    where callback ? key and not (plain and key = 'result_ttl') limit 1;
+    if found then
+        perform invalid(field || '.' || part, 'must not be given for a callback');
+    end if;
+    begin
+        perform check_jobs_json(jsonb_build_array(callback));
+    exception when sqlstate 'PQ001' then
+        get stacked diagnostics part = column_name, rule = pg_exception_detail;
+        perform invalid(field || substr(part, length('jobs[0]') + 1), rule);
+    end;
+    if exists (select from known_kinds) and not exists (select from known_kinds k where k.name = callback ->> 'kind') then
+        perform invalid(field || '.kind', format('must be a kind that workers know; %s is none', to_json(callback ->> 'kind')));
+    end if;
+end
+$$;
+comment on function check_callback is 'Refuses what is no callback.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8094,6 +8473,17 @@ comment on function invalid is 'Raises PQ001: a field breaks a rule.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- is_batch(job_id): whether a job is a DAG that batch_submit has made. Internal.
+create function is_batch(job_id bigint) returns boolean
+language sql stable
+as $$
+    select exists (
+        select from jobs j where j.dag_id = is_batch.job_id and j.name = 'jobs/close' and j.role = 'external' offset 0)
+$$;
+comment on function is_batch is 'Whether a job is a batch.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- is_finished(job_id): whether a job has ended; null when there is no such job, or for a mere producer when others enqueued
 -- it. One look-up while it has not ended: for those that wait for it. Locks nothing.
 -- roles: producer, worker, operator, reader
@@ -10615,6 +11005,11 @@ begin
     select distinct q from unnest(register_worker.queues) q
     order by q
     on conflict do nothing;
+    insert into known_kinds (name)
+    select distinct k from unnest(register_worker.kinds) k
+    where k is not null
+    order by k
+    on conflict do nothing;
     return new_id;
 end
 $$;
@@ -13030,6 +13425,72 @@ comment on function zone_problem is 'What is wrong with a time zone, or null.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- batches: one row per batch, with how far it is. A stable contract for SELECT; by id, or the latest ("order by id desc limit 50"), it costs a few index
+-- look-ups per row, however many jobs a batch has, and of one that has ended a look at each of its jobs. Locks nothing.
+-- state: running until it has ended, held while it is held, else how it ended: completed, failed, cancelled, expired. It ends when its jobs and
+-- callbacks have. The counts may be behind by as much as the chores are, a second mostly.
+-- roles: operator, reader
+create view batches as
+select d.id,
+       d.kind as name,
+       d.spec ->> 'key' as key,
+       d.queue,
+       case when f.job_id is not null then f.state when w.held then 'held' else 'running' end as state,
+       c.ended_as is null and f.job_id is null as open,
+       n.total,
+       n.done,
+       n.failed,
+       case when n.total > 0 then round(100.0 * n.done / n.total, 1) end as percent,
+       d.created_at,
+       f.finished_at,
+       d.expires_at as deadline,
+       d.tags,
+       d.metadata,
+       f.error,
+       f.cause_id
+from jobs d
+cross join lateral (
+    select j.id, r.state as ended_as
+    from jobs j left join results r on r.job_id = j.id
+    where j.dag_id = d.id and j.name = 'jobs/close' and j.role = 'external' offset 0) c
+cross join lateral (select j.id from jobs j where j.dag_id = d.id and j.name = 'jobs' offset 0) s
+left join results f on f.job_id = d.id
+left join waiting w on w.job_id = d.id
+left join waiting t on t.job_id = s.id
+cross join lateral (
+    select count(*) as total, count(*) filter (where r.state <> 'completed') as failed
+    from edges e
+    cross join lateral (select state from results where results.job_id = e.parent_id offset 0) r
+    where t.job_id is null and e.child_id = s.id and e.parent_id <> c.id) x
+cross join lateral (
+    select case when t.job_id is null then x.total else t.pending + t.ok + t.failed + t.skipped - 1 end as total,
+           case when t.job_id is null then x.total
+                else greatest(t.ok + t.failed + t.skipped - (c.ended_as is not null)::integer, 0) end as done,
+           case when t.job_id is null then x.failed
+                else greatest(t.failed - coalesce(c.ended_as <> 'completed', false)::integer, 0) end as failed) n
+where d.role = 'dag'
+  and d.dag_id is null;
+comment on view batches is 'One row per batch.';
+comment on column batches.id is 'The batch, and the DAG that it is.';
+comment on column batches.name is 'Its name.';
+comment on column batches.key is 'The key that made its submission idempotent.';
+comment on column batches.queue is 'The queue of its jobs that name no other.';
+comment on column batches.state is 'running, held, completed, failed, cancelled or expired.';
+comment on column batches.open is 'Whether more jobs can be added.';
+comment on column batches.total is 'How many jobs it has; a batch in it counts as one.';
+comment on column batches.done is 'How many of them have ended.';
+comment on column batches.failed is 'How many of these have not completed.';
+comment on column batches.percent is 'done of total; null while it is empty.';
+comment on column batches.created_at is 'When it was submitted.';
+comment on column batches.finished_at is 'When it ended.';
+comment on column batches.deadline is 'When it expires unless it has ended.';
+comment on column batches.tags is 'Words to find it by.';
+comment on column batches.metadata is 'A JSON object that goes with it.';
+comment on column batches.error is 'Why it failed.';
+comment on column batches.cause_id is 'The job that failed first.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- chore_states: one row per chore that is done again and again: when that was last, and whether it is late, which means that
 -- no worker does chores. A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
@@ -13826,6 +14287,24 @@ comment on column worker_states.oldest_claimed_at is 'When it claimed the oldest
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- batch_progress(batch_id): the batch as in batches, with how far it is. One row always; raises PQ004 when there is no such batch, or for a mere
+-- producer when others submitted it. Locks nothing.
+--
+--   select open, done, total, percent from pgq.batch_progress(42);
+-- roles: producer, worker, operator, reader
+create function batch_progress(batch_id bigint) returns setof batches
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+    perform check_batch(batch_id);
+    return query select b.* from batches b where b.id = batch_progress.batch_id;
+end
+$$;
+comment on function batch_progress is 'How far a batch is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- get_jobs(job_ids): all that is known of jobs, newest first; those that do not exist are left out, and for
 -- mere producers those that others enqueued.
 -- What the view job_details says, with a plan that is made once per session.
@@ -13890,6 +14369,21 @@ delete from rights;
 insert into rights (object, class) values
     ('add_logs', 'worker'),
     ('await_step', 'worker'),
+    ('batch_add', 'operator'),
+    ('batch_add', 'producer'),
+    ('batch_add', 'worker'),
+    ('batch_cancel', 'operator'),
+    ('batch_close', 'operator'),
+    ('batch_close', 'producer'),
+    ('batch_close', 'worker'),
+    ('batch_progress', 'operator'),
+    ('batch_progress', 'producer'),
+    ('batch_progress', 'reader'),
+    ('batch_progress', 'worker'),
+    ('batch_retry', 'operator'),
+    ('batch_submit', 'producer'),
+    ('batches', 'operator'),
+    ('batches', 'reader'),
     ('cancel', 'operator'),
     ('change_jobs', 'operator'),
     ('check_invariants', 'operator'),
@@ -14146,6 +14640,7 @@ select apply_grants();
 drop function list_jobs;
 drop function job;
 drop function get_jobs;
+drop function batch_progress;
 drop view worker_states;
 drop view tenant_jobs;
 drop view schedule_states;
@@ -14167,6 +14662,7 @@ drop view failures;
 drop view dags;
 drop view dag_edges;
 drop view chore_states;
+drop view batches;
 drop function zone_problem;
 drop function zone_change;
 drop function withdraw_waiting;
@@ -14320,6 +14816,7 @@ drop function jittered;
 drop function is_owner;
 drop function is_item;
 drop function is_finished;
+drop function is_batch;
 drop function invalid;
 drop function instant_of;
 drop function import_reserve;
@@ -14491,6 +14988,11 @@ drop function check_jobs_json;
 drop function check_invariants;
 drop function check_grant;
 drop function check_depth;
+drop function check_callback;
+drop function check_batch_spec;
+drop function check_batch_producer;
+drop function check_batch_jobs;
+drop function check_batch;
 drop function channel;
 drop function change_jobs;
 drop function carry_out;
@@ -14498,6 +15000,15 @@ drop function cancel_all;
 drop function cancel;
 drop function caller;
 drop function begin_map;
+drop function batches_in;
+drop function batch_submit;
+drop function batch_retry;
+drop function batch_refuse;
+drop function batch_nodes;
+drop function batch_dag;
+drop function batch_close;
+drop function batch_cancel;
+drop function batch_add;
 drop function backoff_problem;
 drop function backoff_delays_problem;
 drop function backoff_delay;

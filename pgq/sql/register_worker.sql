@@ -19,6 +19,11 @@ begin
     select distinct q from unnest(register_worker.queues) q
     order by q
     on conflict do nothing;
+    insert into known_kinds (name)
+    select distinct k from unnest(register_worker.kinds) k
+    where k is not null
+    order by k
+    on conflict do nothing;
     return new_id;
 end
 $$;
