@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"log/slog"
-	"text/tabwriter"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -18,6 +17,3 @@ func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
-
-// newTable returns a writer that aligns columns separated by tabs; Flush prints it.
-func newTable(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }
