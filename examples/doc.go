@@ -8,6 +8,7 @@
 //	go run ./examples/batch           # 10,000 jobs at once, counts per state
 //	go run ./examples/unique          # jobs that are there once, debounced jobs
 //	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
+//	go run ./examples/isolated        # a handler in a child process, where it may crash or hoard memory
 //	go run ./examples/bulk            # a handler that takes several jobs at once
 //	examples/sql/run.sh               # enqueue from psql and from a trigger
 //

@@ -102,6 +102,11 @@ var outputs = map[string][]string{
 		`letter 13 is failed because nobody lives there`,
 		`sent 249 letters, several per call: true`,
 	},
+	"isolated": {
+		`home: "<h1>home</h1>", <nil>`,
+		`cursed: "", .*exit code 3`,
+		`huge: "", .*command had more than 209715200 bytes of memory and was killed`,
+	},
 	"etl": {
 		`extracting from people.csv`,
 		`loading \["ada" "grace" "edsger"\], described: false ""`,

@@ -42,6 +42,7 @@ What may stand below a kind:
   kill_after     from SIGTERM to SIGKILL; 2s
   output         what it prints: json (one value, or nothing), text, none; json
   max_output     of bytes that it prints; 1MiB. A program that prints more is killed
+  max_memory     which it may have with all that it starts, 500MiB for example, before it is killed; on Linux
   exit_codes     what exit codes mean: {fail: [1, 2], snooze: [3], cancel: [4], retry: [5], complete: [6]}
   snooze         for how long it snoozes if it does not say so; 1m
 

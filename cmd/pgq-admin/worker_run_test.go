@@ -65,6 +65,8 @@ func TestWorkerRefusesAFileThatIsWrongAndNamesTheLine(t *testing.T) {
 		"kinds:\n  a: {run: [x], timeout: -1s}\n":                        `timeout must be a duration`,
 		"kinds:\n  a: {run: [x], max_output: 1GiB}\n":                    `max_output must be 1 to 256MiB, 500KiB for example, not "1GiB"`,
 		"kinds:\n  a: {run: [x], max_output: 257MiB}\n":                  `max_output must be 1 to 256MiB`,
+		"kinds:\n  a: {run: [x], max_memory: 0}\n":                       `max_memory must be 1 to 1048576GiB, 500MiB for example, not "0"`,
+		"kinds:\n  a: {run: [x], max_memory: 99999999GiB}\n":             `max_memory must be 1 to 1048576GiB`,
 		"kinds:\n  a: {run: [x], output: xml}\n":                         `output must be json, text or none, not "xml"`,
 		"kinds:\n  a: {run: [x], clean_env: maybe}\n":                    `clean_env must be true or false`,
 		"kinds:\n  a: {run: [x], env: {A: [1]}}\n":                       `env must be a map of variables and their values; "A" is not`,

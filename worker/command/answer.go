@@ -71,6 +71,9 @@ func (c Command) result(printed []byte) (any, error) {
 	}
 	printed = bytes.TrimSpace(printed)
 	if len(printed) == 0 {
+		if c.function != "" {
+			return nil, errors.New("function ended the process and did not return")
+		}
 		return nil, nil
 	}
 	var value json.RawMessage

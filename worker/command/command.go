@@ -12,7 +12,7 @@ import (
 	"github.com/pgq-go/queue/pgq"
 )
 
-// Command is a program that is run for each attempt of a job. Only Args has to be given.
+// Command is a program that is run for each attempt of a job, or a function of this one (see [Function]). Only Args has to be given.
 type Command struct {
 	// Args are the program and its arguments.
 	Args []string
@@ -26,6 +26,9 @@ type Command struct {
 	// KillAfter is how long after SIGTERM it gets SIGKILL; 2 s by default. At most 4 s when the worker stops, which
 	// does not wait for longer.
 	KillAfter time.Duration
+	// MaxMemory is how many bytes of memory it may have, with all that it starts, before it is killed: resident ones that are not shared,
+	// looked at ten times a second. 0 without limit. On Linux only.
+	MaxMemory int64
 	// MaxOutput is how many bytes it may print; 1 MiB by default.
 	MaxOutput int
 	// Output says what that is; JSON by default.
@@ -36,6 +39,8 @@ type Command struct {
 	SnoozeFor time.Duration
 	// Log gets the lines of its standard error, cleaned of control characters; nil: nobody reads them.
 	Log func(ctx context.Context, line string)
+
+	function string // of this program, in place of Args
 }
 
 // Output is what a program prints.
@@ -89,7 +94,9 @@ const (
 func (c Command) Check() error {
 	rule := func(field, rule string) error { return &pgq.ArgumentError{Field: field, Rule: rule} }
 	switch {
-	case len(c.Args) == 0 || c.Args[0] == "":
+	case c.function != "" && c.checkFunction() != nil:
+		return c.checkFunction()
+	case c.function == "" && (len(c.Args) == 0 || c.Args[0] == ""):
 		return rule("Args", "must begin with a program")
 	case c.Timeout < 0:
 		return rule("Timeout", "must not be negative")
@@ -97,6 +104,10 @@ func (c Command) Check() error {
 		return rule("KillAfter", "must not be negative")
 	case c.SnoozeFor < 0:
 		return rule("SnoozeFor", "must not be negative")
+	case c.MaxMemory < 0:
+		return rule("MaxMemory", "must not be negative")
+	case c.MaxMemory > 0 && !canLimitMemory:
+		return rule("MaxMemory", "must not be given but on Linux")
 	case c.MaxOutput < 0 || c.MaxOutput > highestMaxOutput:
 		return rule("MaxOutput", fmt.Sprintf("must be 0 (1 MiB) to %d bytes", highestMaxOutput))
 	case c.Output != "" && c.Output != JSON && c.Output != Text && c.Output != None:
@@ -155,6 +166,11 @@ func (c Command) Run(ctx context.Context, job *pgq.Attempt) (any, error) {
 	}
 	c.Env = append(c.Env[:len(c.Env):len(c.Env)], "JOB_ID="+strconv.FormatInt(job.ID, 10), "JOB_KIND="+job.Kind,
 		"JOB_QUEUE="+job.Queue, "JOB_ATTEMPT="+strconv.Itoa(job.Number), "JOB_MAX_ATTEMPTS="+strconv.Itoa(job.MaxAttempts))
+	if c.function != "" {
+		if c, err = c.asChild(); err != nil {
+			return nil, err
+		}
+	}
 	limited := ctx
 	if c.Timeout > 0 {
 		var cancel context.CancelFunc
@@ -165,15 +181,26 @@ func (c Command) Run(ctx context.Context, job *pgq.Attempt) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("command could not be started: %w", err)
 	}
-	stopped := false
+	var tooLarge <-chan struct{}
+	if c.MaxMemory > 0 {
+		var forget func()
+		tooLarge, forget = limitMemory(p.cmd.Process.Pid, c.MaxMemory)
+		defer forget()
+	}
+	stopped, large := false, false
 	select {
 	case <-p.ended:
 	case <-p.tooLong:
+	case <-tooLarge:
+		large = true
 	case <-limited.Done():
 		stopped = true
 		c.stop(limited, p)
 	}
 	p.finish()
+	if large {
+		return nil, fmt.Errorf("command had more than %d bytes of memory and was killed%s", c.MaxMemory, p.lastWords())
+	}
 	if p.stdout.tooLong() {
 		return nil, fmt.Errorf("command printed more than %d bytes and was killed%s", c.MaxOutput, p.lastWords())
 	}

@@ -21,7 +21,10 @@ import (
 	"github.com/pgq-go/queue/worker/command"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	command.Main()
+	pgtest.Main(m)
+}
 
 // deadline is how long a test waits for what must come.
 const deadline = 30 * time.Second

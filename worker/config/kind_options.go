@@ -35,6 +35,7 @@ var optionSetters = map[string]func(r *reading, value ast.Node) (rule string){
 	"timeout":    positive(func(c *command.Command) *time.Duration { return &c.Timeout }),
 	"kill_after": positive(func(c *command.Command) *time.Duration { return &c.KillAfter }),
 	"snooze":     positive(func(c *command.Command) *time.Duration { return &c.SnoozeFor }),
+	"max_memory": setMaxMemory,
 	"max_output": setMaxOutput,
 	"output":     setOutput,
 	"exit_codes": setExitCodes,
@@ -118,19 +119,40 @@ func positive(of func(*command.Command) *time.Duration) func(*reading, ast.Node)
 }
 
 func setMaxOutput(r *reading, value ast.Node) string {
+	n, ok := bytesOf(value, 256<<20)
+	if !ok {
+		return "must be 1 to 256MiB, 500KiB for example" + notText(value)
+	}
+	r.kind.Command.MaxOutput = int(n)
+	return ""
+}
+
+func setMaxMemory(r *reading, value ast.Node) string {
+	n, ok := bytesOf(value, 1<<50)
+	if !ok {
+		return "must be 1 to 1048576GiB, 500MiB for example" + notText(value)
+	}
+	r.kind.Command.MaxMemory = n
+	return ""
+}
+
+// bytesOf reads a number of bytes from 1 to most: 1000, 500KiB, 20MiB, 2GiB.
+func bytesOf(value ast.Node, most int64) (int64, bool) {
 	text, _ := textOf(value)
-	number, unit := text, 1
-	for suffix, size := range map[string]int{"KiB": 1 << 10, "MiB": 1 << 20} {
+	number, unit := text, int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if before, ok := strings.CutSuffix(text, suffix); ok {
 			number, unit = strings.TrimSpace(before), size
 		}
 	}
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 1 || n > 256<<20/unit {
-		return fmt.Sprintf("must be 1 to 256MiB, 500KiB for example, not %q", text)
-	}
-	r.kind.Command.MaxOutput = n * unit
-	return ""
+	n, err := strconv.ParseInt(number, 10, 64)
+	return n * unit, err == nil && n >= 1 && n <= most/unit
+}
+
+// notText quotes a value that was refused.
+func notText(value ast.Node) string {
+	text, _ := textOf(value)
+	return fmt.Sprintf(", not %q", text)
 }
 
 func setOutput(r *reading, value ast.Node) string {
