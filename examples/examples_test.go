@@ -104,8 +104,10 @@ var outputs = map[string][]string{
 	},
 	"isolated": {
 		`home: "<h1>home</h1>", <nil>`,
-		`cursed: "", .*exit code 3`,
-		`huge: "", .*command had more than 209715200 bytes of memory and was killed`,
+		`cursed: "", .*job \d+ is failed`,
+		`exit code 3`,
+		`huge: "", .*job \d+ is failed`,
+		`command had more than 209715200 bytes of memory and was killed`,
 	},
 	"etl": {
 		`extracting from people.csv`,
