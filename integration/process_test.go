@@ -69,6 +69,7 @@ func newWorker(pool *pgxpool.Pool, c worker.Config) *worker.Worker {
 	handleDeeds(w, pool, func(*pgq.Attempt) {})
 	handleJourneys(w, pool)
 	handleBatches(w, pool)
+	handleTurns(w, pool)
 	worker.Handle(w, func(ctx context.Context, job *pgq.Job[errand]) error {
 		note := func(what string) error {
 			_, err := pool.Exec(context.WithoutCancel(ctx), "insert into effects values ($1, $2, $3, $4)", job.ID, job.Number, os.Getpid(), what)

@@ -191,6 +191,8 @@ func (j newJob) MarshalJSON() ([]byte, error) {
 	optional("result_ttl", j.resultTTL != nil, interval(j.resultTTL))
 	optional("unique", j.unique != nil, j.unique)
 	optional("group", j.group != nil, j.group)
+	optional("sequence", j.sequence != nil, j.sequence)
+	optional("on_failure", j.onFailure != nil, j.onFailure)
 	return json.Marshal(object)
 }
 
@@ -215,6 +217,7 @@ type bulk struct {
 	keys    []*string        // of jobs that are to be unique
 	holds   []*time.Time     // until when those bar others at least
 	earlier map[int]Enqueued // jobs that stand for those of the bulk, by place; see takeKeys
+	heads   map[int64]bool   // jobs that begin their sequences; see takeSequences
 }
 
 // enqueue reports false, having written nothing, where the user may not write to the tables, or where only
@@ -241,12 +244,13 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 		func() (bool, error) { return b.checkSizes(ctx, queues) },
 		func() (bool, error) { return !b.any(func(i int) bool { return b.jobs[i].group != nil }), nil },
 		func() (bool, error) { return b.takeKeys(ctx) },
+		func() (bool, error) { return true, b.takeSequences(ctx) },
 	} {
 		if known, err := check(); err != nil || !known {
 			return false, err
 		}
 	}
-	for _, copyRows := range []func(context.Context) error{b.copyJobs, b.copyReady, b.copyScheduled, b.copyExpiries} {
+	for _, copyRows := range []func(context.Context) error{b.copyJobs, b.copyReady, b.copyScheduled, b.copyWaiting, b.copyExpiries} {
 		if err := copyRows(ctx); err != nil {
 			return false, wrap("enqueue", err)
 		}
@@ -354,25 +358,6 @@ func (b *bulk) copy(ctx context.Context, table string, columns []string, n int, 
 	return err
 }
 
-// jobColumn is a column of jobs that is copied only if some job gives it.
-type jobColumn struct {
-	name  string
-	value func(*newJob) any
-	given func(*newJob) bool
-}
-
-var optionalColumns = []jobColumn{
-	{"args", func(j *newJob) any { return j.args.json }, func(j *newJob) bool { return j.args.json != nil }},
-	{"codec", func(j *newJob) any { return j.args.codec }, func(j *newJob) bool { return j.args.codec != nil }},
-	{"payload", func(j *newJob) any { return j.args.payload }, func(j *newJob) bool { return j.args.codec != nil }},
-	{"max_attempts", func(j *newJob) any { return j.maxAttempts }, func(j *newJob) bool { return j.maxAttempts != nil }},
-	{"timeout", func(j *newJob) any { return j.timeout }, func(j *newJob) bool { return j.timeout != nil }},
-	{"backoff", func(j *newJob) any { return j.backoff }, func(j *newJob) bool { return j.backoff != nil }},
-	{"tags", func(j *newJob) any { return j.tags }, func(j *newJob) bool { return j.tags != nil }},
-	{"metadata", func(j *newJob) any { return j.metadata }, func(j *newJob) bool { return j.metadata != nil }},
-	{"result_ttl", func(j *newJob) any { return j.resultTTL }, func(j *newJob) bool { return j.resultTTL != nil }},
-}
-
 func (b *bulk) copyJobs(ctx context.Context) error {
 	columns := []string{"id", "queue", "kind", "priority", "created_at", "expires_at"}
 	var optional []jobColumn
@@ -388,6 +373,9 @@ func (b *bulk) copyJobs(ctx context.Context) error {
 	if b.keys != nil {
 		columns = append(columns, "unique_key")
 	}
+	if b.heads != nil {
+		columns = append(columns, "spec")
+	}
 	values := make([]any, len(columns))
 	return b.copy(ctx, "jobs", columns, len(b.jobs), func(i int) []any {
 		if b.barred(i) {
@@ -400,6 +388,9 @@ func (b *bulk) copyJobs(ctx context.Context) error {
 		}
 		if b.keys != nil {
 			values = append(values, b.keys[i])
+		}
+		if b.heads != nil {
+			values = append(values, b.timeInLine(i))
 		}
 		return values
 	})
@@ -414,7 +405,7 @@ type run struct {
 func (b *bulk) copyReady(ctx context.Context) error {
 	var runs []run
 	for i := range b.jobs {
-		if b.due(i) != nil || b.barred(i) {
+		if b.due(i) != nil || b.barred(i) || b.inLine(i) {
 			continue
 		}
 		if len(runs) > 0 {
@@ -443,7 +434,7 @@ func (b *bulk) copyScheduled(ctx context.Context) error {
 		return nil
 	}
 	return b.copy(ctx, "scheduled", []string{"job_id", "queue", "run_at"}, len(b.jobs), func(i int) []any {
-		if due := b.due(i); due != nil && !b.barred(i) {
+		if due := b.due(i); due != nil && !b.barred(i) && !b.inLine(i) {
 			return []any{b.ids[i], b.jobs[i].queue, *due}
 		}
 		return nil

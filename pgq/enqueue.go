@@ -8,7 +8,8 @@ import (
 type Enqueued struct {
 	// ID of the job.
 	ID int64
-	// NearLimit says that the queue is past its warning depth (see [QueueSettings]). It is not told of jobs that have a group or are to be unique.
+	// NearLimit says that the queue is past its warning depth (see [QueueSettings]). It is not told of jobs that have a group, are to be unique or are in
+	// a sequence.
 	NearLimit bool
 	// Existing says that an earlier job bars the new one (see [Unique]), Replaced that it took over its args. ID is that job's.
 	Existing, Replaced bool
@@ -24,7 +25,7 @@ func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqu
 	if err != nil {
 		return Enqueued{}, err
 	}
-	if j.unique != nil || j.group != nil {
+	if j.unique != nil || j.group != nil || j.sequence != nil {
 		return c.enqueueSpecial(ctx, db, j)
 	}
 	var job Enqueued

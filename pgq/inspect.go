@@ -58,6 +58,8 @@ type JobInfo struct {
 	Done, Total       *int64          // progress
 	DAGID             *int64          // the DAG of which the job is a node
 	Name              *string         // the node's name
+	Sequence          *string         // the sequence in which it runs
+	OnFailure         *OnFailure      // what becomes of that if it fails; nil: it stops
 
 	output encoded
 	client *Client
@@ -65,7 +67,8 @@ type JobInfo struct {
 
 const infoColumns = `id, queue, kind, priority, state, attempt, max_attempts, created_at, run_at, claimed_at, finished_at,
 	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec,
-	output, output_codec, output_payload, progress_done, progress_total, dag_id, name, backoff, result_ttl`
+	output, output_codec, output_payload, progress_done, progress_total, dag_id, name, backoff, result_ttl,
+	sequence, on_failure`
 
 func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	j := &JobInfo{client: c}
@@ -73,7 +76,7 @@ func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	err := row.Scan(&j.ID, &j.Queue, &j.Kind, &j.Priority, &j.State, &j.Attempt, &j.MaxAttempts, &j.CreatedAt, &j.RunAt,
 		&j.ClaimedAt, &j.FinishedAt, &j.WorkerID, &j.CancelRequestedAt, &j.ExpiresAt, &j.Timeout, &j.Tags, &metadata,
 		&j.Error, &args, &j.Codec, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
-		&j.DAGID, &j.Name, &backoff, &j.ResultTTL)
+		&j.DAGID, &j.Name, &backoff, &j.ResultTTL, &j.Sequence, &j.OnFailure)
 	j.Backoff = backoff
 	j.Metadata, j.Args, j.Output = metadata, args, j.output.json
 	return j, err

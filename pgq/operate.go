@@ -14,7 +14,7 @@ func (c *Client) Cancel(ctx context.Context, db DB, reason string, ids ...int64)
 
 // Retry runs jobs again now, finished ones with at least one attempt more, scheduled ones without waiting for
 // their time. Outcomes: ready, running, not_found; of DAGs and their nodes also waiting (for other nodes) and finished (a
-// DAG, sub-DAG or map in which there was nothing to run again).
+// DAG, sub-DAG or map in which there was nothing to run again); waiting, too, where another job of the same sequence is at it.
 func (c *Client) Retry(ctx context.Context, db DB, ids ...int64) ([]Outcome, error) {
 	return c.outcomes(ctx, db, "retry", "retry($1)", ids)
 }

@@ -67,6 +67,11 @@ type Options struct {
 	Group string
 	// Unique bars the job if there is one like it already.
 	Unique Unique
+	// Sequence is a key: jobs with the same one run one after the other, in the order in which they were enqueued. Until one has ended,
+	// retries and delays included, the next one waits. 1 to 500 characters.
+	Sequence string
+	// OnFailure is what becomes of the jobs behind it in its sequence if the job fails for good; StopSequence by default.
+	OnFailure OnFailure
 }
 
 // or returns the options with what is not given taken from others.
@@ -96,6 +101,8 @@ func (o Options) or(other Options) Options {
 	if !o.Unique.given() {
 		o.Unique = other.Unique
 	}
+	o.Sequence = first(o.Sequence, other.Sequence)
+	o.OnFailure = first(o.OnFailure, other.OnFailure)
 	return o
 }
 
@@ -124,6 +131,8 @@ type newJob struct {
 	args        encoded
 	unique      *Unique
 	group       *string
+	sequence    *string
+	onFailure   *string
 }
 
 var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
@@ -144,6 +153,7 @@ func prepare(args Args, o Options) (newJob, error) {
 		kind: args.Kind(), queue: first(o.Queue, DefaultQueue), priority: int16(o.Priority.Int()),
 		delay: given(o.Delay), maxAttempts: given(int32(o.MaxAttempts)), timeout: given(o.Timeout),
 		tags: o.Tags, ttl: given(o.TTL), resultTTL: given(o.ResultTTL), args: value, group: given(o.Group),
+		sequence: given(o.Sequence), onFailure: given(string(o.OnFailure)),
 	}
 	if !o.RunAt.IsZero() {
 		j.runAt = &o.RunAt

@@ -62,6 +62,9 @@ func (j newJob) check(o Options) error {
 	case j.args.codec != nil && *j.args.codec == "":
 		return fail("codec", "must not be empty")
 	}
+	if err := j.checkSequence(); err != nil {
+		return err
+	}
 	for _, tag := range j.tags {
 		if !utf8.ValidString(tag) || containsNUL(tag) {
 			return fail("tags", "must be valid UTF-8 without NUL")

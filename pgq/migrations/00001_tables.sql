@@ -72,6 +72,8 @@ create table jobs (
     unique_key    text collate "C",
     enqueued_by   integer,
     group_name    text collate "C",
+    sequence      text collate "C",
+    on_failure    text collate "C",
     constraint jobs_queue_is_1_to_128_characters check (length(queue) between 1 and 128),
     constraint jobs_kind_is_1_to_128_characters check (length(kind) between 1 and 128),
     constraint jobs_priority_is_0_to_9 check (priority between 0 and 9),
@@ -83,6 +85,9 @@ create table jobs (
     constraint jobs_nodes_have_names check ((dag_id is null) = (name is null)),
     constraint jobs_name_is_1_to_500_characters check (length(name) between 1 and 500),
     constraint jobs_group_name_is_1_to_200_characters check (length(group_name) between 1 and 200),
+    constraint jobs_sequence_is_1_to_500_characters check (length(sequence) between 1 and 500),
+    constraint jobs_on_failure_is_of_a_sequence check (on_failure is null or sequence is not null),
+    constraint jobs_on_failure_is_known check (on_failure in ('stop', 'skip', 'continue')),
     constraint jobs_role_is_known check (role in ('dag', 'gate', 'external', 'sleep', 'map')),
     constraint jobs_rule_is_known check (
         rule in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped'))
@@ -104,6 +109,23 @@ create table unique_keys (
     constraint unique_keys_key_is_1_to_500_characters check (length(key) between 1 and 500)
 ) with (fillfactor = 80);
 comment on table unique_keys is 'Which job a unique key stands for.';
+
+-- Jobs that run one after the other: those with the same key. A sequence has a row while a job of it is unfinished, or has stopped it.
+-- The head is the one job of it that may run; the others are in waiting, in line by their ids. The row is what those meet at that add
+-- jobs (they share it) and who ends a head (see advance_sequences). The head changes without the row's key, so job_id must be in no unique index.
+create table sequences (
+    key         text collate "C" primary key,
+    job_id      bigint,
+    stopped_at  timestamptz,
+    skip_to     bigint,
+    cause_id    bigint,
+    constraint sequences_key_is_1_to_500_characters check (length(key) between 1 and 500),
+    constraint sequences_are_stopped_by_their_head check (stopped_at is null or job_id is not null),
+    constraint sequences_skip_for_a_cause check ((skip_to is null) = (cause_id is null)),
+    constraint sequences_skip_without_a_head check (skip_to is null or job_id is null)
+) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
+comment on table sequences is 'Jobs that run one after the other, by key.';
+create index sequences_by_head on sequences (job_id);
 
 -- Parent before child. Inserted with the child, deleted with either.
 create table edges (
@@ -141,12 +163,14 @@ create table waiting (
     kind         text collate "C",
     priority     smallint,
     seq          bigint,
+    sequence     text collate "C",
     constraint waiting_for_a_turn_has_a_place check (role <> 'turn' or (group_name, kind, priority, seq) is not null),
     constraint waiting_counts_are_not_negative check (least(pending, ok, failed, skipped, attempt) >= 0),
     constraint waiting_ending_is_terminal check (ending in ('failed', 'cancelled', 'expired'))
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table waiting is 'Jobs that wait for other jobs, or for their turn.';
 create index waiting_turns on waiting (queue, group_name, kind, priority, seq) where role = 'turn';
+create index waiting_in_line on waiting (sequence, job_id) where sequence is not null;
 
 -- Finished jobs whose children from first_child to last_child have not heard of it yet.
 create table frontier (
@@ -634,6 +658,13 @@ comment on column slots.job_id is 'The job.';
 comment on column slots.attempt is 'The attempt.';
 comment on column slots.group_name is 'Its group; empty: none.';
 comment on column slots.kind is 'Its kind.';
+comment on column jobs.sequence is 'The sequence in which it runs, one after the other.';
+comment on column jobs.on_failure is 'What becomes of its sequence if it fails: stop (also when null), skip those behind it, or continue.';
+comment on column sequences.key is 'The sequence.';
+comment on column sequences.job_id is 'Its head: the job that may run, or has stopped it; null: the chores look for the next one.';
+comment on column sequences.stopped_at is 'When its head failed, for which it stands still.';
+comment on column sequences.skip_to is 'Up to which job those behind a failed one are being skipped.';
+comment on column sequences.cause_id is 'The job that failed.';
 comment on column unique_keys.key is 'The key.';
 comment on column unique_keys.job_id is 'The last job that was enqueued with it.';
 comment on column unique_keys.taken_at is 'When that was.';
@@ -659,6 +690,7 @@ comment on column waiting.attempt is 'Attempts so far.';
 comment on column waiting.cause_id is 'The job whose failure will have been the reason if it does not run.';
 comment on column waiting.ending is 'How a DAG that lets its nodes end will have ended.';
 comment on column waiting.reason is 'Why.';
+comment on column waiting.sequence is 'The sequence in whose line it is.';
 comment on column frontier.parent_id is 'The job that has ended.';
 comment on column frontier.first_child is 'The first child that has not heard of it.';
 comment on column frontier.last_child is 'The last one.';
@@ -818,4 +850,4 @@ comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
 drop table slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
-           scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, unique_keys, jobs, queues;
+           scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, sequences, unique_keys, jobs, queues;

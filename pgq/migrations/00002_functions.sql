@@ -61,6 +61,46 @@ comment on function add_logs is 'Keeps log lines of handlers.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- advance_sequences(job_ids): lets the sequences go on of which these jobs were the heads. Internal: the caller has just ended or deleted the
+-- jobs in this transaction, in a statement before. A head that failed for good stops its sequence, or lets those behind it be
+-- skipped, if its on_failure says so; every other end passes the turn to the next in line (next_in_line).
+-- Locks: rows of sequences by key, then what next_in_line locks.
+create function advance_sequences(job_ids bigint[]) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    ended record;
+begin
+    perform s.key from sequences s where s.job_id = any(job_ids) order by s.key for no key update;
+    select array_agg(e.key) filter (where e.outcome = 'stop') as stopping, array_agg(e.key) filter (where e.outcome = 'skip') as skipping,
+           array_agg(e.key order by e.key) filter (where e.outcome <> 'stop') as going_on
+    into ended
+    from (
+        select s.key, case when f.state = 'failed' then coalesce(j.on_failure, 'stop') else 'continue' end as outcome
+        from (select key, job_id from sequences where job_id = any(job_ids) offset 0) s
+        left join lateral (select state from results where results.job_id = s.job_id offset 0) f on true
+        left join lateral (select on_failure from jobs where jobs.id = s.job_id offset 0) j on true) e;
+    if ended.stopping is not null then
+        update sequences s set stopped_at = clock_timestamp() where s.key = any(ended.stopping);
+        perform record_event('sequence_stopped', j.id, j.queue, null, null, jsonb_build_object('sequence', j.sequence))
+        from jobs j where j.id = any(array(select s.job_id from sequences s where s.key = any(ended.stopping)));
+    end if;
+    if ended.skipping is not null then
+        update sequences s set job_id = null, cause_id = s.job_id, skip_to = (
+            select w.job_id from waiting w where w.sequence = s.key order by w.job_id desc limit 1)
+        where s.key = any(ended.skipping)
+          and exists (select from waiting w where w.sequence = s.key);
+    end if;
+    if ended.going_on is not null then
+        perform next_in_line(ended.going_on);
+    end if;
+end
+$$;
+comment on function advance_sequences is 'Lets sequences go on whose heads have ended.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- advisory_key(name): the key of an advisory lock of this schema.
 -- Takes no lock itself. Every advisory lock of the product goes through this function, so that two
 -- schemas in one database never meet, whatever their names: one with a slash is in quotes.
@@ -1094,6 +1134,24 @@ as $$
     from unique_keys u join jobs j on j.id = u.job_id
     where j.unique_key is distinct from u.key
     union all
+    select 'a job in line is of that sequence, which is under way', w.job_id, w.sequence
+    from waiting w join jobs j on j.id = w.job_id
+    where w.sequence is not null
+      and (j.sequence is distinct from w.sequence or not exists (select from sequences s where s.key = w.sequence))
+    union all
+    select 'an unfinished job of a sequence is its head or in line', m.id, j.sequence
+    from jobs j join members m on m.id = j.id
+    where j.sequence is not null and m.place <> 'results'
+      and not exists (select from waiting w where w.job_id = j.id and w.sequence is not null)
+      and not exists (select from sequences s where s.key = j.sequence and s.job_id = j.id)
+    union all
+    select 'the head of a sequence is of that, and unfinished unless it has stopped it', s.job_id, s.key
+    from sequences s left join jobs j on j.id = s.job_id left join results f on f.job_id = s.job_id
+    where s.job_id is not null
+      and (j.sequence is distinct from s.key or (f.job_id is not null) <> (s.stopped_at is not null)
+           or s.stopped_at is not null and f.state <> 'failed'
+           or exists (select from waiting w where w.job_id = s.job_id and w.sequence is not null))
+    union all
     select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
     where not exists (select from workers w where w.id = r.worker_id)
@@ -1127,7 +1185,7 @@ as $$
         from edges e left join results f on f.job_id = e.parent_id
         where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
-        when w.role in ('signal', 'turn') then 1
+        when w.role in ('signal', 'turn') or w.sequence is not null then 1
         when w.role = 'items' then n.pending + m.total - m.expanded
         when exists (select from jobs j where j.id = w.job_id and j.spec ? 'map') then least(w.pending, 1)
         else n.pending end
@@ -1204,7 +1262,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group', 'sequence', 'on_failure')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -1227,9 +1285,10 @@ begin
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
     end if;
-    if jsonb_path_exists(jobs, '$[*].group') then
+    if jsonb_path_exists(jobs, '$[*] ? (exists(@.group) || exists(@.sequence) || exists(@.on_failure))') then
         select j.index, p.problem into bad
-        from jobs_from_json(jobs) j, group_problem(j.group_name) p(problem)
+        from jobs_from_json(jobs) j,
+             coalesce(group_problem(j.group_name), sequence_problem(j.sequence, j.on_failure, j.uniqueness)) p(problem)
         where p.problem is not null
         order by j.index limit 1;
         if found then
@@ -1826,6 +1885,8 @@ as $$
         insert into frontier (parent_id, first_child, last_child)
         select id, 0, 9223372036854775807 from claimed
         where too_late and exists (select from edges e where e.parent_id = claimed.id offset 0)
+    ), left_alone as (
+        update sequences set job_id = null where job_id = any(array(select id from claimed where too_late))
     ), told as (
         insert into events (job_id, queue, type, attempt, worker_id)
         select id, queue, case when too_late then 'expired' else 'claimed' end,
@@ -1915,7 +1976,7 @@ comment on function claim_turns is 'Claims jobs that wait for their turn.';
 -- outputs (JSON) or codecs and payloads (bytes) are their results. Returns the ids that were completed.
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
 -- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
--- Locks: rows of running in the order of their ids; then what propagate locks.
+-- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 -- roles: worker
 create function complete(
     worker_id bigint, job_ids bigint[], attempts integer[], outputs jsonb[] default null,
@@ -1961,6 +2022,11 @@ begin
     if exists (select from edges e where e.parent_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
        and exists (select from edges e where e.parent_id = any(done)) then
         perform propagate(done);
+    end if;
+    -- The same for sequences.
+    if exists (select from sequences s where s.job_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
+       and exists (select from sequences s where s.job_id = any(done)) then
+        perform advance_sequences(done);
     end if;
     if loud then
         insert into events (job_id, queue, type, attempt, worker_id)
@@ -5327,7 +5393,7 @@ comment on function decide is 'Does what verdicts say with waiting jobs.';
 -- +goose StatementBegin
 -- delete(job_ids): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
--- that had not ended take its deletion as a failure.
+-- that had not ended take its deletion as a failure; its sequence goes on, also one that it has stopped.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
 -- roles: operator
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
@@ -5340,6 +5406,7 @@ declare
     found_at record;
     taken record;
     gone bigint[];
+    lined bigint[];
     moved bigint[];
 begin
     perform lock_dags(job_ids);
@@ -5350,19 +5417,24 @@ begin
                 return query select j.id, 'node' from jobs j where j.id = any(found_at.ids) and j.dag_id is not null;
                 found_at.ids := array(select j.id from jobs j where j.id = any(found_at.ids) and j.dag_id is null order by j.id);
             end if;
-            if found_at.place in ('running', 'waiting', 'not_found') then
-                return query
-                    select id, case found_at.place when 'waiting' then 'running' else found_at.place end
-                    from unnest(found_at.ids) id;
+            if found_at.place = 'waiting' then
+                -- Those in the line of a sequence can go.
+                lined := array(select w.job_id from waiting w where w.job_id = any(found_at.ids) and w.sequence is not null);
+                return query select id, 'running' from unnest(found_at.ids) id where id <> all(lined);
+                found_at.ids := lined;
+            end if;
+            if found_at.place in ('running', 'not_found') then
+                return query select id, found_at.place from unnest(found_at.ids) id;
                 continue;
             elsif found_at.place = 'lost' then
                 moved := moved || found_at.ids;
                 continue;
-            elsif found_at.place in ('ready', 'scheduled') then
+            elsif found_at.place in ('ready', 'scheduled', 'waiting') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
-                into taken from withdraw(found_at.ids) w;
+                into taken from (select job_id, queue, attempt from withdraw(case when found_at.place <> 'waiting' then found_at.ids end)
+                      union all select job_id, queue, attempt from withdraw_waiting(case when found_at.place = 'waiting' then found_at.ids end)) w;
                 -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
                 if exists (select from edges e where e.parent_id = any(taken.ids)) then
                     perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');
@@ -5568,7 +5640,7 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- +goose StatementBegin
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier), and jobs that wait for their turn (tend_backlogs, next_turn).
+-- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -5589,11 +5661,11 @@ begin
     end if;
     -- In transactions of its own; twice a second the others have their turn.
     due_schedules := exists (select from schedules s where s.fire_at <= now());
-    if (due_schedules or exists (select from frontier)) and not chore_is_due('round', interval '500 ms') then
+    if (due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null)) and not chore_is_due('round', interval '500 ms') then
         if due_schedules and fire_schedules(most) > 0 then
             return 0;
         end if;
-        return case when propagate_frontier() > 0 then 0 else 20 end;
+        return case when fill_sequences(most) + propagate_frontier() > 0 then 0 else 20 end;
     end if;
     more := promote_due(most) >= most;
     more := expire(most) >= most or more;
@@ -5612,7 +5684,7 @@ begin
         end if;
         next_turn := next_turn();
     end if;
-    if more or due_schedules or exists (select from frontier) then
+    if more or due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null) then
         return 0;
     end if;
     select min(t.at) into next_due from (
@@ -6078,7 +6150,7 @@ comment on function edge_outcome is 'What a finished parent means to a child.';
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
 -- Why attempts failed is kept in attempt_errors, the last 100 of a job.
--- Locks: rows of running in the order of their ids; then what propagate locks.
+-- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 create function end_attempts(
     worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
     errors text[], details jsonb[])
@@ -6184,6 +6256,9 @@ begin
     if exists (select from edges e where e.parent_id = any(done.finished)) then
         perform doom_dags(done.finished);
         perform propagate(done.finished);
+    end if;
+    if exists (select from sequences s where s.job_id = any(done.finished)) then
+        perform advance_sequences(done.finished);
     end if;
     return query select id, o from unnest(done.ids, done.outcomes) u(id, o);
     woken := array(
@@ -6406,7 +6481,8 @@ comment on function ended_places is 'Ids below which jobs end at the moment.';
 -- tags, metadata (an object), ttl (expires unless started by then), result_ttl (how long the result is
 -- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling), uniqueness (see
 -- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was), group_name (the group with
--- which it shares limits and takes turns, see set_limit).
+-- which it shares limits and takes turns, see set_limit), sequence (jobs with the same one run one after
+-- the other) and on_failure (what becomes of those behind it if it fails for good: stop, the default, skip or continue).
 -- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, 42501 for a producer that may
 -- not enqueue into it; a warning past the warning depth.
 -- roles: producer
@@ -6416,16 +6492,16 @@ create function enqueue(
     timeout interval default null, backoff jsonb default null, tags text[] default null,
     metadata jsonb default null, ttl interval default null, result_ttl interval default null,
     codec text default null, payload bytea default null, wake_workers boolean default true,
-    uniqueness jsonb default null, group_name text default null
+    uniqueness jsonb default null, group_name text default null, sequence text default null, on_failure text default null
 ) returns bigint
 language plpgsql security definer set search_path from current
 as $$
 declare
     added record;
 begin
-    if uniqueness is not null or group_name is not null then
+    if uniqueness is not null or group_name is not null or sequence is not null or on_failure is not null then
         return enqueue_special(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
-            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name);
+            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name, sequence, on_failure);
     end if;
     added := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
@@ -6437,7 +6513,7 @@ begin
     return added.job_id;
 end
 $$;
-comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares.';
+comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares; sequence: runs after those enqueued with the same one before; on_failure: what becomes of those behind it: stop, skip or continue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6447,7 +6523,7 @@ comment on function enqueue is 'Adds a job in the caller''s transaction and retu
 --   select * from pgq.enqueue_jobs('[{"kind": "sync", "args": {"shop": 7}, "unique": {"by": ["args.shop"], "while": "queued"}}]');
 --
 -- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued, and PQ007 where an earlier job with the key is to be an error. All or none.
--- Locks: what take_keys locks; of jobs that are replaced what reschedule locks.
+-- Locks: what take_keys and then take_sequences lock; of jobs that are replaced what reschedule locks.
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
@@ -6461,6 +6537,7 @@ declare
     those bigint[];
     since timestamptz[];
     producer integer;
+    heads bigint[]; -- jobs that begin their sequences
 begin
     perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
@@ -6472,20 +6549,30 @@ begin
     if producer is not null and outcomes is not null then
         perform check_replaced(outcomes, those);
     end if;
+    if jsonb_path_exists(enqueue_jobs.jobs, '$[*].sequence') then
+        heads := take_sequences(array_agg(i.sequence order by i.index), array_agg(ids[i.index + 1] order by i.index))
+        from jobs_from_json(enqueue_jobs.jobs) i
+        where outcomes is null or outcomes[i.index + 1] = 'added';
+    end if;
     with input as materialized (
         select ids[i.index + 1] as id, i.*, keys[i.index + 1] as unique_key,
-               coalesce(i.run_at, now() + i.delay, now() + unique_wait(i.uniqueness)) as due
+               coalesce(i.run_at, now() + i.delay, now() + unique_wait(i.uniqueness)) as due,
+               i.sequence is not null and ids[i.index + 1] <> all(heads) as in_line
         from jobs_from_json(enqueue_jobs.jobs) i
         where outcomes is null or outcomes[i.index + 1] = 'added'
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name)
+                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name, sequence, on_failure, spec)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-               tags, metadata, codec, payload, args, unique_key, producer, group_name
+               tags, metadata, codec, payload, args, unique_key, producer, group_name, sequence, on_failure,
+               case when in_line and due > now() then jsonb_build_object('run_at', due) end
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
-        select id, queue, due from input where due > now()
+        select id, queue, due from input where due > now() and not in_line
+    ), lines as (
+        insert into waiting (job_id, queue, pending, need_ok, need_failed, max_failed, max_skipped, sequence)
+        select id, queue, 1, 0, 0, 0, 0, sequence from input where in_line
     ), mortal as (
         insert into expiries (expires_at, job_id)
         select now() + ttl, id from input where ttl is not null
@@ -6493,7 +6580,7 @@ begin
         select id, queue, priority, kind,
                id - row_number() over (partition by queue, priority, kind order by id) as island
         from input
-        where (due is null or due <= now()) and group_name is null
+        where (due is null or due <= now()) and group_name is null and not in_line
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -6505,7 +6592,7 @@ begin
         insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, group_name, kind, priority, seq)
         select id, queue, 'turn', 1, 0, 0, 0, 0, group_name, kind, priority, id
         from input
-        where group_name is not null and (due is null or due <= now())
+        where group_name is not null and (due is null or due <= now()) and not in_line
     )
     insert into events (job_id, queue, type)
     select id, queue, 'enqueued' from input
@@ -6644,11 +6731,11 @@ comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_special(...): what enqueue does with a job that has a group or is to be unique. Internal.
+-- enqueue_special(...): what enqueue does with a job that has a group, is to be unique or is in a sequence. Internal.
 create function enqueue_special(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
     backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
-    wake_workers boolean, uniqueness jsonb, group_name text)
+    wake_workers boolean, uniqueness jsonb, group_name text, sequence text, on_failure text)
 returns bigint
 language plpgsql
 as $$
@@ -6658,7 +6745,7 @@ declare
         job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
                     codec, payload, args),
         case when uniqueness is not null then unique_problem(uniqueness) end,
-        group_problem(group_name));
+        group_problem(group_name), sequence_problem(sequence, on_failure, uniqueness));
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
@@ -6667,11 +6754,11 @@ begin
         jsonb_strip_nulls(jsonb_build_object(
             'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
             'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec, 'group', group_name,
-            'payload', encode(payload, 'base64')))
+            'payload', encode(payload, 'base64'), 'sequence', sequence, 'on_failure', on_failure))
         || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
 end
 $$;
-comment on function enqueue_special is 'Adds a job that has a group or is to be unique.';
+comment on function enqueue_special is 'Adds a job that has a group, is to be unique or is in a sequence.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7215,6 +7302,50 @@ comment on function explain_finished is 'How a job ended, and why.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- explain_in_line(id, key, chase): for what a job waits that is in the line of a sequence. Internal: explain_waiting. Counts up to 10,000
+-- jobs ahead of it. chase: whether to say why the head of the sequence does not run.
+create function explain_in_line(id bigint, key text, chase boolean) returns table (reason text, detail text, job_id bigint)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    sequence record;
+    ahead bigint;
+begin
+    select s.* into sequence from sequence_states s where s.key = explain_in_line.key;
+    ahead := (select count(*) from (
+        select from waiting w where w.sequence = explain_in_line.key and w.job_id < explain_in_line.id order by w.job_id desc limit 10000) w)
+        + (sequence.job_id is not null)::integer;
+    return query select 'sequence',
+        format('%s of its sequence %s %s to end before it', case when ahead >= 10000 then '10000 jobs or more' when ahead = 1 then 'one job' else ahead || ' jobs' end,
+               to_json(explain_in_line.key), case when ahead = 1 then 'has' else 'have' end), explain_in_line.id;
+    if sequence.state = 'stopped' then
+        return query select 'sequence stopped',
+            format('job %s failed at %s%s: retry it, or let the sequence go on without it (resume_sequence)', sequence.job_id,
+                   explain_time(sequence.stopped_at), (select ' (' || f.error || ')' from results f where f.job_id = sequence.job_id)), sequence.job_id;
+    elsif sequence.state = 'skipping' then
+        return query select 'sequence stopped',
+            format('job %s failed, and those behind it are being skipped', sequence.cause_id), sequence.cause_id;
+    elsif sequence.state = 'active' then
+        return query select 'head',
+            format('job %s is %s%s', h.id, h.state, case
+                when h.state = 'running' then format(' for %s (attempt %s)', explain_age(statement_timestamp() - h.claimed_at), h.attempt)
+                when h.state = 'scheduled' then format(' until %s', explain_time(h.run_at))
+                else format(', added %s ago', explain_age(statement_timestamp() - h.created_at)) end), h.id
+            from job_states h where h.id = sequence.job_id;
+        if chase then
+            return query select 'blocked', format('job %s: %s: %s', sequence.job_id, e.reason, e.detail), sequence.job_id
+                from (select * from explain_one(sequence.job_id, false) limit 1) e where e.reason <> 'running';
+        end if;
+    else
+        return query select 'handing over', 'the job before it has ended; the next one is looked for', explain_in_line.id;
+    end if;
+end
+$$;
+comment on function explain_in_line is 'For what a job waits that is in line.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- explain_job(id): why a job does not run, in plain words, most decisive first; job_id is the job that a line is about.
 -- Raises PQ004 when there is no such job. Looks at bounded numbers of parents and jobs. Locks nothing.
 --
@@ -7222,7 +7353,8 @@ comment on function explain_finished is 'How a job ended, and why.';
 -- reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
 -- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
 -- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
--- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
+-- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); sequence (jobs are ahead of it in its
+-- sequence), head (the one that is at it), sequence stopped, handing over (the next one of the sequence is looked for); delayed, retrying,
 -- snoozed, signal (its handler waits for one), due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
 -- roles: operator, reader
 create function explain_job(id bigint)
@@ -7519,6 +7651,10 @@ begin
     join jobs j on j.id = w.job_id
     left join maps m on m.job_id = w.job_id
     where w.job_id = explain_waiting.id;
+    if node.sequence is not null then
+        return query select * from explain_in_line(node.job_id, node.sequence, chase);
+        return;
+    end if;
     if node.ending is not null then
         return query select 'ending',
             format('ends as %s as soon as nothing of it runs any more%s', node.ending, ': ' || node.reason), node.job_id;
@@ -7814,6 +7950,23 @@ comment on function fall_asleep is 'Makes this session one that is woken when jo
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- fill_sequences(at_most): finds the next ones of sequences without a head (next_in_line), at_most of them. Returns how much it could do:
+-- 0 when there is none, or others have locked what is needed. Internal: do_chores.
+-- Locks: rows of sequences by key, skipping those that others have locked; then what next_in_line locks.
+create function fill_sequences(at_most integer) returns integer
+language plpgsql
+as $$
+declare
+    keys text[] := array(
+        select s.key from sequences s where s.job_id is null order by s.key limit at_most for no key update skip locked);
+begin
+    return case when keys = '{}' then 0 else next_in_line(keys) end;
+end
+$$;
+comment on function fill_sequences is 'Finds the next ones of sequences without a head.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- find_schedule(name): the row of a schedule, locked. Raises PQ004 when there is none. Internal.
 create function find_schedule(name text) returns schedules
 language plpgsql
@@ -7953,6 +8106,9 @@ begin
     delete from logs where job_id = any(job_ids);
     delete from steps where job_id = any(job_ids);
     delete from attempt_errors where job_id = any(job_ids);
+    if exists (select from sequences s where s.job_id = any(job_ids)) then
+        perform advance_sequences(job_ids);
+    end if;
 end
 $$;
 comment on function forget is 'Deletes what is known of jobs.';
@@ -8279,6 +8435,10 @@ begin
     if found then
         perform invalid('lines', format('must be complete: job %s is a node of DAG %s, which is missing', lone.id, lone.dag_id));
     end if;
+    -- Whose heads were not among what was exported: the chores find the next ones.
+    insert into sequences (key)
+    select distinct w.sequence from waiting w
+    where w.sequence is not null and not exists (select from sequences s where s.key = w.sequence);
     select u.parent_id into lone from frontier u where not exists (select from jobs j where j.id = u.parent_id) limit 1;
     if found then
         perform invalid('lines', format('must be complete: job %s is missing', lone.parent_id));
@@ -8852,18 +9012,18 @@ create function jobs_from_json(jobs jsonb)
 returns table (
     index bigint, kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval,
-    result_ttl interval, codec text, payload bytea, uniqueness jsonb, group_name text)
+    result_ttl interval, codec text, payload bytea, uniqueness jsonb, group_name text, sequence text, on_failure text)
 language sql stable
 as $$
     select e.ordinality - 1, r.kind, nullif(e.value -> 'args', 'null'), coalesce(r.queue, 'default'),
            coalesce(r.priority, 5), r.delay, r.run_at, r.max_attempts, r.timeout, nullif(r.backoff, 'null'),
            r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64'), nullif(e.value -> 'unique', 'null'),
-           r."group"
+           r."group", r.sequence, r.on_failure
     from jsonb_array_elements(jobs) with ordinality e,
          jsonb_to_record(e.value) as r(
              kind text, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer,
              timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval,
-             codec text, payload text, "group" text)
+             codec text, payload text, "group" text, sequence text, on_failure text)
 $$;
 comment on function jobs_from_json is 'The jobs of a JSON array as rows.';
 -- +goose StatementEnd
@@ -9012,6 +9172,36 @@ as $$
     limit 1
 $$;
 comment on function limit_of is 'The limit of a group.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- line_up(job_ids, attempts): puts jobs back into their sequences that are to run again: where another one is at it they wait in line, by their
+-- age. Internal: retry and start_nodes, which took them from where they were. Returns those that may run now: the heads, and those that had stopped their sequence.
+-- Locks: what take_sequences locks, and the rows of sequences that go on.
+create function line_up(job_ids bigint[], attempts integer[]) returns bigint[]
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    keys constant text[] := array(
+        select j.sequence from unnest(job_ids) with ordinality u(id, place)
+        left join lateral (select sequence from jobs where jobs.id = u.id offset 0) j on true order by u.place);
+    heads bigint[] := take_sequences(keys, job_ids);
+begin
+    with again as (
+        update sequences s set stopped_at = null where s.job_id = any(job_ids) and s.stopped_at is not null returning s.job_id
+    )
+    select heads || coalesce(array_agg(job_id), '{}') into heads from again;
+    insert into waiting (job_id, queue, pending, attempt, need_ok, need_failed, max_failed, max_skipped, sequence)
+    select j.id, j.queue, 1, u.attempt, 0, 0, 0, 0, j.sequence
+    from unnest(job_ids, attempts) u(id, attempt)
+    cross join lateral (select id, queue, sequence from jobs where jobs.id = u.id offset 0) j
+    where j.id <> all(heads) and j.sequence is not null
+    order by j.id;
+    return heads;
+end
+$$;
+comment on function line_up is 'Puts jobs back into their sequences.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9286,6 +9476,70 @@ as $$
         round(ln(((mask >> at_least << at_least) & -(mask >> at_least << at_least))::float8) / ln(2::float8))::integer end
 $$;
 comment on function next_bit is 'The lowest bit of a mask that is set, from one on.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- next_in_line(keys): gives these sequences, whose heads have ended, their next ones: the first that waits becomes ready, or scheduled until
+-- its time. Those that are to be skipped are skipped before, 1,000 at most. A sequence without anybody in line is deleted. Internal:
+-- the caller has locked the rows. Returns how much it could do: 0 is nothing.
+--
+-- It never waits. A sequence is left without a head, and the chores look again (fill_sequences), where somebody has the row of the next one
+-- locked, has more to skip, or where somebody who may be adding the next one has not committed. That one sees the row of the sequence and does
+-- not begin it anew, so the row must not go.
+-- Locks: rows of waiting by job and of sequences by key, skipping those that others have locked.
+create function next_in_line(keys text[]) returns integer
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    ready_keys text[];
+    handed text[] := '{}'; -- those that have a head now
+    line record;
+    got bigint[];
+    lone text[];
+    done integer := skip_in_line(keys);
+begin
+    ready_keys := array(select s.key from sequences s where s.key = any(keys) and s.skip_to is null);
+    for round in 1 .. 2 loop
+        exit when ready_keys = '{}';
+        select array_agg(w.job_id order by w.job_id) filter (where w.job_id is not null) as firsts,
+               array_agg(k.key order by k.key) filter (where w.job_id is null) as empty
+        into line
+        from unnest(ready_keys) k(key)
+        left join lateral (select job_id from waiting where sequence = k.key order by job_id limit 1) w on true;
+        got := array(select w.job_id from waiting w where w.job_id = any(line.firsts) and w.sequence is not null order by w.job_id for update skip locked);
+        if got <> '{}' then
+            with heads as materialized (
+                select w.sequence as key, w.job_id from waiting w where w.job_id = any(got)
+            ), told as (
+                update sequences s set job_id = (select h.job_id from heads h where h.key = s.key), stopped_at = null
+                where s.key = any(array(select key from heads))
+                returning s.key
+            )
+            select handed || array_agg(key) into handed from told;
+            perform start_nodes(got);
+            done := done + cardinality(got);
+        end if;
+        -- Nobody shares what could be locked, and nobody will before this has ended: what is in line now is all there is.
+        lone := array(select s.key from sequences s where s.key = any(line.empty) order by s.key for update skip locked);
+        with gone as (
+            delete from sequences s
+            where s.key = any(lone) and not exists (select from waiting w where w.sequence = s.key)
+            returning s.key
+        )
+        select done + count(*)::integer, array(select unnest(lone) except select key from gone)
+        into done, ready_keys
+        from gone;
+    end loop;
+    update sequences s set job_id = null, stopped_at = null
+    where s.key = any(keys) and s.key <> all(handed) and s.job_id is not null;
+    if exists (select from sequences s where s.key = any(keys) and s.job_id is null) then
+        perform wake_chores();
+    end if;
+    return done;
+end
+$$;
+comment on function next_in_line is 'Gives sequences their next heads.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9977,7 +10231,7 @@ comment on function propagate_frontier is 'Tells children of finished jobs that 
 -- +goose StatementBegin
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
--- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
 language plpgsql security definer set search_path from current
@@ -9988,7 +10242,8 @@ declare
     longest interval;
 begin
     due := walk_completed(at_most) || array(
-        select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
+        select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
+        order by f.expires_at limit at_most);
     due := due || array(
         with recursive groups as (
             (select queue, state from results where state <> 'completed' and dag_id is null order by queue, state limit 1)
@@ -10007,6 +10262,7 @@ begin
             where f.queue = g.queue and f.state = g.state and f.state <> 'completed' and f.expires_at is null and f.dag_id is null
               and f.finished_at < now() - case g.state
                   when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
+              and (f.state <> 'failed' or not exists (select from sequences h where h.job_id = f.job_id offset 0))
             order by f.finished_at limit at_most) old);
     with locked as materialized (
         select ctid as tid from results
@@ -10031,7 +10287,7 @@ comment on function prune is 'Deletes finished jobs that were kept long enough.'
 
 -- +goose StatementBegin
 -- prune_finished(older_than, …): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
--- kept; DAGs with all their nodes. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
+-- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
 -- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
 -- roles: operator
@@ -10055,7 +10311,7 @@ begin
         select f.job_id, f.finished_at, f.queue, f.state, f.dag_id from results f where f.job_id > after order by f.job_id limit at_most * 20
     ), fit as (
         select l.job_id from looked_at l
-        where l.dag_id is null and l.finished_at < now() - older_than
+        where l.dag_id is null and not exists (select from sequences s where s.job_id = l.job_id offset 0) and l.finished_at < now() - older_than
           and (queues is null or l.queue = any(queues)) and (states is null or l.state = any(states))
         order by l.job_id limit at_most
     )
@@ -10069,7 +10325,7 @@ begin
     end if;
     with locked as materialized (
         select ctid as tid from results
-        where job_id = any(due) and job_id <> all(untold_jobs())
+        where job_id = any(due) and job_id <> all(untold_jobs()) and not exists (select from sequences s where s.job_id = results.job_id offset 0)
         order by job_id for update skip locked
     ), removed as (
         delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id
@@ -11389,6 +11645,37 @@ comment on function resume_schedule is 'Lets a paused schedule fire again.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- resume_sequence(key): lets a sequence go on that a failed job has stopped, without that job; returns the job that is next, null when
+-- none waits. One that is not stopped is left as it is. To go on with the failed job, retry that. Raises PQ004 when there is no unfinished job in the sequence.
+-- Locks: the row of the sequence; then what next_in_line locks.
+-- roles: operator
+create function resume_sequence(key text) returns bigint
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+#variable_conflict use_column
+declare
+    stopped sequences;
+begin
+    select s.* into stopped from sequences s where s.key = resume_sequence.key for no key update;
+    if not found then
+        raise exception using
+            errcode = 'PQ004',
+            message = format('there is no sequence %s with unfinished jobs', coalesce(to_json(key)::text, 'null'));
+    end if;
+    if stopped.stopped_at is not null then
+        perform record_event('sequence_resumed', j.id, j.queue, null, null, jsonb_build_object('sequence', stopped.key))
+        from jobs j where j.id = stopped.job_id;
+        perform next_in_line(array[stopped.key]);
+        perform notify_subscribers();
+    end if;
+    return (select s.job_id from sequences s where s.key = stopped.key);
+end
+$$;
+comment on function resume_sequence is 'Lets a sequence go on without the failed job that has stopped it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- retire_worker(worker_id): takes a worker off the register at the end of its life. What it still holds
 -- becomes ready again (as after a crash). Unknown workers are ignored.
 -- roles: worker
@@ -11409,9 +11696,10 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- +goose StatementBegin
 -- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
--- Outcome per job: ready (also when it was already), waiting (for other jobs), running, finished (a DAG, sub-DAG, map or gate
+-- Outcome per job: ready (also when it was already), waiting (for other jobs, or in the line of its sequence), running, finished (a DAG, sub-DAG, map or gate
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
+-- A job of a sequence waits until no other one of that is under way; one that has stopped it lets it go on.
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 -- roles: operator
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
@@ -11426,6 +11714,7 @@ declare
     moved bigint[];
     linked bigint[];
     reopened bigint[] := '{}';
+    queued bigint[];
 begin
     linked := array(
         select j.id from jobs j
@@ -11475,9 +11764,9 @@ begin
                        array_agg(r.attempt order by r.job_id) as attempts
                 into gone from taken r;
             end if;
-            perform put_ready(gone.ids, gone.attempts);
             perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
-            return query select id, 'ready' from unnest(gone.ids) id;
+            queued := retry_in_line(gone.ids, gone.attempts, found_at.place);
+            return query select id, case when id = any(queued) then 'waiting' else 'ready' end from unnest(gone.ids) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
         end loop;
         if moved = '{}' then
@@ -11489,6 +11778,37 @@ begin
 end
 $$;
 comment on function retry is 'Runs jobs again now: finished ones with at least one attempt more, scheduled ones without waiting. Says of each: ready, waiting, running, finished or not_found.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- retry_in_line(job_ids, attempts, place): makes jobs ready that are to run again, except those whose sequence another one is at: these wait
+-- in line and are returned. place: where they were; a scheduled one is the head of its sequence. Internal: retry, which has taken them from there.
+create function retry_in_line(job_ids bigint[], attempts integer[], place text) returns bigint[]
+language plpgsql
+as $$
+declare
+    of_sequences record;
+    queued bigint[] := '{}';
+    now_ready record;
+begin
+    if place <> 'scheduled' then
+        select array_agg(j.id order by j.id) as ids, array_agg(u.attempt order by j.id) as attempts
+        into of_sequences
+        from unnest(job_ids, attempts) u(id, attempt)
+        cross join lateral (select id, sequence from jobs where jobs.id = u.id offset 0) j
+        where j.sequence is not null;
+        if of_sequences.ids is not null then
+            queued := array(select unnest(of_sequences.ids) except select unnest(line_up(of_sequences.ids, of_sequences.attempts)));
+        end if;
+    end if;
+    select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts
+    into now_ready
+    from unnest(job_ids, attempts) u(id, attempt) where u.id <> all(queued);
+    perform put_ready(now_ready.ids, now_ready.attempts);
+    return queued;
+end
+$$;
+comment on function retry_in_line is 'Makes jobs ready that are to run again, or lets them wait in line.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11961,6 +12281,24 @@ comment on function send_signal is 'Sends a signal to a job.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- sequence_problem(sequence, on_failure, uniqueness): the first rule that a job breaks with what it says of its sequence, as {field, rule};
+-- null when none. Of those whose unique key may change an earlier job none can be in a sequence: that one may be in line already, and
+-- what it does is what was asked when it got there. The same rules stand in Go (pgq/sequence.go). Internal: enqueue and check_jobs_json.
+create function sequence_problem(sequence text, on_failure text, uniqueness jsonb) returns text[]
+language sql immutable
+as $$
+    select case
+        when length(sequence) not between 1 and 500 then array['sequence', 'must have 1 to 500 characters']
+        when on_failure not in ('stop', 'skip', 'continue') then array['on_failure', 'must be stop, skip or continue']
+        when on_failure is not null and sequence is null then array['on_failure', 'must not be given without a sequence']
+        when sequence is not null and (uniqueness ?| '{debounce,throttle}' or uniqueness ->> 'on_conflict' = 'replace')
+            then array['sequence', 'must not be given together with a unique key that replaces, debounces or throttles']
+    end
+$$;
+comment on function sequence_problem is 'The first rule that a job breaks with its sequence.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- set_kind(kind, settings): sets what the object names for all jobs of a kind; null puts a setting back to what their queue says.
 -- Settings: backoff. A job's own setting wins over its kind's, and that over its queue's.
 --
@@ -12299,24 +12637,28 @@ comment on function settings_of is 'Settings in force for a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- settle(job_ids, queue_names, attempts, new_state, reason): writes how jobs ended that never ran again
+-- settle(job_ids, queue_names, attempts, new_state, reason, cause_id): writes how jobs ended that never ran again
 -- after their last place (waiting, ready or scheduled) was taken from them by the caller in the same transaction, and
--- tells their children. Internal: cancel, expire and delete.
-create function settle(job_ids bigint[], queue_names text[], attempts integer[], new_state text, reason text)
+-- tells their children and the sequences of which they were the heads. Internal: cancel, expire, delete and skip_in_line.
+create function settle(job_ids bigint[], queue_names text[], attempts integer[], new_state text, reason text,
+                       cause_id bigint default null)
 returns void
 language plpgsql
 as $$
 begin
-    insert into results (job_id, queue, state, attempt, expires_at, error, dag_id)
-    select u.id, u.queue, new_state, u.attempt, now() + j.result_ttl, reason, j.dag_id
+    insert into results (job_id, queue, state, attempt, expires_at, error, dag_id, cause_id)
+    select u.id, u.queue, new_state, u.attempt, now() + j.result_ttl, reason, j.dag_id, settle.cause_id
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j
     order by u.id;
-    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason)))
+    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id)))
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt);
     if exists (select from edges e where e.parent_id = any(job_ids)) then
         perform doom_dags(job_ids);
         perform propagate(job_ids);
+    end if;
+    if exists (select from sequences s where s.job_id = any(job_ids)) then
+        perform advance_sequences(job_ids);
     end if;
 end
 $$;
@@ -12333,6 +12675,51 @@ as $$
     where j.id = sink_of.job_id
 $$;
 comment on function sink_of is 'The job of the sub-DAG or DAG in which a node is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- skip_in_line(keys): skips jobs behind a failed one in those of these sequences that are to do so, 1,000 at most; their children take
+-- that as the failure of the failed one. Internal: next_in_line. Returns how many were skipped.
+-- Locks: rows of waiting by job, skipping those that others have locked.
+create function skip_in_line(keys text[]) returns integer
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    most integer := 1000;
+    one record;
+    gone record;
+    skipped integer := 0;
+begin
+    for one in
+        select s.key, s.skip_to, s.cause_id from sequences s
+        where s.key = any(keys) and s.skip_to is not null order by s.key
+    loop
+        with locked as materialized (
+            select w.ctid as tid from waiting w
+            where w.sequence = one.key and w.job_id > one.cause_id and w.job_id <= one.skip_to
+            order by w.job_id limit most for update skip locked
+        ), taken as (
+            delete from waiting where ctid = any(array(select tid from locked)) returning job_id, queue, attempt
+        )
+        select coalesce(array_agg(job_id order by job_id), '{}') as ids, array_agg(queue order by job_id) as queues,
+               array_agg(attempt order by job_id) as attempts
+        into gone
+        from taken;
+        perform settle(gone.ids, gone.queues, gone.attempts, 'skipped',
+                       format('job %s of its sequence failed', one.cause_id), one.cause_id);
+        skipped := skipped + cardinality(gone.ids);
+        most := most - cardinality(gone.ids);
+        update sequences s set skip_to = null, cause_id = null
+        where s.key = one.key
+          and not exists (
+              select from waiting w where w.sequence = s.key and w.job_id > s.cause_id and w.job_id <= s.skip_to);
+        exit when most = 0;
+    end loop;
+    return skipped;
+end
+$$;
+comment on function skip_in_line is 'Skips jobs behind a failed one.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -12428,13 +12815,13 @@ comment on function spread is 'Schedules jobs that are ready one after the other
 
 -- +goose StatementBegin
 -- start_again(job_ids, attempts): makes nodes ready that were tried before, with seqs of their own, and schedules those that
--- have a delay of which nothing has passed. Internal: start_nodes, which took them out of waiting. Returns the queues of those that are ready.
+-- have a delay of which nothing has passed, or a time of their own. Internal: start_nodes, which took them out of waiting. Returns the queues of those that are ready.
 create function start_again(job_ids bigint[], attempts integer[]) returns text[]
 language sql
 as $$
     with nodes as materialized (
         select j.id, j.queue, j.priority, j.kind, n.attempt,
-               case when n.attempt = 0 then now() + (j.spec ->> 'delay')::interval end as run_at
+               case when n.attempt = 0 then coalesce(now() + (j.spec ->> 'delay')::interval, (j.spec ->> 'run_at')::timestamptz) end as run_at
         from unnest(job_ids, attempts) n(id, attempt)
         cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = n.id offset 0) j
     ), later as (
@@ -12454,7 +12841,7 @@ comment on function start_again is 'Makes nodes ready that were tried before.';
 -- they have a delay. Internal: the caller has locked their rows of waiting and judged that they run.
 --
 -- A job that never started keeps its place by age: its seq is its id, so the nodes of an old DAG come before jobs
--- that were enqueued later; jobs with consecutive ids that are alike share rows (runs).
+-- that were enqueued later. What was retried and is of a sequence lines up in that; jobs with consecutive ids that are alike share rows (runs).
 create function start_nodes(job_ids bigint[]) returns void
 language plpgsql
 as $$
@@ -12463,11 +12850,13 @@ declare
     started record;
 begin
     with gone as (
-        delete from waiting where job_id = any(job_ids) returning job_id, attempt
+        delete from waiting where job_id = any(job_ids) returning job_id, attempt, sequence
     ), nodes as materialized (
-        select j.id, j.queue, j.priority, j.kind, g.attempt, g.attempt = 0 and j.spec ->> 'delay' is null as plain
+        select j.id, j.queue, j.priority, j.kind, g.attempt,
+               j.sequence is not null and g.sequence is null as astray,
+               g.attempt = 0 and j.spec ->> 'delay' is null and j.spec ->> 'run_at' is null and (j.sequence is null or g.sequence is not null) as plain
         from gone g
-        cross join lateral (select id, queue, priority, kind, spec from jobs where jobs.id = g.job_id offset 0) j
+        cross join lateral (select id, queue, priority, kind, spec, sequence from jobs where jobs.id = g.job_id offset 0) j
     ), islands as (
         select *, id - row_number() over (partition by queue, priority, kind order by id) as island from nodes where plain
     ), pieces as (
@@ -12478,10 +12867,16 @@ begin
         select queue, priority, min(id), min(id), count(*), kind
         from pieces group by queue, priority, kind, island, piece
     )
-    select array_agg(distinct queue) filter (where plain) as queues, array_agg(id) filter (where not plain) as others,
-           array_agg(attempt) filter (where not plain) as attempts
+    select array_agg(distinct queue) filter (where plain) as queues, array_agg(id) filter (where not plain and not astray) as others,
+           array_agg(attempt) filter (where not plain and not astray) as attempts,
+           array_agg(id) filter (where astray) as astray, array_agg(attempt) filter (where astray) as astray_attempts
     into started
     from nodes;
+    if started.astray is not null then
+        select started.others || array_agg(u.id), started.attempts || array_agg(u.attempt) into started.others, started.attempts
+        from line_up(started.astray, started.astray_attempts) heads
+        cross join unnest(started.astray, started.astray_attempts) u(id, attempt) where u.id = any(heads);
+    end if;
     if started.others is not null then
         started.queues := started.queues || start_again(started.others, started.attempts);
     end if;
@@ -12756,6 +13151,58 @@ begin
 end
 $$;
 comment on function take_keys is 'What becomes of new jobs that are to be unique.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- take_sequences(keys, job_ids): lets new jobs into the sequences with these keys, by place (null: in none), until the transaction ends, and returns
+-- those that are the heads of them: the first ones of sequences that had no unfinished job. All others are to wait in line, in the order
+-- of their ids. Internal: enqueue_jobs, line_up, and the Go client's EnqueueMany for owners.
+--
+-- Those that add jobs to a sequence share its row and do not wait for each other. Only who begins a sequence makes others wait, who would begin it, too, until it
+-- has committed or not. Whoever ends the head deletes the row of a sequence in which nobody waits, but only when nobody shares it (next_in_line): those that
+-- come then find it gone and begin the sequence anew.
+-- Locks: rows of sequences by key: those that are there shared (for key share).
+-- roles: owner
+create function take_sequences(keys text[], job_ids bigint[]) returns bigint[]
+language plpgsql set search_path from current
+set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+declare
+    mine record;
+    begun bigint[];
+    heads bigint[] := '{}';
+    n integer := 0;
+begin
+    select array_agg(f.key order by f.key) as keys, array_agg(f.id order by f.key) as ids
+    into mine
+    from (select key collate "C" as key, min(id) as id from unnest(keys, job_ids) u(key, id) where key is not null group by 1) f;
+    if mine.keys is null then
+        return heads;
+    end if;
+    for round in 1 .. 100 loop
+        with added as (
+            insert into sequences (key, job_id)
+            select f.key, f.id from unnest(mine.keys, mine.ids) f(key, id) order by f.key collate "C"
+            on conflict do nothing
+            returning job_id
+        )
+        select coalesce(array_agg(job_id), '{}') into begun from added;
+        heads := heads || begun;
+        exit when cardinality(heads) = cardinality(mine.keys);
+        perform s.key from sequences s where s.key = any(mine.keys) order by s.key for key share;
+        get diagnostics n = row_count;
+        exit when n = cardinality(mine.keys);
+    end loop;
+    if n < cardinality(mine.keys) and cardinality(heads) < cardinality(mine.keys) then
+        perform too_busy(job_ids);
+    end if;
+    if cardinality(heads) < cardinality(mine.keys) and exists (select from sequences s where s.key = any(mine.keys) and s.job_id is null) then
+        perform wake_chores();
+    end if;
+    return heads;
+end
+$$;
+comment on function take_sequences is 'Lets new jobs into sequences; returns the heads among them.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14049,7 +14496,8 @@ select s.*,
        case when v.all_jobs or v.own then f.output end as output,
        f.codec as output_codec,
        case when v.all_jobs or v.own then f.payload end as output_payload,
-       p.done as progress_done, p.total as progress_total
+       p.done as progress_done, p.total as progress_total,
+       j.sequence, j.on_failure
 from job_states s
 join jobs j on j.id = s.id
 left join results f on f.job_id = s.id
@@ -14086,6 +14534,8 @@ comment on column job_details.output_codec is 'Which codec wrote output_payload;
 comment on column job_details.output_payload is 'The result''s value in place of output, as a codec wrote it.';
 comment on column job_details.progress_done is 'How far it is, as its handler reported.';
 comment on column job_details.progress_total is 'Of how much.';
+comment on column job_details.sequence is 'The sequence in which it runs, one after the other.';
+comment on column job_details.on_failure is 'What becomes of its sequence if it fails for good: stop (also when null), skip or continue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14197,6 +14647,46 @@ comment on column schedule_states.created_at is 'When it was created.';
 comment on column schedule_states.updated_at is 'When it was last changed, paused or resumed.';
 comment on column schedule_states.job is 'The job that it enqueues.';
 comment on column schedule_states.dag is 'The DAG that it submits.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- sequence_states: one row per sequence with unfinished jobs. A stable contract for SELECT: by key it costs some look-ups;
+-- list_sequences gives all in pages. waiting is counted up to 10,000. Locks nothing.
+-- roles: operator
+create view sequence_states as
+select s.key,
+       case
+           when s.stopped_at is not null then 'stopped'
+           when s.skip_to is not null then 'skipping'
+           when s.job_id is null then 'handing over'
+           else 'active'
+       end as state,
+       s.job_id,
+       j.kind,
+       j.queue,
+       j.state as job_state,
+       j.error,
+       s.stopped_at,
+       s.cause_id,
+       l.waiting,
+       l.waiting < 10000 as exact
+from sequences s
+left join lateral (select kind, queue, state, error from job_states where id = s.job_id offset 0) j on true
+cross join lateral (
+    select count(*) as waiting
+    from (select from waiting w where w.sequence = s.key order by w.job_id limit 10000) w) l;
+comment on view sequence_states is 'One row per sequence with unfinished jobs.';
+comment on column sequence_states.key is 'The sequence.';
+comment on column sequence_states.state is 'active, stopped (its head failed), skipping (those behind a failed job) or handing over (the next one is looked for).';
+comment on column sequence_states.job_id is 'Its head: the job that may run, or has stopped it.';
+comment on column sequence_states.kind is 'Which handler is to do that.';
+comment on column sequence_states.queue is 'Where that waits or waited.';
+comment on column sequence_states.job_state is 'scheduled, ready, running; failed where it has stopped the sequence.';
+comment on column sequence_states.error is 'Why it failed.';
+comment on column sequence_states.stopped_at is 'When the sequence was stopped.';
+comment on column sequence_states.cause_id is 'The failed job for which others are being skipped.';
+comment on column sequence_states.waiting is 'How many jobs are in line, counted up to 10,000.';
+comment on column sequence_states.exact is 'False: there are more.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14362,6 +14852,58 @@ begin
 end
 $$;
 comment on function list_jobs is 'Jobs that fit a filter, newest first.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- list_sequences(state, after, at_most): sequences with unfinished jobs, by key, those after the given one; state, null for any: active,
+-- stopped (its head failed), skipping (jobs behind a failed one are being skipped) or handing over (the next one is looked for).
+-- waiting: how many are in line, counted up to 10,000. Raises PQ001 for a state that is none. Locks nothing.
+-- roles: operator
+create function list_sequences(state text default null, after text default '', at_most integer default 1000)
+returns setof sequence_states
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+    if list_sequences.state not in ('active', 'stopped', 'skipping', 'handing over') then
+        perform invalid('state', 'must be active, stopped, skipping or handing over');
+    elsif at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    return query
+        select v.* from sequence_states v
+        where v.key > list_sequences.after and (list_sequences.state is null or v.state = list_sequences.state)
+        order by v.key limit at_most;
+end
+$$;
+comment on function list_sequences is 'Sequences with unfinished jobs, by key.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- sequence_line(key, after, at_most): the jobs of a sequence that have not ended, in the order in which they run: the head, also one that has stopped
+-- it, and those in line. after: only those behind this job. No rows when there is none. Locks nothing.
+-- roles: operator, reader
+create function sequence_line(key text, after bigint default 0, at_most integer default 1000) returns setof job_details
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+    if at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    return query
+        select s.*
+        from (select h.job_id, 0 as place from sequences h where h.key = sequence_line.key and h.job_id is not null and after = 0
+              union all
+              (select w.job_id, 1 from waiting w where w.sequence = sequence_line.key and w.job_id > after order by w.job_id limit at_most)
+              order by place, job_id limit at_most) l
+        cross join lateral (select * from job_details where id = l.job_id offset 0) s
+        order by l.place, l.job_id;
+end
+$$;
+comment on function sequence_line is 'The jobs of a sequence that have not ended, in order.';
 -- +goose StatementEnd
 
 -- For whom they are, from the headers of their files.
@@ -14532,6 +15074,7 @@ insert into rights (object, class) values
     ('list_jobs', 'reader'),
     ('list_limits', 'operator'),
     ('list_limits', 'reader'),
+    ('list_sequences', 'operator'),
     ('log_job', 'worker'),
     ('move', 'operator'),
     ('next_time', 'operator'),
@@ -14591,6 +15134,7 @@ insert into rights (object, class) values
     ('resume_limit', 'operator'),
     ('resume_queue', 'operator'),
     ('resume_schedule', 'operator'),
+    ('resume_sequence', 'operator'),
     ('retire_worker', 'worker'),
     ('retry', 'operator'),
     ('run_schedule', 'operator'),
@@ -14609,6 +15153,9 @@ insert into rights (object, class) values
     ('send_signal', 'operator'),
     ('send_signal', 'producer'),
     ('send_signal', 'worker'),
+    ('sequence_line', 'operator'),
+    ('sequence_line', 'reader'),
+    ('sequence_states', 'operator'),
     ('set_kind', 'operator'),
     ('set_limit', 'operator'),
     ('set_priority', 'operator'),
@@ -14637,12 +15184,15 @@ insert into rights (object, class) values
 select apply_grants();
 
 -- +goose Down
+drop function sequence_line;
+drop function list_sequences;
 drop function list_jobs;
 drop function job;
 drop function get_jobs;
 drop function batch_progress;
 drop view worker_states;
 drop view tenant_jobs;
+drop view sequence_states;
 drop view schedule_states;
 drop view own_jobs;
 drop view job_details;
@@ -14687,6 +15237,7 @@ drop function too_busy;
 drop function tokens_at;
 drop function time_after;
 drop function tend_backlogs;
+drop function take_sequences;
 drop function take_keys;
 drop function suspend;
 drop function subscribe;
@@ -14698,6 +15249,7 @@ drop function spend;
 drop function snooze_job;
 drop function snooze;
 drop function sleep_gate;
+drop function skip_in_line;
 drop function sink_of;
 drop function settle;
 drop function settings_of;
@@ -14707,6 +15259,7 @@ drop function set_queue;
 drop function set_priority;
 drop function set_limit;
 drop function set_kind;
+drop function sequence_problem;
 drop function send_signal;
 drop function select_jobs;
 drop function sees_payloads;
@@ -14723,8 +15276,10 @@ drop function rule_thresholds;
 drop function rfc3339;
 drop function rewait;
 drop function revoke_role;
+drop function retry_in_line;
 drop function retry;
 drop function retire_worker;
+drop function resume_sequence;
 drop function resume_schedule;
 drop function resume_queue;
 drop function resume_limit;
@@ -14789,6 +15344,7 @@ drop function node_verdict;
 drop function next_turn;
 drop function next_times;
 drop function next_time;
+drop function next_in_line;
 drop function next_bit;
 drop function move;
 drop function members_of;
@@ -14799,6 +15355,7 @@ drop function lock_dags;
 drop function lock_dag;
 drop function list_limits;
 drop function list_failures;
+drop function line_up;
 drop function limit_of;
 drop function latest_events;
 drop function kind_names;
@@ -14839,6 +15396,7 @@ drop function forget_keys;
 drop function forget;
 drop function fire_schedules;
 drop function find_schedule;
+drop function fill_sequences;
 drop function fall_asleep;
 drop function fail_job;
 drop function fail_dag;
@@ -14855,6 +15413,7 @@ drop function explain_ready;
 drop function explain_queue;
 drop function explain_one;
 drop function explain_job;
+drop function explain_in_line;
 drop function explain_finished;
 drop function explain_deepest;
 drop function explain_age;
@@ -15019,6 +15578,7 @@ drop function apply_grants;
 drop function answer_node;
 drop function announce;
 drop function advisory_key;
+drop function advance_sequences;
 drop function add_logs;
 drop function add_backlogs;
 drop function act_as_owner;

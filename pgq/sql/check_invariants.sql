@@ -40,6 +40,24 @@ as $$
     from unique_keys u join jobs j on j.id = u.job_id
     where j.unique_key is distinct from u.key
     union all
+    select 'a job in line is of that sequence, which is under way', w.job_id, w.sequence
+    from waiting w join jobs j on j.id = w.job_id
+    where w.sequence is not null
+      and (j.sequence is distinct from w.sequence or not exists (select from sequences s where s.key = w.sequence))
+    union all
+    select 'an unfinished job of a sequence is its head or in line', m.id, j.sequence
+    from jobs j join members m on m.id = j.id
+    where j.sequence is not null and m.place <> 'results'
+      and not exists (select from waiting w where w.job_id = j.id and w.sequence is not null)
+      and not exists (select from sequences s where s.key = j.sequence and s.job_id = j.id)
+    union all
+    select 'the head of a sequence is of that, and unfinished unless it has stopped it', s.job_id, s.key
+    from sequences s left join jobs j on j.id = s.job_id left join results f on f.job_id = s.job_id
+    where s.job_id is not null
+      and (j.sequence is distinct from s.key or (f.job_id is not null) <> (s.stopped_at is not null)
+           or s.stopped_at is not null and f.state <> 'failed'
+           or exists (select from waiting w where w.job_id = s.job_id and w.sequence is not null))
+    union all
     select 'a lease belongs to a registered worker', r.job_id, r.worker_id::text
     from running r
     where not exists (select from workers w where w.id = r.worker_id)
@@ -73,7 +91,7 @@ as $$
         from edges e left join results f on f.job_id = e.parent_id
         where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
-        when w.role in ('signal', 'turn') then 1
+        when w.role in ('signal', 'turn') or w.sequence is not null then 1
         when w.role = 'items' then n.pending + m.total - m.expanded
         when exists (select from jobs j where j.id = w.job_id and j.spec ? 'map') then least(w.pending, 1)
         else n.pending end

@@ -23,6 +23,8 @@ as $$
         insert into frontier (parent_id, first_child, last_child)
         select id, 0, 9223372036854775807 from claimed
         where too_late and exists (select from edges e where e.parent_id = claimed.id offset 0)
+    ), left_alone as (
+        update sequences set job_id = null where job_id = any(array(select id from claimed where too_late))
     ), told as (
         insert into events (job_id, queue, type, attempt, worker_id)
         select id, queue, case when too_late then 'expired' else 'claimed' end,

@@ -2,7 +2,7 @@
 -- outputs (JSON) or codecs and payloads (bytes) are their results. Returns the ids that were completed.
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
 -- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
--- Locks: rows of running in the order of their ids; then what propagate locks.
+-- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 -- roles: worker
 create function complete(
     worker_id bigint, job_ids bigint[], attempts integer[], outputs jsonb[] default null,
@@ -48,6 +48,11 @@ begin
     if exists (select from edges e where e.parent_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
        and exists (select from edges e where e.parent_id = any(done)) then
         perform propagate(done);
+    end if;
+    -- The same for sequences.
+    if exists (select from sequences s where s.job_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
+       and exists (select from sequences s where s.job_id = any(done)) then
+        perform advance_sequences(done);
     end if;
     if loud then
         insert into events (job_id, queue, type, attempt, worker_id)

@@ -1,6 +1,6 @@
 -- delete(job_ids): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
--- that had not ended take its deletion as a failure.
+-- that had not ended take its deletion as a failure; its sequence goes on, also one that it has stopped.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
 -- roles: operator
 create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
@@ -13,6 +13,7 @@ declare
     found_at record;
     taken record;
     gone bigint[];
+    lined bigint[];
     moved bigint[];
 begin
     perform lock_dags(job_ids);
@@ -23,19 +24,24 @@ begin
                 return query select j.id, 'node' from jobs j where j.id = any(found_at.ids) and j.dag_id is not null;
                 found_at.ids := array(select j.id from jobs j where j.id = any(found_at.ids) and j.dag_id is null order by j.id);
             end if;
-            if found_at.place in ('running', 'waiting', 'not_found') then
-                return query
-                    select id, case found_at.place when 'waiting' then 'running' else found_at.place end
-                    from unnest(found_at.ids) id;
+            if found_at.place = 'waiting' then
+                -- Those in the line of a sequence can go.
+                lined := array(select w.job_id from waiting w where w.job_id = any(found_at.ids) and w.sequence is not null);
+                return query select id, 'running' from unnest(found_at.ids) id where id <> all(lined);
+                found_at.ids := lined;
+            end if;
+            if found_at.place in ('running', 'not_found') then
+                return query select id, found_at.place from unnest(found_at.ids) id;
                 continue;
             elsif found_at.place = 'lost' then
                 moved := moved || found_at.ids;
                 continue;
-            elsif found_at.place in ('ready', 'scheduled') then
+            elsif found_at.place in ('ready', 'scheduled', 'waiting') then
                 select coalesce(array_agg(w.job_id order by w.job_id), '{}') as ids,
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
-                into taken from withdraw(found_at.ids) w;
+                into taken from (select job_id, queue, attempt from withdraw(case when found_at.place <> 'waiting' then found_at.ids end)
+                      union all select job_id, queue, attempt from withdraw_waiting(case when found_at.place = 'waiting' then found_at.ids end)) w;
                 -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
                 if exists (select from edges e where e.parent_id = any(taken.ids)) then
                     perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');

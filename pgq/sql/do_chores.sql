@@ -1,6 +1,6 @@
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier), and jobs that wait for their turn (tend_backlogs, next_turn).
+-- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -21,11 +21,11 @@ begin
     end if;
     -- In transactions of its own; twice a second the others have their turn.
     due_schedules := exists (select from schedules s where s.fire_at <= now());
-    if (due_schedules or exists (select from frontier)) and not chore_is_due('round', interval '500 ms') then
+    if (due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null)) and not chore_is_due('round', interval '500 ms') then
         if due_schedules and fire_schedules(most) > 0 then
             return 0;
         end if;
-        return case when propagate_frontier() > 0 then 0 else 20 end;
+        return case when fill_sequences(most) + propagate_frontier() > 0 then 0 else 20 end;
     end if;
     more := promote_due(most) >= most;
     more := expire(most) >= most or more;
@@ -44,7 +44,7 @@ begin
         end if;
         next_turn := next_turn();
     end if;
-    if more or due_schedules or exists (select from frontier) then
+    if more or due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null) then
         return 0;
     end if;
     select min(t.at) into next_due from (

@@ -6,7 +6,7 @@
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
 -- Why attempts failed is kept in attempt_errors, the last 100 of a job.
--- Locks: rows of running in the order of their ids; then what propagate locks.
+-- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 create function end_attempts(
     worker_id bigint, job_ids bigint[], attempts integer[], verdicts text[], delays interval[],
     errors text[], details jsonb[])
@@ -112,6 +112,9 @@ begin
     if exists (select from edges e where e.parent_id = any(done.finished)) then
         perform doom_dags(done.finished);
         perform propagate(done.finished);
+    end if;
+    if exists (select from sequences s where s.job_id = any(done.finished)) then
+        perform advance_sequences(done.finished);
     end if;
     return query select id, o from unnest(done.ids, done.outcomes) u(id, o);
     woken := array(

@@ -4,7 +4,7 @@
 --   select * from pgq.enqueue_jobs('[{"kind": "sync", "args": {"shop": 7}, "unique": {"by": ["args.shop"], "while": "queued"}}]');
 --
 -- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued, and PQ007 where an earlier job with the key is to be an error. All or none.
--- Locks: what take_keys locks; of jobs that are replaced what reschedule locks.
+-- Locks: what take_keys and then take_sequences lock; of jobs that are replaced what reschedule locks.
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
@@ -18,6 +18,7 @@ declare
     those bigint[];
     since timestamptz[];
     producer integer;
+    heads bigint[]; -- jobs that begin their sequences
 begin
     perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
@@ -29,20 +30,30 @@ begin
     if producer is not null and outcomes is not null then
         perform check_replaced(outcomes, those);
     end if;
+    if jsonb_path_exists(enqueue_jobs.jobs, '$[*].sequence') then
+        heads := take_sequences(array_agg(i.sequence order by i.index), array_agg(ids[i.index + 1] order by i.index))
+        from jobs_from_json(enqueue_jobs.jobs) i
+        where outcomes is null or outcomes[i.index + 1] = 'added';
+    end if;
     with input as materialized (
         select ids[i.index + 1] as id, i.*, keys[i.index + 1] as unique_key,
-               coalesce(i.run_at, now() + i.delay, now() + unique_wait(i.uniqueness)) as due
+               coalesce(i.run_at, now() + i.delay, now() + unique_wait(i.uniqueness)) as due,
+               i.sequence is not null and ids[i.index + 1] <> all(heads) as in_line
         from jobs_from_json(enqueue_jobs.jobs) i
         where outcomes is null or outcomes[i.index + 1] = 'added'
     ), added as (
         insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at,
-                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name)
+                          tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name, sequence, on_failure, spec)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
-               tags, metadata, codec, payload, args, unique_key, producer, group_name
+               tags, metadata, codec, payload, args, unique_key, producer, group_name, sequence, on_failure,
+               case when in_line and due > now() then jsonb_build_object('run_at', due) end
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
-        select id, queue, due from input where due > now()
+        select id, queue, due from input where due > now() and not in_line
+    ), lines as (
+        insert into waiting (job_id, queue, pending, need_ok, need_failed, max_failed, max_skipped, sequence)
+        select id, queue, 1, 0, 0, 0, 0, sequence from input where in_line
     ), mortal as (
         insert into expiries (expires_at, job_id)
         select now() + ttl, id from input where ttl is not null
@@ -50,7 +61,7 @@ begin
         select id, queue, priority, kind,
                id - row_number() over (partition by queue, priority, kind order by id) as island
         from input
-        where (due is null or due <= now()) and group_name is null
+        where (due is null or due <= now()) and group_name is null and not in_line
     ), pieces as (
         select *, (row_number() over (partition by queue, priority, kind, island order by id) - 1) / max_run_size() as piece
         from islands
@@ -62,7 +73,7 @@ begin
         insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, group_name, kind, priority, seq)
         select id, queue, 'turn', 1, 0, 0, 0, 0, group_name, kind, priority, id
         from input
-        where group_name is not null and (due is null or due <= now())
+        where group_name is not null and (due is null or due <= now()) and not in_line
     )
     insert into events (job_id, queue, type)
     select id, queue, 'enqueued' from input

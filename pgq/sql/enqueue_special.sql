@@ -1,8 +1,8 @@
--- enqueue_special(...): what enqueue does with a job that has a group or is to be unique. Internal.
+-- enqueue_special(...): what enqueue does with a job that has a group, is to be unique or is in a sequence. Internal.
 create function enqueue_special(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
     backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
-    wake_workers boolean, uniqueness jsonb, group_name text)
+    wake_workers boolean, uniqueness jsonb, group_name text, sequence text, on_failure text)
 returns bigint
 language plpgsql
 as $$
@@ -12,7 +12,7 @@ declare
         job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
                     codec, payload, args),
         case when uniqueness is not null then unique_problem(uniqueness) end,
-        group_problem(group_name));
+        group_problem(group_name), sequence_problem(sequence, on_failure, uniqueness));
 begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
@@ -21,8 +21,8 @@ begin
         jsonb_strip_nulls(jsonb_build_object(
             'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
             'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec, 'group', group_name,
-            'payload', encode(payload, 'base64')))
+            'payload', encode(payload, 'base64'), 'sequence', sequence, 'on_failure', on_failure))
         || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
 end
 $$;
-comment on function enqueue_special is 'Adds a job that has a group or is to be unique.';
+comment on function enqueue_special is 'Adds a job that has a group, is to be unique or is in a sequence.';

@@ -5,7 +5,8 @@
 -- reason, and through which parents that came); running, late worker, cancelling; ending (a DAG or map that lets its nodes
 -- end); held, DAG held; answer (an external node that is open), sleeping; items (a map under way), window (an item that
 -- waits for others of its map); parents (for how many it waits), parent (each of them, the first ten), blocked (for what
--- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); delayed, retrying,
+-- waiting parents wait in the end), news (all parents have ended, which the job hears in a moment); sequence (jobs are ahead of it in its
+-- sequence), head (the one that is at it), sequence stopped, handing over (the next one of the sequence is looked for); delayed, retrying,
 -- snoozed, signal (its handler waits for one), due; queue paused, no worker, unknown kind, queued (jobs are ahead of it), workers busy, next; lost.
 -- roles: operator, reader
 create function explain_job(id bigint)

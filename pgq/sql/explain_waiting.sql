@@ -20,6 +20,10 @@ begin
     join jobs j on j.id = w.job_id
     left join maps m on m.job_id = w.job_id
     where w.job_id = explain_waiting.id;
+    if node.sequence is not null then
+        return query select * from explain_in_line(node.job_id, node.sequence, chase);
+        return;
+    end if;
     if node.ending is not null then
         return query select 'ending',
             format('ends as %s as soon as nothing of it runs any more%s', node.ending, ': ' || node.reason), node.job_id;

@@ -27,6 +27,9 @@ begin
     delete from logs where job_id = any(job_ids);
     delete from steps where job_id = any(job_ids);
     delete from attempt_errors where job_id = any(job_ids);
+    if exists (select from sequences s where s.job_id = any(job_ids)) then
+        perform advance_sequences(job_ids);
+    end if;
 end
 $$;
 comment on function forget is 'Deletes what is known of jobs.';

@@ -16,6 +16,10 @@ begin
     if found then
         perform invalid('lines', format('must be complete: job %s is a node of DAG %s, which is missing', lone.id, lone.dag_id));
     end if;
+    -- Whose heads were not among what was exported: the chores find the next ones.
+    insert into sequences (key)
+    select distinct w.sequence from waiting w
+    where w.sequence is not null and not exists (select from sequences s where s.key = w.sequence);
     select u.parent_id into lone from frontier u where not exists (select from jobs j where j.id = u.parent_id) limit 1;
     if found then
         perform invalid('lines', format('must be complete: job %s is missing', lone.parent_id));

@@ -11,7 +11,8 @@ select s.*,
        case when v.all_jobs or v.own then f.output end as output,
        f.codec as output_codec,
        case when v.all_jobs or v.own then f.payload end as output_payload,
-       p.done as progress_done, p.total as progress_total
+       p.done as progress_done, p.total as progress_total,
+       j.sequence, j.on_failure
 from job_states s
 join jobs j on j.id = s.id
 left join results f on f.job_id = s.id
@@ -48,3 +49,5 @@ comment on column job_details.output_codec is 'Which codec wrote output_payload;
 comment on column job_details.output_payload is 'The result''s value in place of output, as a codec wrote it.';
 comment on column job_details.progress_done is 'How far it is, as its handler reported.';
 comment on column job_details.progress_total is 'Of how much.';
+comment on column job_details.sequence is 'The sequence in which it runs, one after the other.';
+comment on column job_details.on_failure is 'What becomes of its sequence if it fails for good: stop (also when null), skip or continue.';

@@ -1,6 +1,6 @@
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
--- Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
 language plpgsql security definer set search_path from current
@@ -11,7 +11,8 @@ declare
     longest interval;
 begin
     due := walk_completed(at_most) || array(
-        select f.job_id from results f where f.expires_at <= now() order by f.expires_at limit at_most);
+        select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
+        order by f.expires_at limit at_most);
     due := due || array(
         with recursive groups as (
             (select queue, state from results where state <> 'completed' and dag_id is null order by queue, state limit 1)
@@ -30,6 +31,7 @@ begin
             where f.queue = g.queue and f.state = g.state and f.state <> 'completed' and f.expires_at is null and f.dag_id is null
               and f.finished_at < now() - case g.state
                   when 'failed' then s.keep_failed when 'expired' then s.keep_expired else s.keep_cancelled end
+              and (f.state <> 'failed' or not exists (select from sequences h where h.job_id = f.job_id offset 0))
             order by f.finished_at limit at_most) old);
     with locked as materialized (
         select ctid as tid from results

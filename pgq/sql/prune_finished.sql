@@ -1,5 +1,5 @@
 -- prune_finished(older_than, …): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
--- kept; DAGs with all their nodes. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
+-- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
 -- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
 -- roles: operator
@@ -23,7 +23,7 @@ begin
         select f.job_id, f.finished_at, f.queue, f.state, f.dag_id from results f where f.job_id > after order by f.job_id limit at_most * 20
     ), fit as (
         select l.job_id from looked_at l
-        where l.dag_id is null and l.finished_at < now() - older_than
+        where l.dag_id is null and not exists (select from sequences s where s.job_id = l.job_id offset 0) and l.finished_at < now() - older_than
           and (queues is null or l.queue = any(queues)) and (states is null or l.state = any(states))
         order by l.job_id limit at_most
     )
@@ -37,7 +37,7 @@ begin
     end if;
     with locked as materialized (
         select ctid as tid from results
-        where job_id = any(due) and job_id <> all(untold_jobs())
+        where job_id = any(due) and job_id <> all(untold_jobs()) and not exists (select from sequences s where s.job_id = results.job_id offset 0)
         order by job_id for update skip locked
     ), removed as (
         delete from results f where f.ctid = any(array(select tid from locked)) returning f.job_id

@@ -1,8 +1,9 @@
 -- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
--- Outcome per job: ready (also when it was already), waiting (for other jobs), running, finished (a DAG, sub-DAG, map or gate
+-- Outcome per job: ready (also when it was already), waiting (for other jobs, or in the line of its sequence), running, finished (a DAG, sub-DAG, map or gate
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
+-- A job of a sequence waits until no other one of that is under way; one that has stopped it lets it go on.
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 -- roles: operator
 create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
@@ -17,6 +18,7 @@ declare
     moved bigint[];
     linked bigint[];
     reopened bigint[] := '{}';
+    queued bigint[];
 begin
     linked := array(
         select j.id from jobs j
@@ -66,9 +68,9 @@ begin
                        array_agg(r.attempt order by r.job_id) as attempts
                 into gone from taken r;
             end if;
-            perform put_ready(gone.ids, gone.attempts);
             perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
-            return query select id, 'ready' from unnest(gone.ids) id;
+            queued := retry_in_line(gone.ids, gone.attempts, found_at.place);
+            return query select id, case when id = any(queued) then 'waiting' else 'ready' end from unnest(gone.ids) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
         end loop;
         if moved = '{}' then
