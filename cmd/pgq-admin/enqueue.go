@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ Args are given as -P name=TEXT or -P name:=JSON, members of an object, or as --a
 
 --from FILE enqueues a job per line, JSON objects: {"kind": "send_mail", "args": {"to": 1}, "queue": "mail", …} with the fields
 of enqueue in SQL (kind, args, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
-unique); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in transactions of
+unique, sequence, on_failure); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in transactions of
 --batch lines; errors name the line, and say with which --skip to go on. With --all-or-nothing it is one transaction.
 
 -o name prints only the ids. Exit codes: 2 a field breaks a rule, 6 the queue is full.`
@@ -31,6 +32,7 @@ type enqueueing struct {
 	args, from, at            string
 	delay, timeout, ttl, keep string
 	queue                     string
+	sequence, onFailure       string
 	priority, maxAttempts     int
 	batch                     int
 	skip                      int64
@@ -110,6 +112,8 @@ func (e *enqueueing) flags(c *cobra.Command) {
 	flags.StringVar(&e.timeout, "timeout", "", "an attempt may take this `DURATION`")
 	flags.StringVar(&e.ttl, "ttl", "", "it expires unless it was started within this `DURATION`")
 	flags.StringVar(&e.keep, "result-ttl", "", "it is kept for this `DURATION` when it has ended; as the queue says by default")
+	flags.StringVar(&e.sequence, "sequence", "", "it runs after those that were enqueued with the same `KEY` before")
+	flags.StringVar(&e.onFailure, "on-failure", "", "what becomes of those behind it in its sequence if it fails: stop (the default), skip or continue")
 	flags.IntVar(&e.batch, "batch", 1000, "with --from: so `MANY` lines in a transaction, 1 to 10000")
 	flags.Int64Var(&e.skip, "skip", 0, "with --from: leave out the first `LINES`")
 	flags.BoolVar(&e.whole, "all-or-nothing", false, "with --from: all lines in one transaction")
@@ -168,11 +172,10 @@ func (e *enqueueing) job(in io.Reader, c *cobra.Command, words []string) (map[st
 		put("run_at", at)
 	}
 	changed := c.Flags().Changed
-	for name, value := range map[string]any{"queue": e.queue, "priority": e.priority, "max-attempts": e.maxAttempts} {
-		if changed(name) && name == "max-attempts" {
-			put("max_attempts", value)
-		} else if changed(name) {
-			put(name, value)
+	for name, value := range map[string]any{"queue": e.queue, "priority": e.priority, "max-attempts": e.maxAttempts,
+		"sequence": e.sequence, "on-failure": e.onFailure} {
+		if changed(name) {
+			put(strings.ReplaceAll(name, "-", "_"), value)
 		}
 	}
 	if e.tags != nil {

@@ -34,6 +34,8 @@ var jobColumns = []output.Column[*pgq.JobInfo]{
 	{Name: "tags", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Tags }},
 	{Name: "dag_id", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.DAGID }},
 	{Name: "name", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Name }},
+	{Name: "sequence", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Sequence }},
+	{Name: "on_failure", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.OnFailure }},
 	{Name: "done", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Done }},
 	{Name: "total", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Total }},
 	{Name: "cancel_requested_at", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.CancelRequestedAt }},
@@ -262,6 +264,9 @@ func (c jobCard) facts() (facts [][2]string) {
 	}
 	if len(j.Tags) > 0 {
 		add("tags", "%s", strings.Join(j.Tags, ", "))
+	}
+	if j.Sequence != nil {
+		add("sequence", "%s", *j.Sequence)
 	}
 	if p := c.dag; p != nil {
 		name := p.run.Name

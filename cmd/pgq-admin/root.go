@@ -63,6 +63,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	root.AddCommand(demoCommand(a), migrateCommand(a), checkCommand(a), dagCommand(a), batchCommand(a), configCommand(a), versionCommand(a))
 	root.AddCommand(jobCommand(a))
 	root.AddCommand(scheduleCommand(a))
+	root.AddCommand(sequenceCommand(a))
 	root.AddCommand(queueCommand(a))
 	root.AddCommand(enqueueCommand(a))
 	root.AddCommand(failuresCommand(a))
