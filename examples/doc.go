@@ -7,6 +7,7 @@
 //	go run ./examples/progress        # progress, log lines, cancelling from another process
 //	go run ./examples/batch           # 10,000 jobs at once, counts per state
 //	go run ./examples/unique          # jobs that are there once, debounced jobs
+//	go run ./examples/sequence        # jobs of one order after the other, one that fails and stops them
 //	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
 //	go run ./examples/isolated        # a handler in a child process, where it may crash or hoard memory
 //	go run ./examples/bulk            # a handler that takes several jobs at once

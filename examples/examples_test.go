@@ -87,6 +87,16 @@ var outputs = map[string][]string{
 		"one search waits",
 		"at most one report a day: true",
 	},
+	"sequence": {
+		"order 7: reserve",
+		"order 7: pay",
+		"order 7: ship",
+		"order 8: reserve",
+		"the payment fails: true",
+		`the sequence is stopped \(the card was declined\), 1 job waits`,
+		"order 8: pay",
+		"order 8: ship",
+	},
 	"steps": {
 		`attempt 1 charges order 7`,
 		`attempt 2 packs item 0`,

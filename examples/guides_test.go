@@ -19,6 +19,7 @@ func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
 		{file: "../docs/batches.md", sources: []string{"batches/main.go"}},
 		{file: "../docs/schedules.md", sources: []string{"schedules/main.go"}},
 		{file: "../docs/unique.md", sources: []string{"unique/main.go"}},
+		{file: "../docs/flow.md", sources: []string{"sequence/main.go"}},
 		{file: "../docs/roles.md", roles: []string{"shop", "mailer", "support", "metabase", "acme_reports", "acme_worker"}},
 		{file: "../docs/sql.md", roles: []string{"shop"}, rolesMade: true, database: pgtest.Empty}, // its first snippet installs PGQ
 	} {
