@@ -81,6 +81,7 @@ func TestLimitCases(t *testing.T) {
 		{name: "or while it waits", given: "select enqueue('k', group_name => 'a', ttl => '1 h'); update jobs set expires_at = now() - interval '1 s'; update expiries set expires_at = now() - interval '1 s'",
 			call: "select expire()", want: "(1)", then: "select pg_temp.places()", is: "(1:expired/0)"},
 		{name: "a rolled back enqueue leaves nothing to be dealt", given: "savepoint s; " + grouped + "rollback to savepoint s", call: take("9"), want: "()"},
+		{name: "they count as depth", given: "select set_queue('default', max_depth => 10); " + grouped, call: "select enqueue('k', group_name => 'a'), enqueue('k')", want: "PQ002*"},
 		{name: "a missing backlog is found", given: grouped + "delete from backlogs; select tend_backlogs()", call: take("3"), want: `("1 2 3")`},
 		{name: "an empty backlog goes", given: grouped + take("9") + "; update backlogs set dealt_at = now() - interval '1 min'; " + take("9"),
 			call: "select count(*) from backlogs", want: "(0)"},
