@@ -37,6 +37,8 @@ type Filter struct {
 	After, Before int64
 	// Limit is the size of a page of [Client.List]: 100 by default, at most 10,000.
 	Limit int
+	// LookAt is after how many jobs, about, [Client.List] stops to look for more that fit; never by default.
+	LookAt int
 }
 
 // PathFilter says what args have at a place: a key of an object, or an index of an array, per step. The values, JSON
@@ -134,18 +136,22 @@ func wrapFilter(verb string, err error) error {
 	return wrap(verb, err)
 }
 
+// selectStep is how many jobs the database looks at in a step (select_jobs).
+const selectStep = 10_000
+
 // List returns a page of jobs, newest first, and the cursor of the next page (Before): 0 when this is the last. It looks
-// until the page is full or there are no more jobs, in bounded steps; a filter that few fit may take long: mind ctx.
+// until the page is full or there are no more jobs, in bounded steps. A filter that few fit may take long, since not all that it can
+// ask for has an index: mind ctx, or bound it by LookAt; then a page may be short, or empty, and have a next one.
 func (c *Client) List(ctx context.Context, db DB, f Filter) (jobs []*JobInfo, next int64, err error) {
 	limit := first(f.Limit, 100)
 	var found []int64
-	for {
+	for looked := 0; ; looked += selectStep {
 		ids, at, err := c.Select(ctx, db, f, limit-len(found), true)
 		if err != nil {
 			return nil, 0, err
 		}
 		found = append(found, ids...)
-		if at == 0 || len(found) == limit {
+		if at == 0 || len(found) == limit || f.LookAt > 0 && looked+selectStep >= f.LookAt {
 			next = at
 			break
 		}

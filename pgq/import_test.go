@@ -157,6 +157,36 @@ func TestAnImportOverwritesNothingAndIsAllOrNothing(t *testing.T) {
 	}
 }
 
+func TestUniqueKeysStandForTheJobsThatWereImported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.session()
+	for _, sql := range []string{
+		`select enqueue('a', uniqueness => '{"key": "first"}')`,
+		`select enqueue('b', uniqueness => '{"key": "for long", "for": "1 day"}')`,
+		`select enqueue('c')`,
+	} {
+		_, err := conn.Exec(t.Context(), sql)
+		must(t, err)
+	}
+	all := w.exported(w.q, pgq.Export{})
+	const keys = "select string_agg(format('%s %s %s %s', key, job_id, taken_at, holds_until), ',' order by key) from "
+	other := w.second()
+	_, err := other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{})
+	must(t, err)
+	before, after := one[string](t, w.pool, keys+"pgq.unique_keys"), one[string](t, w.pool, keys+`"Other ""schema""".unique_keys`)
+	if before != after || strings.Count(before, ",") != 1 {
+		t.Errorf("the keys %s became %s", before, after)
+	}
+	_, err = other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{NewIDs: true})
+	if err == nil || !strings.Contains(err.Error(), `the unique key "first" stands for another job already`) {
+		t.Error("the keys are taken:", err)
+	}
+	if n := one[int64](t, w.pool, `select count(*) from "Other ""schema""".jobs`); n != 3 {
+		t.Errorf("there are %d jobs", n)
+	}
+}
+
 func TestEventsAreExportedAndImported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

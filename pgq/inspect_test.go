@@ -37,6 +37,32 @@ func TestListPagesThroughAllJobs(t *testing.T) {
 	}
 }
 
+func TestListStopsToLookForWhatIsRare(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rare := w.enqueue(note{}, pgq.Options{})
+	_, err := w.pool.Exec(t.Context(), `with new as (insert into pgq.jobs (queue, kind) select 'default', 'usual' from generate_series(1, 25000) returning id)
+		insert into pgq.results (job_id, queue, state, attempt) select id, 'default', 'completed', 1 from new`)
+	must(t, err)
+	f := pgq.Filter{Kinds: []string{"note"}, LookAt: 10_000}
+	looks := 0
+	for found := 0; found == 0; looks++ {
+		jobs, next, err := w.q.List(t.Context(), w.pool, f)
+		must(t, err)
+		if found = len(jobs); found > 0 && jobs[0].ID != rare || found == 0 && next == 0 {
+			t.Fatalf("found %d jobs, the next page is after %d", found, next)
+		}
+		f.Before = next
+	}
+	if looks != 3 {
+		t.Errorf("it was found by %d looks, want 3", looks)
+	}
+	jobs, next, err := w.q.List(t.Context(), w.pool, pgq.Filter{Kinds: []string{"note"}})
+	if must(t, err); len(jobs) != 1 || next != 0 {
+		t.Errorf("without a bound %d jobs are found, the next page is after %d", len(jobs), next)
+	}
+}
+
 func TestListRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

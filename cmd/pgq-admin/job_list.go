@@ -13,7 +13,7 @@ func jobList(a *app) *cobra.Command {
 	var o output.Options
 	var f filterFlags
 	var w watching
-	var limit int
+	var limit, lookAt int
 	var after int64
 	c := &cobra.Command{
 		Use:     "list",
@@ -21,6 +21,9 @@ func jobList(a *app) *cobra.Command {
 		Short:   "List jobs, newest first",
 		Long: `List jobs, newest first, a page at a time. What stands below a page is the cursor of the next one; -o json has it as
 "next". --sort sorts the page.
+
+States other than completed, DAGs and ids are found by indexes; what else a filter asks for is looked for from the newest job on. It
+stops at --look-at jobs: then the page may be short, or empty, and there may be more on the next one.
 
 ` + filterHelp,
 		Example: `  pgq-admin job list --queue mail --state failed --since 2h
@@ -39,6 +42,9 @@ func jobList(a *app) *cobra.Command {
 			if after < 0 {
 				return usagef("--after must be an id, not %d", after)
 			}
+			if lookAt < 0 {
+				return usagef("--look-at must be at least 0 (no limit), not %d", lookAt)
+			}
 			if err := w.check(); err != nil {
 				return err
 			}
@@ -55,7 +61,7 @@ func jobList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				filter.Limit, filter.Before = limit, after
+				filter.Limit, filter.Before, filter.LookAt = limit, after, lookAt
 				return s.jobPage(c.Context(), screen, table, filter, func(format string, args ...any) { w.note(a, screen, o, format, args...) })
 			})
 		},
@@ -65,6 +71,7 @@ func jobList(a *app) *cobra.Command {
 	w.flags(c.Flags(), watchEvery)
 	c.Flags().IntVar(&limit, "limit", 50, "`N` rows at most")
 	c.Flags().Int64Var(&after, "after", 0, "the page after this `CURSOR`")
+	c.Flags().IntVar(&lookAt, "look-at", 1_000_000, "stop to look for more after so `MANY` jobs; 0 for all")
 	a.completeNames(c)
 	return c
 }
@@ -75,13 +82,15 @@ func (s *session) jobPage(ctx context.Context, screen output.Screen, table *outp
 	if err != nil {
 		return err
 	}
-	if len(jobs) == 0 {
+	if len(jobs) == 0 && next == 0 {
 		note("no jobs")
 	}
 	if err := table.PrintPage(screen, jobs, next); err != nil {
 		return err
 	}
-	if next != 0 {
+	if next != 0 && len(jobs) < f.Limit {
+		note("looked at %d jobs; for older ones: --after %d (or --look-at 0)", f.LookAt, next)
+	} else if next != 0 {
 		note("next page: --after %d", next)
 	}
 	return nil

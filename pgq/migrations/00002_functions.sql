@@ -7800,6 +7800,8 @@ begin
                jsonb_build_object('type', 'job', 'state', s.state, 'attempt', s.attempt, 'job', %s, 'rows', '{}'::jsonb %s)
                || coalesce((select jsonb_build_object('edges', jsonb_agg(to_jsonb(e) - 'child_id' order by e.parent_id)) from edges e where e.child_id = j.id having count(*) > 0), '{}')
                || coalesce((select jsonb_build_object('frontier', jsonb_agg(to_jsonb(u) - 'parent_id' order by u.first_child)) from frontier u where u.parent_id = j.id having count(*) > 0), '{}')
+               || coalesce((select jsonb_build_object('unique', jsonb_build_object('taken_at', u.taken_at, 'holds_until', u.holds_until))
+                            from unique_keys u where u.key = j.unique_key and u.job_id = j.id), '{}')
                || coalesce((select jsonb_build_object('dag_key', d.key) from dag_keys d where d.dag_id = j.id limit 1), '{}')
         from (
             select * from jobs j
@@ -8486,7 +8488,8 @@ comment on function import_insert is 'Inserts exported rows.';
 -- job that was running becomes ready again, and that attempt does not count. Returns how many. With keep_ids they have
 -- the ids that they had: call import_reserve first, in a transaction of its own. Without, they get new ones; what belongs to a
 -- DAG or waits for other jobs is refused then (PQ001).
--- SQLSTATE 23505: there is such a job or DAG already. Nothing is ever overwritten. After the last call: import_finish.
+-- Unique keys stand for the jobs that they stood for.
+-- SQLSTATE 23505: there is such a job or DAG already, or a unique key stands for another job. Nothing is ever overwritten. After the last call: import_finish.
 -- roles: owner
 create function import_jobs(lines jsonb[], keep_ids boolean) returns integer
 language plpgsql security definer set search_path from current
@@ -8503,7 +8506,7 @@ begin
         perform invalid('lines', format('must be of type job with an object "job", not %s', wrong));
     end if;
     select k into wrong from unnest(lines) l, jsonb_object_keys(l) k
-    where k not in ('type', 'state', 'attempt', 'job', 'rows', 'edges', 'frontier', 'dag_key') limit 1;
+    where k not in ('type', 'state', 'attempt', 'job', 'rows', 'edges', 'frontier', 'dag_key', 'unique') limit 1;
     if found then
         perform invalid('lines', format('must not have %s, which is not known here: they are from another version', wrong));
     end if;
@@ -8561,6 +8564,19 @@ begin
         jsonb_populate_record(null::frontier, u || jsonb_build_object('parent_id', l->'job'->'id')) p;
     insert into dag_keys (kind, key, dag_id)
     select l->'job'->>'kind', l->>'dag_key', (l->'job'->>'id')::bigint from unnest(lines) l where l ? 'dag_key';
+    with keys as (
+        insert into unique_keys (key, job_id, taken_at, holds_until)
+        select l->'job'->>'unique_key', (l->'job'->>'id')::bigint, (l->'unique'->>'taken_at')::timestamptz, (l->'unique'->>'holds_until')::timestamptz
+        from unnest(lines) l where l ? 'unique'
+        order by (l->'job'->>'unique_key') collate "C"
+        on conflict do nothing
+        returning job_id
+    )
+    select l->'job'->>'unique_key' into wrong from unnest(lines) l
+    where l ? 'unique' and (l->'job'->>'id')::bigint <> all(array(select job_id from keys)) limit 1;
+    if found then
+        raise exception 'the unique key % stands for another job already', to_json(wrong) using errcode = 'unique_violation';
+    end if;
     return cardinality(lines);
 end
 $$;

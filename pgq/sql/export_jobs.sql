@@ -29,6 +29,8 @@ begin
                jsonb_build_object('type', 'job', 'state', s.state, 'attempt', s.attempt, 'job', %s, 'rows', '{}'::jsonb %s)
                || coalesce((select jsonb_build_object('edges', jsonb_agg(to_jsonb(e) - 'child_id' order by e.parent_id)) from edges e where e.child_id = j.id having count(*) > 0), '{}')
                || coalesce((select jsonb_build_object('frontier', jsonb_agg(to_jsonb(u) - 'parent_id' order by u.first_child)) from frontier u where u.parent_id = j.id having count(*) > 0), '{}')
+               || coalesce((select jsonb_build_object('unique', jsonb_build_object('taken_at', u.taken_at, 'holds_until', u.holds_until))
+                            from unique_keys u where u.key = j.unique_key and u.job_id = j.id), '{}')
                || coalesce((select jsonb_build_object('dag_key', d.key) from dag_keys d where d.dag_id = j.id limit 1), '{}')
         from (
             select * from jobs j

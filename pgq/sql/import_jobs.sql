@@ -2,7 +2,8 @@
 -- job that was running becomes ready again, and that attempt does not count. Returns how many. With keep_ids they have
 -- the ids that they had: call import_reserve first, in a transaction of its own. Without, they get new ones; what belongs to a
 -- DAG or waits for other jobs is refused then (PQ001).
--- SQLSTATE 23505: there is such a job or DAG already. Nothing is ever overwritten. After the last call: import_finish.
+-- Unique keys stand for the jobs that they stood for.
+-- SQLSTATE 23505: there is such a job or DAG already, or a unique key stands for another job. Nothing is ever overwritten. After the last call: import_finish.
 -- roles: owner
 create function import_jobs(lines jsonb[], keep_ids boolean) returns integer
 language plpgsql security definer set search_path from current
@@ -19,7 +20,7 @@ begin
         perform invalid('lines', format('must be of type job with an object "job", not %s', wrong));
     end if;
     select k into wrong from unnest(lines) l, jsonb_object_keys(l) k
-    where k not in ('type', 'state', 'attempt', 'job', 'rows', 'edges', 'frontier', 'dag_key') limit 1;
+    where k not in ('type', 'state', 'attempt', 'job', 'rows', 'edges', 'frontier', 'dag_key', 'unique') limit 1;
     if found then
         perform invalid('lines', format('must not have %s, which is not known here: they are from another version', wrong));
     end if;
@@ -77,6 +78,19 @@ begin
         jsonb_populate_record(null::frontier, u || jsonb_build_object('parent_id', l->'job'->'id')) p;
     insert into dag_keys (kind, key, dag_id)
     select l->'job'->>'kind', l->>'dag_key', (l->'job'->>'id')::bigint from unnest(lines) l where l ? 'dag_key';
+    with keys as (
+        insert into unique_keys (key, job_id, taken_at, holds_until)
+        select l->'job'->>'unique_key', (l->'job'->>'id')::bigint, (l->'unique'->>'taken_at')::timestamptz, (l->'unique'->>'holds_until')::timestamptz
+        from unnest(lines) l where l ? 'unique'
+        order by (l->'job'->>'unique_key') collate "C"
+        on conflict do nothing
+        returning job_id
+    )
+    select l->'job'->>'unique_key' into wrong from unnest(lines) l
+    where l ? 'unique' and (l->'job'->>'id')::bigint <> all(array(select job_id from keys)) limit 1;
+    if found then
+        raise exception 'the unique key % stands for another job already', to_json(wrong) using errcode = 'unique_violation';
+    end if;
     return cardinality(lines);
 end
 $$;
