@@ -267,9 +267,9 @@ func TestTimesIdsLimitsAndFlagsThatAreWrong(t *testing.T) {
 	for _, verb := range []string{"show", "events", "explain", "wait --timeout 1s"} {
 		refusals = append(refusals, refusal{words("job " + verb + " 9223372036854775807"), 3, "there is no"})
 	}
-	for _, line := range []string{"job list", "dag list", "event tail", "job cancel --queue mail --yes", "prune --yes --older-than 1d"} {
-		refusals = append(refusals, refusal{words(line, "--limit=-1"), 2, "--limit must"}, refusal{words(line, "--limit=x"), 2, `"x" for "--limit"`},
-			refusal{words(line, "--limit=99999999999999999999"), 2, `for "--limit"`}, refusal{words(line, "--nope"), 2, "unknown flag: --nope"})
+	for _, line := range []string{"job list", "dag list", "queue list", "worker list", "event tail", "job cancel --queue mail --yes", "prune --yes --older-than 1d"} {
+		refusals = append(refusals, refusal{words(line, "--limit=-1"), 2, "--limit must"}, refusal{words(line, "--limit=x"), 2, `--limit must be a whole number, not "x"`},
+			refusal{words(line, "--limit=99999999999999999999"), 2, "--limit is too large a number"}, refusal{words(line, "--nope"), 2, "unknown flag: --nope"})
 	}
 	for _, line := range []string{"job list", "queue list", "dag list", "failures list", "stats", "grants", "doctor"} {
 		refusals = append(refusals, refusal{words(line, "--columns=nope"), 2, `no column "nope"; choose from`}, refusal{words(line, "-o", "xml"), 2, "must be one of table"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -74,9 +73,6 @@ It asks first; without a terminal, --yes must be said. Exit codes: 5 some of the
 			if err != nil {
 				return err
 			}
-			if err := someNodes(c); err != nil {
-				return err
-			}
 			if what.Nodes == nil && what.Downstream {
 				return usagef("--downstream needs --nodes; without both, all of the DAG is cancelled")
 			}
@@ -112,21 +108,12 @@ It asks first; without a terminal, --yes must be said. Exit codes: 5 some of the
 		},
 	}
 	o.Flags(c.Flags())
-	c.Flags().StringSliceVar(&what.Nodes, "nodes", nil, "only these nodes: `NAMES` or patterns, trial-*,extract")
+	output.ListFlag(c.Flags(), &what.Nodes, "nodes", nil, "only these nodes: `NAMES` or patterns, trial-*,extract")
 	c.Flags().BoolVar(&what.Downstream, "downstream", false, "and all that comes after them")
 	c.Flags().StringVar(&what.Reason, "reason", "", "why; is kept with what is cancelled")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would become of what, and change nothing")
 	return c
-}
-
-// someNodes refuses --nodes without a name, which is no way to say none or all.
-func someNodes(c *cobra.Command) error {
-	nodes, err := c.Flags().GetStringSlice("nodes")
-	if err == nil && c.Flags().Changed("nodes") && (len(nodes) == 0 || slices.Contains(nodes, "")) {
-		return usagef("--nodes must name nodes; for all of the DAG leave it out")
-	}
-	return err
 }
 
 func cancelQuestion(run dagsql.Run, what dagsql.CancelOptions) string {
@@ -183,9 +170,6 @@ With failed and downstream, --nodes chooses among what failed. It prints the nod
 			if err != nil {
 				return err
 			}
-			if err := someNodes(c); err != nil {
-				return err
-			}
 			switch dagsql.RetryMode(mode) {
 			case dagsql.RetryFailed, dagsql.RetryDownstream, dagsql.RetryAll:
 			case dagsql.RetryFrom:
@@ -213,7 +197,7 @@ With failed and downstream, --nodes chooses among what failed. It prints the nod
 	}
 	o.Flags(c.Flags())
 	c.Flags().StringVar(&mode, "mode", "failed", "failed, downstream, from or all")
-	c.Flags().StringSliceVar(&nodes, "nodes", nil, "these nodes: `NAMES` or patterns, trial-*,extract")
+	output.ListFlag(c.Flags(), &nodes, "nodes", nil, "these nodes: `NAMES` or patterns, trial-*,extract")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would run again, and change nothing")
 	return c
 }
@@ -274,6 +258,6 @@ succeed; the results of the others are taken over. The old DAG stays as it is.`,
 		},
 	}
 	o.Flags(c.Flags())
-	c.Flags().StringSliceVar(&nodes, "nodes", nil, "from these nodes on: `NAMES` or patterns, trial-*,extract")
+	output.ListFlag(c.Flags(), &nodes, "nodes", nil, "from these nodes on: `NAMES` or patterns, trial-*,extract")
 	return c
 }

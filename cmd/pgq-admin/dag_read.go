@@ -73,8 +73,8 @@ func listCommand[T any](
 		return nil
 	}
 	o.Flags(c.Flags())
-	c.Flags().StringSliceVar(&f.Names, "name", nil, "only "+what+" with one of these `NAMES`")
-	c.Flags().StringSliceVar(&wanted, "state", nil, "only "+what+" in one of these `STATES`: running, held, completed, failed, cancelled, expired, skipped")
+	c.Flags().StringArrayVar(&f.Names, "name", nil, "only "+what+" with this `NAME`; may be repeated")
+	output.ListFlag(c.Flags(), &wanted, "state", nil, "only "+what+" in one of these `STATES`: running, held, completed, failed, cancelled, expired, skipped")
 	c.Flags().IntVar(&f.Limit, "limit", 50, "`N` rows at most")
 	c.Flags().Int64Var(&f.From, "after", 0, "the page after this `CURSOR`")
 	return c
@@ -120,8 +120,8 @@ ones determined when it ended (the critical path).
 	}
 	o.Flags(c.Flags())
 	c.Flags().BoolVar(&view.Items, "items", false, "show nodes of sub-DAGs and items of maps, too")
-	c.Flags().StringSliceVar(&wanted, "state", nil, "only nodes in one of these `STATES`: failed,running")
-	c.Flags().StringSliceVar(&view.Nodes, "nodes", nil, "only nodes with these `NAMES`")
+	output.ListFlag(c.Flags(), &wanted, "state", nil, "only nodes in one of these `STATES`: failed,running")
+	output.ListFlag(c.Flags(), &view.Nodes, "nodes", nil, "only nodes with these `NAMES`")
 	c.Flags().IntVar(&limit, "limit", 200, "`N` nodes at most in tables; 0 for all")
 	return c
 }
@@ -165,8 +165,8 @@ Exit codes: 0 it was completed, 1 it ended in another way, 7 the time of --timeo
 	}
 	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
 	c.Flags().BoolVar(&w.Items, "items", false, "show nodes of sub-DAGs and items of maps, too")
-	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to watch: `30s`; without limit by default")
-	c.Flags().DurationVar(&w.Interval, "interval", 500*time.Millisecond, "`TIME` between two looks; looks that cost much are less frequent")
+	durationVar(c.Flags(), &timeout, "timeout", 0, "how long to watch: `30s`; without limit by default")
+	durationVar(c.Flags(), &w.Interval, "interval", 500*time.Millisecond, "`TIME` between two looks; looks that cost much are less frequent")
 	return c
 }
 

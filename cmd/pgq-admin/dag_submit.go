@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/goccy/go-yaml"
@@ -93,8 +92,8 @@ func (a *app) document(file string) (json.RawMessage, error) {
 	if file == "-" {
 		file = "the standard input"
 		text, err = readAll(a.in)
-	} else if text, err = os.ReadFile(file); err != nil {
-		return nil, usagef("%s", err)
+	} else {
+		text, err = readFile(file)
 	}
 	if err != nil {
 		return nil, err

@@ -133,15 +133,15 @@ func TestDagListFiltersPagesAndSorts(t *testing.T) {
 	}
 	s.dag("hold "+ids[3]).want(t, 0)
 	for words, want := range map[string]string{
-		"list -o name --name etl":                     ids[0] + " " + ids[1] + " " + ids[3],
-		"list -o name --name etl,mail --limit 2":      ids[0] + " " + ids[1],
-		"list -o name --limit 2 --after " + ids[1]:    ids[2] + " " + ids[3],
-		"list -o name --state held":                   ids[3],
-		"list -o name --state completed,failed":       "",
-		"list -o name --sort id":                      ids[3] + " " + ids[2] + " " + ids[1] + " " + ids[0],
-		"list -o csv --columns key --sort -key":       "key k3 k2 k1 k0",
-		"list -o jsonl --columns key,state --limit 1": `{"key":"k3","state":"running"}`,
-		"ls --columns id,NAME --limit 1 --sort name":  "ID NAME " + ids[0] + " etl next page: --after " + ids[0],
+		"list -o name --name etl":                       ids[0] + " " + ids[1] + " " + ids[3],
+		"list -o name --name etl --name mail --limit 2": ids[0] + " " + ids[1],
+		"list -o name --limit 2 --after " + ids[1]:      ids[2] + " " + ids[3],
+		"list -o name --state held":                     ids[3],
+		"list -o name --state completed,failed":         "",
+		"list -o name --sort id":                        ids[3] + " " + ids[2] + " " + ids[1] + " " + ids[0],
+		"list -o csv --columns key --sort -key":         "key k3 k2 k1 k0",
+		"list -o jsonl --columns key,state --limit 1":   `{"key":"k3","state":"running"}`,
+		"ls --columns id,NAME --limit 1 --sort name":    "ID NAME " + ids[0] + " etl next page: --after " + ids[0],
 	} {
 		o := s.dag(words)
 		o.want(t, 0)

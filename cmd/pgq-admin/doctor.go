@@ -84,10 +84,10 @@ func doctorCommand(a *app) *cobra.Command {
 	o.Flags(c.Flags())
 	c.Flags().StringVar(&least, "severity", "info", "only findings of this `SEVERITY` or worse: critical, warning, info")
 	c.Flags().BoolVar(&noSchema, "no-schema", false, "do not compare the objects of the schema with those of this version")
-	c.Flags().DurationVar(&limits.LongTransaction, "long-transaction", 0, "tell of transactions that are open for so `LONG` (10m)")
-	c.Flags().DurationVar(&limits.OldJob, "old-job", 0, "tell of jobs that could have been claimed for so `LONG` (1h)")
-	c.Flags().DurationVar(&limits.LateChores, "late-chores", 0, "tell of chores and scheduled jobs that are so `LATE` (30s)")
-	c.Flags().DurationVar(&limits.ClockSkew, "clock-skew", 0, "tell of clocks that are so far `APART` (5s)")
+	durationVar(c.Flags(), &limits.LongTransaction, "long-transaction", 0, "tell of transactions that are open for so `LONG` (10m)")
+	durationVar(c.Flags(), &limits.OldJob, "old-job", 0, "tell of jobs that could have been claimed for so `LONG` (1h)")
+	durationVar(c.Flags(), &limits.LateChores, "late-chores", 0, "tell of chores and scheduled jobs that are so `LATE` (30s)")
+	durationVar(c.Flags(), &limits.ClockSkew, "clock-skew", 0, "tell of clocks that are so far `APART` (5s)")
 	c.Flags().Int64Var(&limits.DeadRows, "dead-rows", 0, "tell of tables with so `MANY` dead rows, and a fifth of the live ones (100000)")
 	return c
 }

@@ -157,7 +157,7 @@ func (e *enqueueing) job(in io.Reader, c *cobra.Command, words []string) (map[st
 		}
 		d, err := parseDuration(text)
 		if err != nil {
-			return nil, usagef("--%s: %s", name, err)
+			return nil, usagef("--%s %s", name, err)
 		}
 		if name == "result-ttl" {
 			name = "result_ttl"

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -121,9 +120,9 @@ func (l *lines) job(text []byte) (json.RawMessage, error) {
 func (a *app) enqueueLines(ctx context.Context, s *session, e *enqueueing, table *output.Table[enqueuedRow], defaults map[string]json.RawMessage) error {
 	in := a.in
 	if e.from != "-" {
-		file, err := os.Open(e.from)
+		file, err := openInput(e.from)
 		if err != nil {
-			return usagef("%s", err)
+			return err
 		}
 		defer file.Close() //nolint:errcheck // it is only read
 		in = file

@@ -74,7 +74,7 @@ retry_requested, rescheduled of jobs; paused, resumed of queues; and more.`,
 	c.Flags().IntVar(&limit, "limit", 20, "show the latest `N` events first; 0 for none")
 	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "events of this `QUEUE`; may be repeated")
 	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "events of jobs of this `KIND`; may be repeated")
-	c.Flags().StringSliceVar(&f.Types, "type", nil, "events of these `TYPES`: failed,retried")
+	output.ListFlag(c.Flags(), &f.Types, "type", nil, "events of these `TYPES`: failed,retried")
 	c.Flags().Int64SliceVar(&f.JobIDs, "job", nil, "events of these jobs, `IDS`")
 	a.completeNames(c)
 	return c

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,14 +60,14 @@ func exportCommand(a *app) *cobra.Command {
 		flags.StringVarP(&e.file, "file", "f", "", "write to a `FILE` instead of the standard output")
 		flags.StringVar(&e.format, "format", "", "jsonl, csv or parquet; by default what the file's name says, or jsonl")
 		flags.BoolVar(&e.force, "force", false, "overwrite the file if it is there")
-		flags.StringSliceVar(&e.filter.Queues, "queue", nil, "only of these `QUEUES`")
+		flags.StringArrayVar(&e.filter.Queues, "queue", nil, "only of this `QUEUE`; may be repeated")
 		if of == archive.Events {
-			flags.StringSliceVar(&e.filter.Types, "type", nil, "only events of these `TYPES`")
+			output.ListFlag(flags, &e.filter.Types, "type", nil, "only events of these `TYPES`")
 			flags.StringVar(&e.since, "since", "", "only what happened from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
 			flags.StringVar(&e.until, "until", "", "only what happened before a `TIME`")
 		} else {
-			flags.StringSliceVar(&e.filter.Kinds, "kind", nil, "only jobs of these `KINDS`")
-			flags.StringSliceVar(&e.states, "state", nil, "only jobs in one of these `STATES`")
+			flags.StringArrayVar(&e.filter.Kinds, "kind", nil, "only jobs of this `KIND`; may be repeated")
+			output.ListFlag(flags, &e.states, "state", nil, "only jobs in one of these `STATES`")
 			flags.StringVar(&e.since, "since", "", "only jobs that were enqueued from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
 			flags.StringVar(&e.until, "until", "", "only jobs that were enqueued before a `TIME`")
 		}
@@ -137,10 +136,10 @@ func (e *exporting) check() (format archive.Format, gz bool, err error) {
 			return "", false, err
 		}
 	}
-	if e.filter.Since, err = instant("--since", e.since); err != nil {
+	if e.filter.Since, err = timeFlag("--since", e.since, time.Now(), -1); err != nil {
 		return "", false, err
 	}
-	e.filter.Until, err = instant("--until", e.until)
+	e.filter.Until, err = timeFlag("--until", e.until, time.Now(), -1)
 	return format, gz, err
 }
 
@@ -185,20 +184,4 @@ func (e *exporting) into(write func(io.Writer) (int64, error)) error {
 	}
 	_, err = fmt.Fprintf(e.app.err, "exported %d %s to %s\n", rows, e.of, e.file)
 	return err
-}
-
-// instant reads a time: a date, RFC 3339, or how long ago; nothing is no time.
-func instant(flag, s string) (time.Time, error) {
-	if s == "" {
-		return time.Time{}, nil
-	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly, time.DateTime} {
-		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
-			return t, nil
-		}
-	}
-	if ago, err := days(s); err == nil && ago >= 0 {
-		return time.Now().Add(-ago), nil
-	}
-	return time.Time{}, usagef("%s must be a date (2026-01-31), a time (2026-01-31T15:04:05Z) or how long ago (24h, 7d), not %q", flag, s)
 }

@@ -115,14 +115,36 @@ func unwritten(err error) bool {
 	return errors.As(err, &file) && file.Op == "write" && file.Path == os.Stdout.Name()
 }
 
-// maxInput is how many bytes are read of one document from the standard input.
+// openInput opens a file that a command is to read. *output.Error, a wrong use: there is none, or it is a directory.
+func openInput(name string) (*os.File, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, usagef("%s", err)
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		return nil, errors.Join(usagef("%s is a directory, and no file", name), file.Close())
+	}
+	return file, nil
+}
+
+// readFile reads a document from a file.
+func readFile(name string) ([]byte, error) {
+	file, err := openInput(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	return readAll(file)
+}
+
+// maxInput is how many bytes are read of one document.
 const maxInput = 64 << 20
 
 // readAll reads a document that may be endless.
 func readAll(in io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err == nil && len(text) > maxInput {
-		return nil, usagef("the standard input has more than %d bytes", maxInput)
+		return nil, usagef("the input has more than %d bytes", maxInput)
 	}
 	return text, err
 }

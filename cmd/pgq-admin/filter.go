@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -35,12 +36,12 @@ func (f *filterFlags) flags(flags *pflag.FlagSet) {
 	f.set = flags
 	flags.StringArrayVar(&f.queues, "queue", nil, "jobs of this `QUEUE`")
 	flags.StringArrayVar(&f.kinds, "kind", nil, "jobs of this `KIND`")
-	flags.StringSliceVar(&f.states, "state", nil, "jobs in these `STATES`: waiting, scheduled, ready, running, completed, failed, cancelled, skipped, expired")
+	output.ListFlag(flags, &f.states, "state", nil, "jobs in these `STATES`: waiting, scheduled, ready, running, completed, failed, cancelled, skipped, expired")
 	flags.StringArrayVar(&f.tags, "tag", nil, "jobs with this `TAG`")
 	flags.StringVar(&f.since, "since", "", "enqueued from this `TIME` on, or since so long: 2h, 7d")
 	flags.StringVar(&f.until, "until", "", "enqueued before this `TIME`, or longer ago than: 2h, 7d")
 	flags.StringVar(&f.error, "error", "", "jobs whose error holds this `TEXT`")
-	flags.StringSliceVar(&f.fingerprints, "fingerprint", nil, "jobs whose error has this `FINGERPRINT` (pgq-admin failures list)")
+	output.ListFlag(flags, &f.fingerprints, "fingerprint", nil, "jobs whose error has this `FINGERPRINT` (pgq-admin failures list)")
 	flags.StringArrayVar(&f.args, "arg", nil, "jobs whose args have this, `PATH=VALUE` or PATH:=JSON")
 	flags.StringArrayVar(&f.metadata, "metadata", nil, "jobs whose metadata have this, `KEY=VALUE` or KEY:=JSON")
 	flags.Int64SliceVar(&f.workers, "worker", nil, "jobs that these workers have or had last: `IDS`")
@@ -197,7 +198,7 @@ func timeFlag(flag, text string, now time.Time, direction int) (time.Time, error
 			return at, nil
 		}
 	}
-	return time.Time{}, usagef("%s takes a time like 2026-11-22, 2026-11-22T10:00:00Z (UTC unless it says otherwise) or a duration like 90s, 2h, 7d, not %q", flag, text)
+	return time.Time{}, usagef("%s %s, not %q", flag, timeRule, text)
 }
 
 // parseDuration reads a duration that is not negative: as Go does, and days and weeks: 90s, 1h30m, 7d, 2w.
@@ -211,7 +212,7 @@ func parseDuration(text string) (time.Duration, error) {
 		if number, after, ok := strings.Cut(rest, unit.name); ok {
 			n, err := strconv.ParseUint(number, 10, 16)
 			if err != nil || time.Duration(n) > 100*365*24*time.Hour/unit.size {
-				return 0, usagef("%q is no duration like 90s, 1h30m, 7d", text)
+				return 0, usagef("%s, not %q", durationRule, text)
 			}
 			sum += time.Duration(n) * unit.size
 			rest = after
@@ -222,7 +223,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(rest)
 	if err != nil || d < 0 || sum+d < sum {
-		return 0, usagef("%q is no duration like 90s, 1h30m, 7d", text)
+		return 0, usagef("%s, not %q", durationRule, text)
 	}
 	return sum + d, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,19 +25,15 @@ Needs an owner of the schema.`
 
 // grantFlags are the flags that grant and revoke share.
 func grantFlags(c *cobra.Command, g *pgq.Grant) {
-	c.Flags().StringSliceVar(&g.Queues, "queue", nil, "producer: only into these queues, `NAMES`; may be repeated")
-	c.Flags().StringSliceVar(&g.Tenants, "tenant", nil, "reader: only jobs of these tenants, `NAMES`; may be repeated")
+	c.Flags().StringArrayVar(&g.Queues, "queue", nil, "producer: only into this `QUEUE`; may be repeated")
+	c.Flags().StringArrayVar(&g.Tenants, "tenant", nil, "reader: only jobs of this `TENANT`; may be repeated")
 }
 
 // asked returns the grant that arguments and flags ask for.
-func asked(c *cobra.Command, g pgq.Grant, args []string) (pgq.Grant, error) {
+func asked(g pgq.Grant, args []string) (pgq.Grant, error) {
 	g.Class, g.Role = pgq.Class(args[0]), args[1]
-	for _, name := range []string{"queue", "tenant"} {
-		values, err := c.Flags().GetStringSlice(name)
-		if err != nil {
-			return g, err
-		}
-		if c.Flags().Changed(name) && (len(values) == 0 || strings.TrimSpace(strings.Join(values, "")) == "") {
+	for name, values := range map[string][]string{"queue": g.Queues, "tenant": g.Tenants} {
+		if slices.ContainsFunc(values, func(v string) bool { return strings.TrimSpace(v) == "" }) {
 			return g, usagef("--%s must name something; for all leave it out", name)
 		}
 	}
@@ -52,14 +49,14 @@ func grantCommand(a *app) *cobra.Command {
 		Use:   "grant CLASS ROLE",
 		Short: "Let a role of the database enqueue, work, operate, read or own",
 		Long:  grantHelp,
-		Example: `  pgq-admin grant producer shop --queue mail,invoices
+		Example: `  pgq-admin grant producer shop --queue mail --queue invoices
   pgq-admin grant worker mailer
   pgq-admin grant reader metabase --payloads
   pgq-admin grant reader acme_reports --tenant acme`,
 		Args:      args(2, "CLASS", "ROLE"),
 		ValidArgs: classNames,
 		RunE: func(c *cobra.Command, args []string) error {
-			what, err := asked(c, g, args)
+			what, err := asked(g, args)
 			if err != nil {
 				return err
 			}
@@ -95,7 +92,7 @@ Needs an owner of the schema. Exit code 3: the role did not have that.`,
 		Args:      args(2, "CLASS", "ROLE"),
 		ValidArgs: classNames,
 		RunE: func(c *cobra.Command, args []string) error {
-			what, err := asked(c, g, args)
+			what, err := asked(g, args)
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ func TestGrantRevokeAndGrantsSayWhoMayDoWhat(t *testing.T) {
 	run := func(args ...string) outcome { return admin(t, append(args, "--url", url)...) }
 
 	run("grants").want(t, 0, "owner")
-	granted := run("grant", "producer", role, "--queue", "mail,it's; drop table")
+	granted := run("grant", "producer", role, "--queue", "mail", "--queue", "it's; drop table")
 	granted.want(t, 0, "is producer of schema pgq, queues mail, it's; drop table")
 	granted.hides(t, "\u202e")
 	run("grant", "reader", role, "--payloads").want(t, 0, "is reader of schema pgq, payloads")

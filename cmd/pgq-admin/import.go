@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
@@ -21,7 +20,8 @@ ever overwritten: where there is a job with one of the ids already, it is refuse
 
 Jobs are in the state that they were in, and workers claim those that are ready once the import is done. Jobs that were running
 are ready again. So pause the queues of an installation that you move, or stop its workers, before you export it.
-Not imported: settings of queues, workers, and who enqueued a job with a granted role.`
+Unique keys stand for the jobs that they stood for. Not imported: settings of queues and kinds, schedules, limits, workers, and who
+enqueued a job with a granted role.`
 
 func importCommand(a *app) *cobra.Command {
 	var ids string
@@ -40,9 +40,9 @@ func importCommand(a *app) *cobra.Command {
 			o.NewIDs = ids == "new"
 			from := a.in
 			if args[0] != "-" {
-				f, err := os.Open(args[0])
+				f, err := openInput(args[0])
 				if err != nil {
-					return usagef("%s", err)
+					return err
 				}
 				defer f.Close() //nolint:errcheck // it was only read
 				from = f

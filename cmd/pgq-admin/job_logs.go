@@ -58,7 +58,7 @@ the job has ended.`,
 	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job has ended")
 	c.Flags().IntVar(&attempt, "attempt", 0, "only lines of attempt `N`")
-	c.Flags().DurationVar(&interval, "interval", 500*time.Millisecond, "`TIME` between two looks with --follow")
+	durationVar(c.Flags(), &interval, "interval", 500*time.Millisecond, "`TIME` between two looks with --follow")
 	return c
 }
 

@@ -53,7 +53,7 @@ func TestJobListFiltersPagesAndSorts(t *testing.T) {
 	o.want(t, 0, `"n": 12345678901234567890123.4500`)
 	for words, text := range map[string]string{
 		"--limit 0": "--limit must be", "--after -1": "--after must be", "--state gone": "there is no state", "--columns x": "there is no column", "more": "takes no arguments",
-		"--arg x": "--arg takes", "--since soon": "--since takes", "--interval 1ns --watch": "at least 10ms",
+		"--arg x": "--arg takes", "--since soon": "--since must be a time", "--interval 1ns --watch": "at least 10ms",
 	} {
 		s.admin("job list "+words).want(t, 2, text)
 	}

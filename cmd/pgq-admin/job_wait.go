@@ -63,8 +63,8 @@ out.`,
 		},
 	}
 	o.Flags(c.Flags())
-	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
-	c.Flags().DurationVar(&interval, "interval", 250*time.Millisecond, "`TIME` between two looks")
+	durationVar(c.Flags(), &timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
+	durationVar(c.Flags(), &interval, "interval", 250*time.Millisecond, "`TIME` between two looks")
 	return c
 }
 

@@ -121,6 +121,24 @@ func TestQueueListAndShow(t *testing.T) {
 	if got := tidy(s.admin("queue ls -o csv --columns queue,depth,running,workers --sort -depth").stdout); got != "queue,depth,running,workers default,1,0,1 mail,1,1,1 slow,1,0,0" {
 		t.Errorf("csv is %s", got)
 	}
+	for args, want := range map[string]string{
+		"queue list --columns queue --limit 2":           "QUEUE default mail next page: --after mail",
+		"worker list --columns id --limit 1":             "ID 1 next page: --after 1",
+		"queue list -o name --limit 2":                   "default mail",
+		"queue list -o name --limit 2 --after mail":      "slow",
+		"queue list -o name --limit 1 --after default":   "mail",
+		"queue list -o json --limit 1 --columns queue":   `{ "items": [ { "queue": "default" } ], "next": "default" }`,
+		"worker list -o name --limit 1":                  "1",
+		"worker list -o name --limit 1 --after 1":        "2",
+		"worker list -o name --limit 2 --after 1 --dead": "2 3",
+		"worker list -o json --limit 1 --columns id":     `{ "items": [ { "id": 1 } ], "next": 1 }`,
+	} {
+		o := s.admin(args)
+		if got := tidy(o.stdout + o.stderr); got != want {
+			t.Errorf("%s prints %s, want %s", args, got, want)
+		}
+	}
+	s.admin("queue list --limit 0").want(t, 2, "--limit must be 1 to 10000, not 0")
 	s.admin("queue show slow").want(t, 0, "Queue slow", "paused since", "moving 'house'", "scheduled  1", "keep_failed     30d0h", "events          changes")
 	var card struct {
 		Queue    map[string]any
@@ -197,7 +215,7 @@ func TestStatsShowPercentilesPerKindOrQueue(t *testing.T) {
 	}
 	s.admin("stats --limit 2").want(t, 0, "more than 2 jobs ended", "--limit looks at more", "~1")
 	for words, text := range map[string]string{
-		"--by colour": "--by must be kind or queue", "--since yesterday": "--since takes a duration", "--since 0s": "--since takes", "--since 101y": "--since takes",
+		"--by colour": "--by must be kind or queue", "--since yesterday": "--since must be a duration", "--since 0s": "--since must be a duration", "--since 101y": "--since must be a duration",
 		"--limit 0": "--limit must be", "--sort nothing": "there is no column",
 	} {
 		s.admin("stats "+words).want(t, 2, text)

@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -22,22 +23,30 @@ func main() {
 }
 
 // run executes the command of the command line and returns the exit code. The first signal ends the command in order,
-// the second one ends the process; nobody reading the output any more (SIGPIPE) counts as a signal.
+// the second one ends the process.
 func run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	// SIGPIPE comes for sockets of databases, too, so it ends nothing: who writes to a pipe that nobody reads gets an error. It is
+	// taken and not ignored, which programs that we run would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	var by atomic.Int64
 	go func() {
 		s, _ := (<-signals).(syscall.Signal)
 		by.Store(int64(s))
-		// Not SIGPIPE: it would end the process at its next word, in the middle of cleaning up.
 		signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		cancel(errInterrupted)
 	}()
 
-	err := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()}).ExecuteContext(ctx)
+	root := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()})
+	help := &checkedWriter{Writer: os.Stdout}
+	root.SetOut(help)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = help.err
+	}
 	if err == nil {
 		return output.ExitOK
 	}
@@ -56,6 +65,20 @@ func run() int {
 		f.Print(os.Stderr, "pgq-admin", output.WantsJSON(os.Args[1:]))
 	}
 	return f.Code
+}
+
+// checkedWriter keeps the first error of those who print help and do not look at errors.
+type checkedWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *checkedWriter) Write(text []byte) (int, error) {
+	n, err := w.Writer.Write(text)
+	if w.err == nil {
+		w.err = err
+	}
+	return n, err
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -38,7 +38,7 @@ Where a DBA applies changes: pgq-admin migrate dump prints them as SQL.`,
 }
 
 func (m *migrate) flags(c *cobra.Command, dry bool) {
-	c.Flags().DurationVar(&m.lockTimeout, "lock-timeout", 5*time.Second, "give up when a lock is not to be had within this `TIME`; nothing is changed then")
+	durationVar(c.Flags(), &m.lockTimeout, "lock-timeout", 5*time.Second, "give up when a lock is not to be had within this `TIME`; nothing is changed then")
 	if dry {
 		c.Flags().BoolVar(&m.dry, "dry-run", false, "only say what would be done")
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,8 +44,8 @@ func pruneCommand(a *app) *cobra.Command {
 	a.schemaFlag(c.Flags())
 	flags := c.Flags()
 	flags.StringVar(&p.olderThan, "older-than", "", "jobs that ended so `LONG` ago: 12h, 30d")
-	flags.StringSliceVar(&p.states, "state", []string{"completed", "cancelled", "skipped", "expired"}, "jobs that ended in one of these `STATES`")
-	flags.StringSliceVar(&p.p.Queues, "queue", nil, "only jobs of these `QUEUES`")
+	output.ListFlag(flags, &p.states, "state", []string{"completed", "cancelled", "skipped", "expired"}, "jobs that ended in one of these `STATES`")
+	flags.StringArrayVar(&p.p.Queues, "queue", nil, "only jobs of this `QUEUE`; may be repeated")
 	flags.Int64Var(&p.limit, "limit", 0, "delete `N` jobs at most; 0 for all")
 	flags.IntVar(&p.batch, "batch", 1000, "delete `N` jobs per transaction")
 	flags.BoolVar(&p.dry, "dry-run", false, "only count them")
@@ -106,9 +104,9 @@ func (p *pruning) check(c *cobra.Command) error {
 		}
 		return nil
 	}
-	age, err := days(p.olderThan)
-	if err != nil || age < 0 {
-		return usagef("--older-than must be a time like 90s, 12h or 30d, not %q", p.olderThan)
+	age, err := parseDuration(p.olderThan)
+	if err != nil {
+		return usagef("--older-than %s", err)
 	}
 	p.p.OlderThan = age
 	terminal := []string{"completed", "failed", "cancelled", "skipped", "expired"}
@@ -155,16 +153,4 @@ func (p *pruning) loop(ctx context.Context, step func() (int, int64, error)) err
 	}
 	_, err := fmt.Fprintf(p.app.out, "%s %d jobs\n", did, all)
 	return err
-}
-
-// days reads a duration that may be in days.
-func days(s string) (time.Duration, error) {
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		d, err := strconv.Atoi(n)
-		if err == nil && (d < 0 || d > 100_000) {
-			err = errors.New("out of range")
-		}
-		return time.Duration(d) * 24 * time.Hour, err
-	}
-	return time.ParseDuration(s)
 }

@@ -93,7 +93,7 @@ func queueDrain(a *app) *cobra.Command {
 			if timeout != "" {
 				d, err := parseDuration(timeout)
 				if err != nil {
-					return usagef("--timeout: %s", err)
+					return usagef("--timeout %s", err)
 				}
 				limit, cancel := context.WithTimeoutCause(ctx, d, errTimeIsOut)
 				defer cancel()
@@ -190,7 +190,7 @@ go with their DAG. The queue, its settings and whoever enqueues stay.
 		},
 	}
 	b.flags(c)
-	c.Flags().StringSliceVar(&wanted, "state", nil, "only jobs in these `STATES`")
+	output.ListFlag(c.Flags(), &wanted, "state", nil, "only jobs in these `STATES`")
 	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
 }
@@ -269,18 +269,18 @@ func queueAssignments(words []string) (values json.RawMessage, resets []string, 
 		case "number":
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
-				return nil, nil, usagef("%s takes a whole number, not %q", name, text)
+				return nil, nil, usagef("%s must be a whole number, not %q", name, text)
 			}
 			members[name] = n
 		case "duration":
 			d, err := parseDuration(text)
 			if err != nil {
-				return nil, nil, usagef("%s: %s", name, err)
+				return nil, nil, usagef("%s %s", name, err)
 			}
 			members[name] = fmt.Sprintf("%.6f seconds", d.Seconds())
 		case "JSON":
 			if !json.Valid([]byte(text)) {
-				return nil, nil, usagef("%s takes JSON, not %q", name, text)
+				return nil, nil, usagef("%s must be JSON, not %q", name, text)
 			}
 			members[name] = json.RawMessage(text)
 		default:

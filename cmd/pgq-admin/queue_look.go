@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,6 +73,8 @@ func (s *session) queueRows(ctx context.Context, db pgq.DB) ([]queueRow, error) 
 func queueList(a *app) *cobra.Command {
 	var o output.Options
 	var w watching
+	var p page
+	var after string
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -89,7 +92,7 @@ A number with ~ before it is an estimate from a sample; -o json has "exact": fal
 			if err != nil {
 				return err
 			}
-			if err := w.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			s, err := a.open(c)
@@ -98,19 +101,32 @@ A number with ~ before it is an estimate from a sample; -o json has "exact": fal
 			}
 			defer s.close()
 			return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
-				queues, err := s.queueRows(c.Context(), s.conn)
+				all, err := s.queueRows(c.Context(), s.conn)
 				if err != nil {
 					return err
 				}
+				// Not in the database's order, which its locale decides: the page after a name is that of greater names.
+				slices.SortFunc(all, func(a, b queueRow) int { return strings.Compare(a.Queue, b.Queue) })
+				queues, more := cut(p, all, func(q queueRow) bool { return q.Queue > after })
 				if len(queues) == 0 {
 					w.note(a, screen, o, "no queues")
 				}
-				return table.Print(screen, queues)
+				if !more {
+					return table.Print(screen, queues)
+				}
+				last := queues[len(queues)-1].Queue
+				if err := table.PrintNamedPage(screen, queues, last); err != nil {
+					return err
+				}
+				w.note(a, screen, o, "next page: --after %s", quoted(output.Clean(last)))
+				return nil
 			})
 		},
 	}
 	o.Flags(c.Flags())
 	w.flags(c.Flags(), watchEvery)
+	p.flags(c.Flags(), 1000)
+	c.Flags().StringVar(&after, "after", "", "only queues after this `NAME`")
 	return c
 }
 

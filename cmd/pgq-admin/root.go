@@ -50,9 +50,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	group(root)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usagef("%s\n  see: %s --help", err, c.CommandPath())
-	})
+	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.config, "config", "", "YAML `FILE` with settings (PGQ_CONFIG)")
 	flags.StringVar(&a.url, "url", "", "`URL` of the database (PGQ_DATABASE_URL, which other users of the machine cannot see)")

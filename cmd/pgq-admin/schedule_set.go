@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -84,7 +85,7 @@ func (f *scheduleFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.options, "options", "", "other options of the job as `JSON`: {\"max_attempts\": 3}")
 	flags.StringVar(&f.dag, "dag", "", "in place of a job a DAG: JSON or YAML `FILE`, as for dag submit, without key")
 	flags.StringVar(&f.zone, "zone", "UTC", "time `ZONE` whose clocks count: Europe/Berlin")
-	flags.DurationVar(&f.jitter, "jitter", 0, "fire up to this much later: `30s`")
+	durationVar(flags, &f.jitter, "jitter", 0, "fire up to this much later: `30s`")
 	flags.StringVar(&f.from, "starts-at", "", "not due before this `TIME`: 2030-01-31T18:00:00Z")
 	flags.StringVar(&f.until, "ends-at", "", "not due after this `TIME`")
 	flags.Int64Var(&f.maxRuns, "max-runs", 0, "end after `N` runs")
@@ -127,15 +128,14 @@ func (a *app) schedule(c *cobra.Command, f *scheduleFlags, name, spec string) (j
 		}
 		document["dag"] = dag
 	}
-	for field, text := range map[string]string{"starts_at": f.from, "ends_at": f.until} {
-		if text == "" {
-			continue
-		}
-		at, err := time.Parse(time.RFC3339, text)
+	for name, text := range map[string]string{"starts-at": f.from, "ends-at": f.until} {
+		at, err := timeFlag("--"+name, text, time.Now(), 1)
 		if err != nil {
-			return nil, usagef("--%s must be a time such as 2030-01-31T18:00:00Z, not %q", map[string]string{"starts_at": "starts-at", "ends_at": "ends-at"}[field], text)
+			return nil, err
 		}
-		document[field] = at
+		if !at.IsZero() {
+			document[strings.ReplaceAll(name, "-", "_")] = at
+		}
 	}
 	if given("max-runs") {
 		document["max_runs"] = f.maxRuns

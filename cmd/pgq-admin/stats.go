@@ -80,7 +80,7 @@ them to end may be missing.`,
 			}
 			span, err := parseDuration(since)
 			if err != nil || span <= 0 {
-				return usagef("--since takes a duration like 90s, 1h30m or 7d, not %q", since)
+				return usagef("--since %s and not 0, not %q", durationRule, since)
 			}
 			if limit < 1 || limit > 1_000_000 {
 				return usagef("--limit must be 1 to 1000000, not %d", limit)

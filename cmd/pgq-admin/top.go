@@ -40,7 +40,7 @@ again at once.`,
 		},
 	}
 	a.schemaFlag(c.Flags())
-	c.Flags().DurationVar(&interval, "interval", watchEvery, "`TIME` between two looks; looks that cost much are less frequent")
+	durationVar(c.Flags(), &interval, "interval", watchEvery, "`TIME` between two looks; looks that cost much are less frequent")
 	return c
 }
 

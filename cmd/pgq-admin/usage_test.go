@@ -23,7 +23,7 @@ func TestWrongUseExitsWithTwoAndSaysWhatIsRight(t *testing.T) {
 		{"check --url", "flag needs an argument: --url"},
 		{"demo --workers 0", "--workers must be 1 to 8"},
 		{"demo --workers 9", "--workers must be 1 to 8"},
-		{"demo --workers many", "invalid argument"},
+		{"demo --workers many", `--workers must be a whole number, not "many"`},
 		{"demo --schema mine", "unknown flag: --schema"},
 		{"config show --set worker.lease", "--set takes NAME=VALUE"},
 		{"config show --set worker.least=3s", "did you mean worker.lease?"},
@@ -105,5 +105,63 @@ func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestHelpThatCannotBeWrittenFails(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"--help"}, {"job"}, {"job", "list", "--help"}, {"version"}} {
+		cmd := call{args: args}.command(t.Context())
+		cmd.Stdout = full
+		if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("%v exits with %d, %v", args, cmd.ProcessState.ExitCode(), err)
+		}
+	}
+}
+
+func TestADirectoryAndAMissingFileAreRefusedAlike(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	for _, command := range [][]string{{"import"}, {"dag", "submit"}, {"enqueue", "--from"}} {
+		for file, says := range map[string]string{".": ". is a directory, and no file", "nowhere.jsonl": "nowhere.jsonl: no such file"} {
+			admin(t, append(command, file, "--url", url)...).want(t, 2, says)
+		}
+	}
+}
+
+func TestInputWithoutAnEndIsRefusedByImport(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	admin(t, "import", "/dev/zero", "--url", url).want(t, 2, "line 1: lines must be JSON objects", "nothing was imported")
+	call{args: []string{"import", "-", "--url", url}, stdin: strings.Repeat(" ", 1<<17) + "{}\n"}.run(t).want(t, 2, "line 1: lines must be JSON objects")
+}
+
+func TestFlagsNameTheirRules(t *testing.T) {
+	t.Parallel()
+	for args, text := range map[string]string{
+		"job list --limit many":                           `--limit must be a whole number, not "many"`,
+		"job list --limit 99999999999999999999":           "--limit is too large a number",
+		"job list --worker a":                             `--worker must be whole numbers with commas between them, not "a"`,
+		"job list --state ,":                              "--state must be one or several with commas between them",
+		"job retry 1 --rate fast":                         `--rate must be a number, not "fast"`,
+		"job wait 1 --timeout soon":                       `--timeout must be a duration like 90s, 1h30m, 7d, not "soon"`,
+		"top --interval 3":                                `--interval must be a duration like 90s, 1h30m, 7d, not "3"`,
+		"job list --since then":                           "--since must be a time like 2026-11-22",
+		"export jobs --until then":                        "--until must be a time like 2026-11-22",
+		"prune --older-than then":                         `--older-than must be a duration like 90s, 1h30m, 7d, not "then"`,
+		"stats --since 0s":                                "--since must be a duration like 90s, 1h30m, 7d",
+		"queue drain mail --timeout then":                 `--timeout must be a duration like 90s, 1h30m, 7d, not "then"`,
+		"enqueue mail --delay then":                       `--delay must be a duration like 90s, 1h30m, 7d, not "then"`,
+		`job list --columns "id",queue`:                   `there is no column "\"id\""`,
+		"schedule set s @daily --kind k --starts-at then": "--starts-at must be a time like 2026-11-22",
+		"migrate up --lock-timeout then --url x":          "--lock-timeout must be a duration like",
+		"event tail --type failed,, --url postgres:/":     "--type must be one or several with commas between them",
+	} {
+		admin(t, strings.Fields(args)...).want(t, 2, text)
 	}
 }

@@ -21,7 +21,7 @@ type watching struct {
 
 func (w *watching) flags(flags *pflag.FlagSet, every time.Duration) {
 	flags.BoolVar(&w.on, "watch", false, "show it again and again until Ctrl-C: on a terminal in place, elsewhere one below the other")
-	flags.DurationVar(&w.interval, "interval", every, "`TIME` between two looks with --watch; looks that cost much are less frequent")
+	durationVar(flags, &w.interval, "interval", every, "`TIME` between two looks with --watch; looks that cost much are less frequent")
 }
 
 // check refuses intervals that are too short.

@@ -2,9 +2,7 @@ package main
 
 import (
 	"maps"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -122,9 +120,6 @@ func (a *app) runKinds(c *cobra.Command, kinds []config.Kind) error {
 		return err
 	}
 	defer pool.Close()
-	// A worker writes to pipes of programs that may end any time, and to sockets: that nobody reads one of them is no
-	// reason to end.
-	signal.Reset(syscall.SIGPIPE)
 	w := worker.New(pool, s.WorkerConfig(worker.Config{Logger: newLogger(a.err, s.LogLevel)}))
 	s.HandleKinds(w)
 	return w.Run(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -56,6 +57,8 @@ func progressOf(r pgq.RunningJob) any {
 func workerList(a *app) *cobra.Command {
 	var o output.Options
 	var w watching
+	var p page
+	var after int64
 	var dead bool
 	c := &cobra.Command{
 		Use:     "list",
@@ -72,7 +75,7 @@ unless the worker was given another one.`,
 			if err != nil {
 				return err
 			}
-			if err := w.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			s, err := a.open(c)
@@ -81,25 +84,30 @@ unless the worker was given another one.`,
 			}
 			defer s.close()
 			return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
-				workers, err := s.q.WorkerStates(c.Context(), s.conn)
+				all, err := s.q.WorkerStates(c.Context(), s.conn)
 				if err != nil {
 					return err
 				}
-				shown := workers[:0]
-				for _, one := range workers {
-					if dead || one.DeadAt == nil {
-						shown = append(shown, one)
-					}
-				}
+				shown, more := cut(p, all, func(one pgq.WorkerState) bool { return one.ID > after && (dead || one.DeadAt == nil) })
 				if len(shown) == 0 {
 					w.note(a, screen, o, "no workers")
 				}
-				return table.Print(screen, shown)
+				if !more {
+					return table.Print(screen, shown)
+				}
+				last := shown[len(shown)-1].ID
+				if err := table.PrintPage(screen, shown, last); err != nil {
+					return err
+				}
+				w.note(a, screen, o, "next page: --after %d", last)
+				return nil
 			})
 		},
 	}
 	o.Flags(c.Flags())
 	w.flags(c.Flags(), watchEvery)
+	p.flags(c.Flags(), 1000)
+	c.Flags().Int64Var(&after, "after", 0, "only workers after this `ID`")
 	c.Flags().BoolVar(&dead, "dead", false, "those that were declared dead, too")
 	return c
 }

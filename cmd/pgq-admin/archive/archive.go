@@ -20,6 +20,8 @@ import (
 	"io"
 	"iter"
 	"strings"
+
+	"github.com/pgq-go/queue/pgq"
 )
 
 // Format is how rows are written.
@@ -147,10 +149,11 @@ func text(value json.RawMessage) string {
 	return string(value)
 }
 
-// maxLine is more than PostgreSQL can have in a row.
-const maxLine = 1 << 30
+// maxLine is more than PostgreSQL takes as JSON.
+const maxLine = 256 << 20
 
 // Lines returns the lines of JSON lines, compressed by gzip or not, as they are read. A line is kept until the next one only.
+// *pgq.ArgumentError: a line is longer than any of an export, or long and no object, so that endless input is refused.
 func Lines(r io.Reader) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		in := bufio.NewReaderSize(r, 1<<16)
@@ -168,7 +171,10 @@ func Lines(r io.Reader) iter.Seq2[json.RawMessage, error] {
 			line = append(line, part...)
 			switch {
 			case len(line) > maxLine:
-				yield(nil, fmt.Errorf("the line has more than %d bytes", maxLine))
+				yield(nil, &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must have at most %d bytes each", maxLine)})
+				return
+			case errors.Is(err, bufio.ErrBufferFull) && !bytes.HasPrefix(bytes.TrimLeft(line, " \t\r"), []byte("{")):
+				yield(nil, &pgq.ArgumentError{Field: "lines", Rule: "must be JSON objects"})
 				return
 			case errors.Is(err, bufio.ErrBufferFull):
 				continue

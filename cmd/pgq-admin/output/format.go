@@ -69,7 +69,7 @@ type Options struct {
 // Flags gives a command the flags -o, --columns and --sort.
 func (o *Options) Flags(flags *pflag.FlagSet) {
 	o.FormatFlag(flags, Formats...)
-	flags.StringSliceVar(&o.Columns, "columns", nil, "only these `COLUMNS`: name,state; any of those of -o json")
+	ListFlag(flags, &o.Columns, "columns", nil, "only these `COLUMNS`: name,state; any of those of -o json")
 	flags.StringVar(&o.Sort, "sort", "", "sort the rows by a `COLUMN`, descending with - before it: -created_at")
 }
 

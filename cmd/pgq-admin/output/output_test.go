@@ -186,3 +186,48 @@ func TestBrief(t *testing.T) {
 		}
 	}
 }
+
+func TestJSONIsLaidOutInLinesAsGoDoesItButNotFarDown(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{}`, `[]`, `1`, `"a"`, `{"a":{},"b":[],"c":[1,{"d":"e,{[:\\\"x]}"}]}`, strings.Repeat(`[`, maxIndent) + `1,2` + strings.Repeat(`]`, maxIndent)} {
+		var want bytes.Buffer
+		if err := json.Indent(&want, []byte(text), "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(indent([]byte(text))); got != want.String() {
+			t.Errorf("%s is laid out as\n%s", text, got)
+		}
+	}
+	deep := strings.Repeat(`{"a":[`, 5000) + "1" + strings.Repeat(`]}`, 5000)
+	got := indent([]byte(deep))
+	if len(got) > 2*len(deep) {
+		t.Errorf("%d bytes are laid out in %d", len(deep), len(got))
+	}
+	var same bytes.Buffer
+	if err := json.Compact(&same, got); err != nil || same.String() != deep {
+		t.Errorf("it is not the same any more: %v", err)
+	}
+}
+
+func TestAListIsMadeOfWordsAndCommasAlone(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ text, want string }{
+		{"a", "[a]"}, {"a, b", "[a b]"}, {`"a",b`, `["a" b]`}, {"", "error"}, {"a,", "error"}, {",", "error"},
+	} {
+		var list []string
+		flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		ListFlag(flags, &list, "words", []string{"usual"}, "")
+		got := fmt.Sprint(list)
+		if got != "[usual]" {
+			t.Errorf("the default is %s", got)
+		}
+		if err := flags.Parse([]string{"--words", c.text}); err != nil {
+			got = "error"
+		} else {
+			got = fmt.Sprint(list)
+		}
+		if got != c.want {
+			t.Errorf("%q gives %s, want %s", c.text, got, c.want)
+		}
+	}
+}

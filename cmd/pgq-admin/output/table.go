@@ -83,10 +83,25 @@ func NewTable[T any](o *Options, columns []Column[T]) (*Table[T], error) {
 }
 
 // Print prints rows. JSON and YAML get {"items": […]}.
-func (t *Table[T]) Print(s Screen, rows []T) error { return t.PrintPage(s, rows, 0) }
+func (t *Table[T]) Print(s Screen, rows []T) error { return t.print(s, rows, nil) }
 
 // PrintPage prints a page of rows; JSON and YAML get the cursor of the next page as "next", null for 0.
 func (t *Table[T]) PrintPage(s Screen, rows []T, next int64) error {
+	if next == 0 {
+		return t.print(s, rows, nil)
+	}
+	return t.print(s, rows, next)
+}
+
+// PrintNamedPage is PrintPage for rows that have names: the cursor is the last one's, and null for "".
+func (t *Table[T]) PrintNamedPage(s Screen, rows []T, next string) error {
+	if next == "" {
+		return t.print(s, rows, nil)
+	}
+	return t.print(s, rows, next)
+}
+
+func (t *Table[T]) print(s Screen, rows []T, next any) error {
 	rows = t.Sorted(rows)
 	switch t.format {
 	case FormatJSON, FormatYAML:
@@ -96,11 +111,8 @@ func (t *Table[T]) PrintPage(s Screen, rows []T, next int64) error {
 		}
 		page := struct {
 			Items []json.RawMessage `json:"items"`
-			Next  *int64            `json:"next"`
-		}{Items: items}
-		if next != 0 {
-			page.Next = &next
-		}
+			Next  any               `json:"next"`
+		}{items, next}
 		return Document(s, t.format, page)
 	}
 	var text bytes.Buffer
@@ -262,11 +274,7 @@ func Document(w io.Writer, f Format, value any) error {
 	case FormatJSONL:
 		text = append(text, '\n')
 	default:
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, text, "", "  "); err != nil {
-			return err
-		}
-		text = append(indented.Bytes(), '\n')
+		text = append(indent(text), '\n')
 	}
 	_, err = w.Write(text)
 	return err

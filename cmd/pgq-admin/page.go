@@ -1,0 +1,34 @@
+package main
+
+import (
+	"github.com/spf13/pflag"
+)
+
+// page is which part of a list is shown.
+type page struct{ limit int }
+
+// flags gives a command --limit.
+func (p *page) flags(flags *pflag.FlagSet, usual int) {
+	flags.IntVar(&p.limit, "limit", usual, "`N` rows at most")
+}
+
+func (p *page) check() error {
+	if p.limit < 1 || p.limit > maxPage {
+		return usagef("--limit must be 1 to %d, not %d", maxPage, p.limit)
+	}
+	return nil
+}
+
+// cut returns the rows of the page, of all that come behind a cursor in their order, and whether there are more.
+func cut[T any](p page, rows []T, behind func(T) bool) (shown []T, more bool) {
+	for _, row := range rows {
+		if !behind(row) {
+			continue
+		}
+		if len(shown) == p.limit {
+			return shown, true
+		}
+		shown = append(shown, row)
+	}
+	return shown, false
+}
