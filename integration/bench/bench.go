@@ -40,6 +40,7 @@ func scenarios() []scenario {
 		{"enqueue-tx", txCells},
 		{"drain", drainCells},
 		{"latency", latencyCells},
+		{"sequence", sequenceCells},
 		{"pinned-xmin", pinnedCells},
 		{"idle", idleCells},
 		{"memory", memoryCells},
