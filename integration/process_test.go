@@ -94,6 +94,15 @@ func newWorker(pool *pgxpool.Pool, c worker.Config) *worker.Worker {
 			}
 			<-ctx.Done()
 			return note(context.Cause(ctx).Error())
+		case "call": // a service that is down until effects say that it is up
+			var up bool
+			if err := pool.QueryRow(ctx, "select exists (select from effects where what = 'up')").Scan(&up); err != nil {
+				return err
+			}
+			if !up {
+				return errors.Join(note("refused"), errors.New("the service is down"))
+			}
+			return note("answered")
 		case "note":
 			return note("ran")
 		}

@@ -14,6 +14,7 @@ import (
 
 // Event is something that happened. Type: enqueued, claimed, completed, retried, failed, cancelled, expired, snoozed,
 // released, cancel_requested, retry_requested, rescheduled, moved, priority_set, signalled of jobs; paused, resumed of queues;
+// breaker_opened, breaker_closed of circuit breakers (see Limit), with the job whose end was the reason;
 // operated of the changes that an operator makes to many jobs (see Client.Change): who, when, why, and with which filter.
 type Event struct {
 	ID       int64 // 0 for what the history takes from the job itself

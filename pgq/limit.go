@@ -41,6 +41,11 @@ type Limit struct {
 	Burst  int
 	// Weight is how many turns a group gets where others get one; 1 by default, for groups only.
 	Weight int
+	// BreakAfter is how many attempts have to fail within BreakWithin (one minute by default) for the circuit breaker to open: then no job starts for
+	// BreakFor (30 seconds by default). After that one does, the probe; once it has completed the breaker is closed, and if it fails, open again.
+	// Attempts whose worker died do not count, nor do those that were snoozed, released or cancelled. 0: there is no breaker.
+	BreakAfter            int
+	BreakWithin, BreakFor time.Duration
 }
 
 // SetLimit sets the limit of a queue, a kind or groups; what is zero is not limited, and a zero Limit is none. It counts for
@@ -51,16 +56,21 @@ func (c *Client) SetLimit(ctx context.Context, db DB, of Scope, l Limit) error {
 	if l.Period != 0 && l.Period < time.Microsecond {
 		return &ArgumentError{Field: "period", Rule: "must be positive and at most 366 days"}
 	}
-	period := given(l.Period)
 	settings := map[string]any{
-		"max_running": given(l.MaxRunning), "rate": given(l.Rate), "burst": given(l.Burst), "weight": given(l.Weight), "period": nil,
+		"max_running": given(l.MaxRunning), "rate": given(l.Rate), "burst": given(l.Burst), "weight": given(l.Weight),
+		"break_after": given(l.BreakAfter), "period": nil, "break_within": nil, "break_for": nil,
 	}
-	switch {
-	case period != nil:
-		settings["period"] = interval(period)
-	case l.Rate != 0:
-		settings["period"] = "1 second"
+	setDuration := func(name string, d, otherwise time.Duration, isUsed bool) {
+		if d == 0 && isUsed {
+			d = otherwise
+		}
+		if d != 0 {
+			settings[name] = interval(&d)
+		}
 	}
+	setDuration("period", l.Period, time.Second, l.Rate != 0)
+	setDuration("break_within", l.BreakWithin, time.Minute, l.BreakAfter != 0)
+	setDuration("break_for", l.BreakFor, 30*time.Second, l.BreakAfter != 0)
 	document, err := json.Marshal(settings)
 	if err != nil {
 		return wrap("set the limit", err)
@@ -83,7 +93,7 @@ func (c *Client) PauseLimit(ctx context.Context, db DB, of Scope, d time.Duratio
 	return wrap("pause", err)
 }
 
-// ResumeLimit ends a pause and reports whether there was one.
+// ResumeLimit ends a pause and closes a circuit breaker, and reports whether there was anything to end.
 func (c *Client) ResumeLimit(ctx context.Context, db DB, of Scope) (found bool, err error) {
 	err = db.QueryRow(ctx, c.from("*", "resume_limit($1, $2)"), of.Of, of.Name).Scan(&found)
 	return found, wrap("resume", err)
@@ -98,13 +108,15 @@ type SetLimits struct {
 
 // Limits returns the limits that were set, by scope and name.
 func (c *Client) Limits(ctx context.Context, db DB) ([]SetLimits, error) {
-	rows, err := db.Query(ctx, `select scope, name, coalesce(max_running, 0), coalesce(rate, 0), coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), updated_at
+	rows, err := db.Query(ctx, `select scope, name, coalesce(max_running, 0), coalesce(rate, 0), coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), updated_at,
+			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0')
 		from `+c.schema+`.limit_settings order by scope, name`)
 	if err != nil {
 		return nil, wrap("list the limits", err)
 	}
 	limits, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l SetLimits, err error) {
-		err = row.Scan(&l.Of, &l.Name, &l.MaxRunning, &l.Rate, &l.Period, &l.Burst, &l.Weight, &l.UpdatedAt)
+		err = row.Scan(&l.Of, &l.Name, &l.MaxRunning, &l.Rate, &l.Period, &l.Burst, &l.Weight, &l.UpdatedAt,
+			&l.BreakAfter, &l.BreakWithin, &l.BreakFor)
 		return l, err
 	})
 	return limits, wrap("list the limits", err)
@@ -125,24 +137,38 @@ type LimitState struct {
 	// PausedUntil is zero when there is no pause.
 	PausedUntil time.Time
 	PauseReason string
+	// Breaker is how the circuit breaker stands: closed, open or half_open; "": there is none.
+	Breaker string
+	// Failures is how many attempts failed within BreakWithin, as far as they count for the breaker.
+	Failures int64
+	// ProbeAt is from when one job may run unless the breaker is closed; ProbeID is that job, 0 before it runs.
+	ProbeAt time.Time
+	ProbeID int64
 }
 
 // LimitStates returns the state of every queue, kind and group that has a limit, a pause or waiting jobs, by scope and name.
 func (c *Client) LimitStates(ctx context.Context, db DB) ([]LimitState, error) {
 	rows, err := db.Query(ctx, `select scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
-			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, '')
+			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, ''),
+			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0'), coalesce(breaker, ''), coalesce(failures, 0), probe_at, coalesce(probe_id, 0)
 		from `+c.schema+`.limit_states order by scope, name`)
 	if err != nil {
 		return nil, wrap("read the limits", err)
 	}
 	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s LimitState, err error) {
-		var until *time.Time
+		var until, probeAt *time.Time
 		err = row.Scan(&s.Of, &s.Name, &s.LimitName, &s.MaxRunning, &s.Running, &s.Rate, &s.Period, &s.Burst, &s.Weight, &s.Tokens,
-			&s.Waiting, &until, &s.PauseReason)
-		if until != nil {
-			s.PausedUntil = *until
-		}
+			&s.Waiting, &until, &s.PauseReason, &s.BreakAfter, &s.BreakWithin, &s.BreakFor, &s.Breaker, &s.Failures, &probeAt, &s.ProbeID)
+		s.PausedUntil, s.ProbeAt = orZero(until), orZero(probeAt)
 		return s, err
 	})
 	return states, wrap("read the limits", err)
+}
+
+// orZero returns the time, the zero time for nil.
+func orZero(at *time.Time) time.Time {
+	if at == nil {
+		return time.Time{}
+	}
+	return *at
 }

@@ -144,6 +144,18 @@ func TestSetLimitCases(t *testing.T) {
 		{name: "a weight of a kind", call: "select set_limit('kind', 'k', weight => 2)", want: "PQ001 weight must not be given but for groups"},
 		{name: "an unknown setting", call: `select set_limit('kind', 'k', '{"max": 1}')`, want: "PQ001 max is not a setting of a limit"},
 		{name: "what cannot be read", call: `select set_limit('kind', 'k', '{"rate": "many"}')`, want: "PQ001 rate has a value that cannot be read: *"},
+		{name: "a breaker", call: "select set_limit('kind', 'k', break_after => 3)", want: `("")`,
+			then: "select max_running, break_after, break_within, break_for from limit_settings", is: "(,3,00:01:00,00:00:30)"},
+		{name: "and without it", given: "select set_limit('kind', 'k', break_after => 3, max_running => 1)", call: `select set_limit('kind', 'k', '{"break_after": null}')`, want: `("")`,
+			then: "select max_running, break_after, break_within, break_for from limit_settings", is: "(1,,,)"},
+		{name: "a breaker after none", call: "select set_limit('kind', 'k', break_after => 0)", want: "PQ001 break_after must be 1 to 1000"},
+		{name: "after too many", call: "select set_limit('kind', 'k', break_after => 1001)", want: "PQ001 break_after must be 1 to 1000"},
+		{name: "within no time", call: "select set_limit('kind', 'k', break_after => 1, break_within => '0')", want: "PQ001 break_within must be positive and at most one day"},
+		{name: "for no time", call: "select set_limit('kind', 'k', break_after => 1, break_for => '-1 s')", want: "PQ001 break_for must be positive and at most one day"},
+		{name: "for long", call: "select set_limit('kind', 'k', break_after => 1, break_for => '2 days')", want: "PQ001 break_for must be positive and at most one day"},
+		{name: "times without failures", call: "select set_limit('kind', 'k', break_within => '1 s')", want: "PQ001 break_within must not be given without break_after"},
+		{name: "a time without failures", call: "select set_limit('kind', 'k', break_for => '1 s')", want: "PQ001 break_for must not be given without break_after"},
+		{name: "no time at all", call: `select set_limit('kind', 'k', '{"break_for": null}', break_after => 3)`, want: "PQ001 break_for must be given with break_after"},
 		{name: "no object", call: "select set_limit('kind', 'k', '[]')", want: "PQ001 settings must be a JSON object"},
 		{name: "a pause of no time", call: "select pause_limit('kind', 'k', '0')", want: "PQ001 delay must be positive and at most 366 days"},
 		{name: "a pause of a pattern", call: "select pause_limit('group', 'a*', '1 s')", want: "PQ001 group must not end in*"},
@@ -153,3 +165,75 @@ func TestSetLimitCases(t *testing.T) {
 		{name: "a group that is no text", call: `select enqueue_many('[{"kind": "k", "group": {"a": 1}}]')`, want: "*"},
 	})
 }
+
+func TestBreakerCases(t *testing.T) {
+	t.Parallel()
+	const (
+		breaker = "select set_limit('kind', 'k', break_after => 2, break_within => '1 min', break_for => '30 s'); "
+		three   = "select enqueue('k') from generate_series(1, 3); "
+		claim   = "select count(*) from claim(1, '{default}', '{9}'); "
+		open    = breaker + "select enqueue('k') from generate_series(1, 2); " + claim + three + "select fail(1, '{1,2}', '{1,1}', '{oops,oops}'); "
+		later   = "select tend_breakers(); update gates set probe_at = now(); "
+		state   = "select breaker, failures, probe_at > now(), probe_id from limit_states where name = 'k'"
+		told    = "select type, job_id, queue, data ->> 'scope', data ->> 'name', data ->> 'failures' from events where type like 'breaker%' order by id"
+	)
+	verbTest(t, []verbCase{
+		{name: "closed at first", given: breaker + three + claim, call: state, want: "(closed,0,,)"},
+		{name: "one failure is not enough", given: breaker + three + claim + "select fail(1, '{1}', '{1}', '{oops}', '{0}')",
+			call: take9(), want: "(1)", then: state, is: "(closed,1,,)"},
+		{name: "two in time are", given: open, call: take9(), want: "()", then: state, is: "(open,2,t,)"},
+		{name: "and that is told", given: open + "select tend_breakers()", call: told, want: "(breaker_opened,2,default,kind,k,2)"},
+		{name: "failures that are old do not count", given: breaker + three + claim + "select fail(1, '{1}', '{1}', '{oops}'); select tend_breakers(); update gates set failed_at = array[now() - interval '61 s']; select fail(1, '{2}', '{1}', '{oops}')",
+			call: "select tend_breakers()", want: `("")`, then: state, is: "(closed,1,,)"},
+		{name: "endings that are no failures do not count",
+			given: breaker + three + claim + "select snooze(1, '{1}', '{1}', '{0}'); select release(1, '{2}', '{1}'); select give_up(1, '{3}', '{1}', '{no}')",
+			call:  "select count(*) from strikes", want: "(0)"},
+		{name: "nor does the death of a worker", given: breaker + three + claim + "update workers set heartbeat_at = '-infinity' where id = 1; select rescue()",
+			call: "select count(*) from strikes", want: "(0)"},
+		{name: "nor do failures of other kinds", given: breaker + "select enqueue('other'); " + claim + "select fail(1, '{1}', '{1}', '{oops}')",
+			call: "select count(*) from strikes", want: "(0)"},
+		{name: "other kinds go on while it is open", given: open + "select enqueue('other')", call: take9(), want: "(6)"},
+		{name: "half-open, one may run", given: open + later, call: take9(), want: "(3)", then: state, is: "(half_open,2,f,3)"},
+		{name: "and no other one meanwhile", given: open + later + claim, call: take9(), want: "()"},
+		{name: "its success closes", given: open + later + claim + "select complete(1, '{3}', '{1}')", call: take9(), want: `("4 5")`, then: state, is: "(closed,0,,)"},
+		{name: "and that is told, too", given: open + later + claim + "select complete(1, '{3}', '{1}'); select tend_breakers()", call: told,
+			want: "(breaker_opened,2,default,kind,k,2) (breaker_closed,3,default,kind,k,)"},
+		{name: "its failure opens again", given: open + later + claim + "select fail(1, '{3}', '{1}', '{oops}', '{0}')", call: take9(), want: "()", then: state, is: "(open,2,t,)"},
+		{name: "another one after a probe that was put off", given: open + later + claim + "select snooze(1, '{3}', '{1}', '{1 h}')", call: take9(), want: "(4)", then: state, is: "(half_open,2,f,4)"},
+		{name: "another attempt after a probe whose worker died", given: open + later + "select count(*) from claim(2, '{default}', '{9}'); update workers set heartbeat_at = '-infinity' where id = 2; select rescue()",
+			call: take9(), want: "(4)", then: state, is: "(half_open,2,f,4)"},
+		{name: "another one after a probe that was cancelled", given: open + later + claim + "select give_up(1, '{3}', '{1}', '{no}')", call: take9(), want: "(4)"},
+		{name: "one that ran before and fails late does not open it again",
+			given: breaker + three + claim + "select enqueue('k'); select fail(1, '{1,2}', '{1,1}', '{oops,oops}'); " + later + "select fail(1, '{3}', '{1}', '{late}')",
+			call:  take9(), want: "(4)", then: state, is: "(half_open,2,f,4)"},
+		{name: "of each group of a pattern for itself",
+			given: "select set_limit('group', 'c/*', break_after => 1); select enqueue('k', group_name => g) from unnest('{c/1,c/2}'::text[]) g, generate_series(1, 2) i order by i, g; " +
+				"select count(*) from claim(1, '{default}', '{2}'); select fail(1, '{1}', '{1}', '{oops}', '{0}')",
+			call: take9(), want: "(4)", then: "select name, breaker from limit_states where breaker is not null", is: "(c/1,open) (c/2,closed)"},
+		{name: "one probe per group", given: "select set_limit('group', 'c/*', break_after => 1); select enqueue('k', group_name => g) from unnest('{c/1,c/2}'::text[]) g, generate_series(1, 3) i order by i, g; " +
+			"select count(*) from claim(1, '{default}', '{2}'); select fail(1, '{1,2}', '{1,1}', '{oops,oops}', '{1 h,1 h}'); " + later, call: take9(), want: `("3 4")`},
+		{name: "of a queue, whose jobs stay ready", given: "select set_limit('queue', 'default', break_after => 1); " + three + "select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{oops}', '{1 h}')",
+			call: take9(), want: "()", then: "select count(*) from ready", is: "(2)"},
+		{name: "one probe per queue", given: "select set_limit('queue', 'default', break_after => 1); " + three + "select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{oops}', '{1 h}'); " + later,
+			call: take9(), want: "(2)", then: "select breaker, probe_id from limit_states", is: "(half_open,2)"},
+		{name: "whose success closes it", given: "select set_limit('queue', 'default', break_after => 1); " + three + "select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{oops}', '{1 h}'); " + later + claim + "select complete(1, '{2}', '{1}')",
+			call: take9(), want: "(3)", then: "select breaker from limit_states", is: "(closed)"},
+		{name: "a probe that has to satisfy two", given: breaker + "select set_limit('group', 'g', break_after => 2); select enqueue('k', group_name => 'g') from generate_series(1, 4); select count(*) from claim(1, '{default}', '{2}'); select fail(1, '{1,2}', '{1,1}', '{oops,oops}', '{1 h,1 h}'); " + later + claim + "select complete(1, '{3}', '{1}')",
+			call: take9(), want: "(4)", then: "select name, breaker from limit_states order by 1", is: "(g,closed) (k,closed)"},
+		{name: "resume closes", given: open + "select tend_breakers()", call: "select resume_limit('kind', 'k'), resume_limit('kind', 'k')", want: "(t,f)", then: state, is: "*"},
+		{name: "and lets jobs start", given: open + "select tend_breakers(); select resume_limit('kind', 'k')", call: take9(), want: `("3 4 5")`},
+		{name: "without the limit it is closed", given: open + "select tend_breakers(); select delete_limit('kind', 'k')", call: take9(), want: `("3 4 5")`},
+		{name: "a pause outlasts it", given: open + later + "select pause_limit('kind', 'k', '1 h')", call: take9(), want: "()"},
+		{name: "old failures go", given: breaker + three + claim + "select fail(1, '{1}', '{1}', '{oops}'); select tend_breakers(); update gates set failed_at = array[now() - interval '61 s']",
+			call: "select tend_backlogs()", want: `("")`, then: "select count(*) from gates", is: "(0)"},
+		{name: "what is open stays", given: open + later, call: "select tend_backlogs()", want: `("")`, then: state, is: "(half_open,2,f,)"},
+		{name: "chores wait for the time of the probe", given: open, call: "select do_chores() between 1 and 1000", want: "(t)", then: state, is: "(open,2,t,)"},
+		{name: "explain: open", given: open + "select tend_breakers()", call: "select reason, detail from explain_job(3)",
+			want: `(breaker,"the circuit breaker of kind k is open until *, when one job may run; it opens after 2 failures within 00:01:00")*`},
+		{name: "explain: half-open", given: open + later + claim, call: "select reason, detail from explain_job(4)",
+			want: `(breaker,"the circuit breaker of kind k is half-open: job 3 runs, and others when it has succeeded")*`},
+	})
+}
+
+// take9 claims all that may start of up to nine jobs.
+func take9() string { return replace(dealt, "9") }

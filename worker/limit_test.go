@@ -2,8 +2,10 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,5 +133,37 @@ func TestALimitedQueueRunsNoMoreThanItsLimit(t *testing.T) {
 	b.becomes(200, completed)
 	if at.most["all"] > 3 {
 		t.Errorf("%d jobs ran at a time, want 3 at the most", at.most["all"])
+	}
+}
+
+func TestACircuitBreakerOpensAndClosesAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.limit(pgq.OfKind("letter"), pgq.Limit{BreakAfter: 3, BreakFor: 100 * time.Millisecond})
+	var refused atomic.Int64
+	var up atomic.Bool
+	w := b.worker(worker.Config{Queues: worker.Queues{"default": {Concurrency: 1}}})
+	worker.Handle(w, func(context.Context, *pgq.Job[letter]) error {
+		if up.Load() {
+			return nil
+		}
+		refused.Add(1)
+		return errors.New("down")
+	})
+	b.enqueueMany(50, pgq.Options{MaxAttempts: 100})
+	b.run(w)
+	state := func() pgq.LimitState {
+		states, err := b.q.LimitStates(t.Context(), b.pool)
+		if err != nil || len(states) != 1 {
+			t.Fatal(states, err)
+		}
+		return states[0]
+	}
+	b.eventually("it is open", func() bool { return state().Breaker == "open" && state().Failures == 3 && !state().ProbeAt.IsZero() })
+	b.eventually("two probes failed", func() bool { return refused.Load() >= 5 })
+	up.Store(true)
+	b.becomes(50, completed)
+	if s := state(); s.Breaker != "closed" || s.BreakAfter != 3 || s.BreakWithin != time.Minute || s.BreakFor != 100*time.Millisecond {
+		t.Errorf("the limit is %+v", s)
 	}
 }

@@ -241,27 +241,53 @@ create table limits (
     period       interval,
     burst        integer,
     weight       integer,
+    break_after  integer,
+    break_within interval,
+    break_for    interval,
     updated_at   timestamptz not null default now(),
     primary key (scope, name),
     constraint limits_scope_is_known check (scope in ('queue', 'kind', 'group')),
     constraint limits_name_is_1_to_200_characters check (length(name) between 1 and 200),
     constraint limits_are_positive check (least(max_running, rate, burst, weight) > 0 and period > interval '0'),
     constraint limits_rate_has_a_period check ((rate is null) = (period is null) and (rate is not null or burst is null)),
-    constraint limits_weight_is_of_groups check (weight is null or scope = 'group')
+    constraint limits_weight_is_of_groups check (weight is null or scope = 'group'),
+    constraint limits_break_after_is_1_to_1000 check (break_after between 1 and 1000),
+    constraint limits_breaker_times_are_positive check (break_within > interval '0' and break_for > interval '0'),
+    constraint limits_breaker_is_complete check ((break_after is null) = (break_within is null) and (break_after is null) = (break_for is null))
 );
-comment on table limits is 'How many jobs of a queue, kind or group may run, and start per time.';
+comment on table limits is 'How many jobs of a queue, kind or group may run, and start per time, and after how many failures none does.';
+create index limits_with_breakers on limits (scope, name) where break_after is not null;
 
--- How full the token bucket of a queue, kind or group is, and until when none of its jobs starts. Written by who deals.
+-- How full the token bucket of a queue, kind or group is, until when none of its jobs starts, and how its circuit breaker stands: closed
+-- without opened_at, open until probe_at, then half-open: one job may run, the probe. Written by who deals, pauses and resumes.
 create table gates (
-    scope         text collate "C",
-    name          text collate "C",
-    tokens        double precision,
-    refilled_at   timestamptz,
-    paused_until  timestamptz,
-    pause_reason  text,
-    primary key (scope, name)
+    scope          text collate "C",
+    name           text collate "C",
+    tokens         double precision,
+    refilled_at    timestamptz,
+    paused_until   timestamptz,
+    pause_reason   text,
+    failed_at      timestamptz[],
+    opened_at      timestamptz,
+    probe_at       timestamptz,
+    probe_id       bigint,
+    probe_attempt  integer,
+    primary key (scope, name),
+    constraint gates_that_are_open_have_a_probe_time check ((opened_at is null) = (probe_at is null)),
+    constraint gates_that_are_open_may_have_a_probe check ((probe_id is null) = (probe_attempt is null) and (opened_at is not null or probe_id is null))
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
-comment on table gates is 'Token buckets and pauses of queues, kinds and groups.';
+comment on table gates is 'Token buckets, pauses and circuit breakers of queues, kinds and groups.';
+create index gates_open on gates (scope, name) where opened_at is not null;
+
+-- Attempts that failed, for each circuit breaker that is to count them: who ends attempts adds rows and locks none, who deals takes them.
+create table strikes (
+    scope    text collate "C" not null,
+    name     text collate "C" not null,
+    at       timestamptz not null,
+    job_id   bigint not null,
+    attempt  integer not null
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table strikes is 'Failed attempts that circuit breakers have not counted yet.';
 
 -- Who wait for their turn in a queue: groups, and the kinds of their jobs; group '' is of jobs without one. turn: when the next job of the
 -- group would be done if all groups were served at once, by their weights (start-time fair queueing). A row may be missing for
@@ -641,6 +667,9 @@ comment on column limits.rate is 'How many of its jobs may start per period.';
 comment on column limits.period is 'In what time.';
 comment on column limits.burst is 'How many may start at once after a rest; null: as many as rate says.';
 comment on column limits.weight is 'How many turns a group gets where others get one.';
+comment on column limits.break_after is 'How many attempts have to fail for its circuit breaker to open.';
+comment on column limits.break_within is 'In what time.';
+comment on column limits.break_for is 'For how long none of its jobs starts then, until a probe.';
 comment on column limits.updated_at is 'When it was changed last.';
 comment on column gates.scope is 'What it belongs to: queue, kind or group.';
 comment on column gates.name is 'Which one.';
@@ -648,6 +677,16 @@ comment on column gates.tokens is 'How many jobs might start at refilled_at.';
 comment on column gates.refilled_at is 'When that was so.';
 comment on column gates.paused_until is 'Until when none of its jobs starts.';
 comment on column gates.pause_reason is 'Why.';
+comment on column gates.failed_at is 'When attempts failed, the last ones that its circuit breaker counts.';
+comment on column gates.opened_at is 'Since when its circuit breaker is open or half-open; null: it is closed.';
+comment on column gates.probe_at is 'From when one job may run, the probe.';
+comment on column gates.probe_id is 'The job that is the probe.';
+comment on column gates.probe_attempt is 'Its attempt.';
+comment on column strikes.scope is 'Whose circuit breaker: queue, kind or group.';
+comment on column strikes.name is 'Which one.';
+comment on column strikes.at is 'When it failed.';
+comment on column strikes.job_id is 'The job.';
+comment on column strikes.attempt is 'The attempt.';
 comment on column backlogs.queue is 'The queue.';
 comment on column backlogs.group_name is 'The group; empty: jobs without one.';
 comment on column backlogs.kind is 'Kind of the jobs.';
@@ -849,5 +888,5 @@ comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
-drop table slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
+drop table strikes, slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, sequences, unique_keys, jobs, queues;

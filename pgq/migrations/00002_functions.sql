@@ -61,6 +61,22 @@ comment on function add_logs is 'Keeps log lines of handlers.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- add_strikes(job_ids, attempts): notes failed attempts for the circuit breakers of their queues, kinds and groups. Internal: end_attempts.
+-- Only adds rows, so that those whose jobs fail at the same time do not wait for each other. Who deals next counts them (tend_breakers).
+create function add_strikes(job_ids bigint[], attempts integer[]) returns void
+language sql
+as $$
+    insert into strikes (scope, name, at, job_id, attempt)
+    select s.scope, s.name, clock_timestamp(), u.id, u.attempt
+    from unnest(job_ids, attempts) u(id, attempt)
+    cross join lateral (select queue, kind, group_name from jobs where jobs.id = u.id offset 0) j
+    cross join lateral (values ('queue', j.queue), ('kind', j.kind), ('group', j.group_name)) s(scope, name)
+    where exists (select from breaker_of(s.scope, s.name))
+$$;
+comment on function add_strikes is 'Notes failed attempts for circuit breakers.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- advance_sequences(job_ids): lets the sequences go on of which these jobs were the heads. Internal: the caller has just ended or deleted the
 -- jobs in this transaction, in a statement before. A head that failed for good stops its sequence, or lets those behind it be
 -- skipped, if its on_failure says so; every other end passes the turn to the next in line (next_in_line).
@@ -671,6 +687,19 @@ begin
 end
 $$;
 comment on function begin_map is 'Lets a map wait for a job per item of its source.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- breaker_of(scope, name): the limit that holds for a queue, a kind or a group, if it has a circuit breaker; no row if not. Internal, inlined.
+create function breaker_of(scope text, name text) returns setof limits
+language sql stable
+as $$
+    select l.* from limits l
+    where breaker_of.scope <> 'group' and l.scope = breaker_of.scope and l.name = breaker_of.name and l.break_after is not null
+    union all
+    select l.* from limit_of(breaker_of.name) l where breaker_of.scope = 'group' and l.break_after is not null
+$$;
+comment on function breaker_of is 'The limit that holds, if it has a circuit breaker.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1406,6 +1435,20 @@ begin
         perform invalid('weight', 'must be 1 to 1000');
     elsif given.weight is not null and given.scope <> 'group' then
         perform invalid('weight', 'must not be given but for groups');
+    elsif given.break_after not between 1 and 1000 then
+        perform invalid('break_after', 'must be 1 to 1000');
+    elsif given.break_within <= interval '0' or given.break_within > interval '1 day' then
+        perform invalid('break_within', 'must be positive and at most one day');
+    elsif given.break_for <= interval '0' or given.break_for > interval '1 day' then
+        perform invalid('break_for', 'must be positive and at most one day');
+    elsif given.break_within is not null and given.break_after is null then
+        perform invalid('break_within', 'must not be given without break_after');
+    elsif given.break_for is not null and given.break_after is null then
+        perform invalid('break_for', 'must not be given without break_after');
+    elsif given.break_after is not null and given.break_within is null then
+        perform invalid('break_within', 'must be given with break_after');
+    elsif given.break_after is not null and given.break_for is null then
+        perform invalid('break_for', 'must be given with break_after');
     end if;
 end
 $$;
@@ -1849,6 +1892,7 @@ begin
         end if;
         if limited and wanted < room then
             perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
+            perform note_queue_probe(claim.worker_id, queue_names[i]);
         end if;
     end loop;
     if loud then
@@ -2049,6 +2093,49 @@ as $$
     select 'completed' from complete(complete_job.worker_id, array[job_id], array[attempt], array[output]) c
 $$;
 comment on function complete_job is 'Completes an attempt that a worker holds.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- count_strikes(): counts attempts that failed, and opens the circuit breakers for which that were too many in their time. Failures while one is open
+-- or half-open are forgotten: what counts then is the probe. Internal: tend_breakers.
+create function count_strikes() returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    now constant timestamptz := clock_timestamp();
+    news record;
+begin
+    for news in
+        with taken as (
+            delete from strikes returning *
+        ), struck as (
+            select scope, name, array_agg(at) as at, max(job_id) filter (where latest) as job_id
+            from (select *, at = max(at) over (partition by scope, name) as latest from taken) t
+            group by scope, name
+        )
+        select s.scope, s.name, s.job_id, j.queue, b.break_after, b.break_within, b.break_for, recent.at
+        from struck s
+        cross join lateral breaker_of(s.scope, s.name) b
+        left join gates g on g.scope = s.scope and g.name = s.name
+        left join lateral (select queue from jobs where jobs.id = s.job_id offset 0) j on true
+        cross join lateral (
+            select array_agg(f.at order by f.at) as at
+            from (select f.at from unnest(g.failed_at || s.at) f(at) where f.at > now - b.break_within order by f.at desc limit b.break_after) f) recent
+        where g.opened_at is null and recent.at is not null
+        order by s.scope, s.name
+    loop
+        insert into gates as g (scope, name, failed_at) values (news.scope, news.name, news.at)
+        on conflict (scope, name) do update set failed_at = excluded.failed_at;
+        if cardinality(news.at) >= news.break_after then
+            update gates g set opened_at = now, probe_at = now + news.break_for where g.scope = news.scope and g.name = news.name;
+            perform record_event('breaker_opened', news.job_id, coalesce(news.queue, case news.scope when 'queue' then news.name end),
+                data => jsonb_build_object('scope', news.scope, 'name', news.name, 'failures', news.break_after, 'probe_at', now + news.break_for));
+        end if;
+    end loop;
+end
+$$;
+comment on function count_strikes is 'Opens circuit breakers after too many failures.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5174,7 +5261,7 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
 -- Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
--- A slot that a transaction frees is found by the claim that follows it.
+-- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 -- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
 create function deal(queue_name text, wanted integer, kinds text[], worst smallint, out job_ids bigint[], out attempts integer[])
 language plpgsql
@@ -5187,6 +5274,7 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
+    perform tend_breakers();
     delete from slots s
     where not exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt offset 0);
     while wanted > 0 loop
@@ -5245,7 +5333,7 @@ begin
                 wanted,
                 l.max_running - coalesce(s.n, 0),
                 floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                case when g.paused_until > now then 0 end) as room) r
+                gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
         where r.room > 0
         order by start, group_name
         limit wanted
@@ -5254,7 +5342,7 @@ begin
                least(
                    l.max_running - coalesce((select sum(s.n) from seats s where s.kind = k.kind), 0),
                    floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   case when g.paused_until > now then 0 end) as room
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room
         from (select distinct kind from lines) k
         left join limits l on l.scope = 'kind' and l.name = k.kind
         left join gates g on g.scope = 'kind' and g.name = k.kind
@@ -5293,7 +5381,7 @@ begin
         group by p.group_name having sum(p.share) > 0
     )
     select array_agg(d.job_id order by d.finish, d.group_name) as job_ids, array_agg(d.attempt order by d.finish, d.group_name) as attempts,
-           array_agg(d.group_name) as groups, array_agg(d.kind) as kinds,
+           array_agg(d.group_name order by d.finish, d.group_name) as groups, array_agg(d.kind order by d.finish, d.group_name) as kinds,
            (select array_agg(group_name) from short) as dry
     into round
     from dealt d;
@@ -5305,6 +5393,11 @@ begin
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
+    end if;
+    if job_ids is not null and exists (select from gates g where g.opened_at is not null) then
+        update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
+        from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
+        where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
     end if;
 end
 $$;
@@ -5640,7 +5733,8 @@ comment on function disown is 'Gives back jobs that a worker holds without knowi
 -- +goose StatementBegin
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs, next_turn).
+-- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs,
+-- tend_breakers, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -5682,6 +5776,7 @@ begin
         if chore_is_due('backlogs', interval '5 s') then
             perform tend_backlogs();
         end if;
+        perform tend_breakers();
         next_turn := next_turn();
     end if;
     if more or due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null) then
@@ -6149,6 +6244,7 @@ comment on function edge_outcome is 'What a finished parent means to a child.';
 -- A job whose cancellation was asked for is cancelled whatever the verdict.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- Failed attempts count for circuit breakers, but not those whose worker died.
 -- Why attempts failed is kept in attempt_errors, the last 100 of a job.
 -- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 create function end_attempts(
@@ -6242,9 +6338,15 @@ begin
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
-           array_agg(job_id) filter (where attempt > 100) as old
+           array_agg(job_id) filter (where attempt > 100) as old,
+           array_agg(job_id) filter (where struck) as struck,
+           array_agg(attempt) filter (where struck) as struck_attempts
     into done
-    from judged;
+    from (select *, verdict in ('retry', 'fail') and outcome <> 'cancelled' and not coalesce(detail ? 'lease_lost', false) as struck
+          from judged) j;
+    if done.struck is not null and exists (select from limits l where l.break_after is not null) then
+        perform add_strikes(done.struck, done.struck_attempts);
+    end if;
     if done.old is not null then
         delete from attempt_errors where ctid = any(array(
             select e.tid
@@ -7372,6 +7474,37 @@ comment on function explain_job is 'Why a job does not run.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- explain_limits(queue_name, kind, group_name): pauses, limits and circuit breakers that let no job of these start now. Internal: explain_turn and explain_ready.
+create function explain_limits(queue_name text, kind text, group_name text) returns table (reason text, detail text)
+language sql stable
+as $$
+    with states as materialized (
+        select *, format('%s %s', s.scope, s.name) as title
+        from limit_states s
+        where (s.scope, s.name) in (('queue', queue_name), ('kind', explain_limits.kind), ('group', explain_limits.group_name))
+    )
+    select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
+    from states where paused_until > clock_timestamp()
+    union all
+    select 'breaker', format('the circuit breaker of %s is open until %s, when one job may run; it opens after %s failures within %s', title,
+                             explain_time(probe_at), break_after, break_within)
+    from states where breaker = 'open'
+    union all
+    select 'breaker', format('the circuit breaker of %s is half-open: %s', title,
+                             coalesce(format('job %s runs, and others when it has succeeded', probe_id), 'one job may run, and others when it has succeeded'))
+    from states where breaker = 'half_open'
+    union all
+    select 'limit', format('%s of %s jobs of %s that may run at a time are running', running, max_running, title)
+    from states where running >= max_running
+    union all
+    select 'rate', format('%s jobs of %s may start per %s; the next one may in %s', rate, title, period,
+                          explain_age(make_interval(secs => (1 - tokens) / rate * extract(epoch from period)::float8)))
+    from states where tokens < 1
+$$;
+comment on function explain_limits is 'What lets no job of a queue, a kind or a group start now.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- explain_one(id, chase): what explain_job says. chase: whether to look for what blocks the parents of a job that waits, and
 -- theirs, and so on. Raises PQ004 when there is no such job. Internal: explain_job and dag_explain.
 create function explain_one(id bigint, chase boolean default true)
@@ -7435,11 +7568,12 @@ declare
     busy bigint;
     now constant timestamptz := statement_timestamp();
 begin
-    select j.id, j.queue, j.kind, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
+    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
     from jobs j
     left join ready a on a.job_id = j.id and a.seq <> a.job_id
     where j.id = explain_ready.id;
     return query select e.reason, e.detail, job.id from explain_queue(job.queue) e;
+    return query select l.reason, l.detail, job.id from explain_limits(job.queue, job.kind, job.group_name) l;
     select count(*) as serve, count(*) filter (where job.kind = any(w.kinds)) as know into live
     from workers w
     where w.dead_at is null
@@ -7469,7 +7603,8 @@ begin
             where live.know > 0 and busy > 0
             union all
             select 'next', format('it is next in queue %s and will be claimed at once', job.queue), job.id
-            where live.know > 0 and busy = 0 and not exists (select from explain_queue(job.queue));
+            where live.know > 0 and busy = 0 and not exists (select from explain_queue(job.queue))
+                and not exists (select from explain_limits(job.queue, job.kind, job.group_name));
     end if;
 end
 $$;
@@ -7581,7 +7716,7 @@ comment on function explain_time is 'A time in plain words.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- explain_turn(id): why a job that waits for its turn does not start: pauses and limits that have no room, and who comes before it.
+-- explain_turn(id): why a job that waits for its turn does not start: pauses, limits that have no room, circuit breakers, and who comes before it.
 -- Internal: explain_waiting. Counts up to 10,000 jobs ahead of it.
 create function explain_turn(id bigint) returns table (reason text, detail text, job_id bigint)
 language plpgsql stable
@@ -7594,19 +7729,7 @@ declare
 begin
     select w.* into job from waiting w where w.job_id = explain_turn.id;
     return query select e.reason, e.detail, job.job_id from explain_queue(job.queue) e;
-    return query
-        select 'paused', format('%s %s is paused until %s%s', s.scope, s.name, explain_time(s.paused_until), ': ' || s.pause_reason), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.paused_until > now;
-    return query
-        select 'limit', format('%s of %s jobs of %s %s that may run at a time are running', s.running, s.max_running, s.scope, s.name), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.running >= s.max_running;
-    return query
-        select 'rate', format('%s jobs of %s %s may start per %s; the next one may in %s', s.rate, s.scope, s.name, s.period,
-                              explain_age(make_interval(secs => (1 - s.tokens) / s.rate * extract(epoch from s.period)::float8))), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.tokens < 1;
+    return query select l.reason, l.detail, job.job_id from explain_limits(job.queue, job.kind, job.group_name) l;
     if not exists (
         select from workers w
         where w.dead_at is null and w.heartbeat_at > now - w.lease and job.queue = any(w.queues) and job.kind = any(w.kinds)) then
@@ -8198,6 +8321,20 @@ begin
 end
 $$;
 comment on function forget_steps is 'Forgets what handlers of jobs have kept.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- gate_room(paused_until, opened_at, probe_at, probe_id, at): how many jobs the pause and the circuit breaker of a queue, kind or group let start
+-- at a time; null: any number. One where a probe is to run. Internal, inlined: the arguments are columns of gates.
+create function gate_room(paused_until timestamptz, opened_at timestamptz, probe_at timestamptz, probe_id bigint, at timestamptz) returns integer
+language sql immutable
+as $$
+    select case
+        when paused_until > at or probe_at > at or probe_id is not null then 0
+        when opened_at is not null then 1
+    end
+$$;
+comment on function gate_room is 'How many jobs a pause and a circuit breaker let start.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9285,7 +9422,8 @@ comment on function list_failures is 'Jobs that failed for good, together by fin
 create function list_limits()
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
-    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text)
+    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
+    break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint)
 language sql stable security definer set search_path from current
 as $$
     with named as (
@@ -9323,7 +9461,20 @@ as $$
                    limit 10000) w
                limit 10000) c) as waiting,
            case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
-           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
+           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason,
+           l.break_after,
+           l.break_within,
+           l.break_for,
+           case
+               when l.break_after is null then null
+               when g.opened_at is null then 'closed'
+               when g.probe_at > statement_timestamp() then 'open'
+               else 'half_open'
+           end as breaker,
+           case when l.break_after is not null then (
+               select count(*) from unnest(g.failed_at) f where f > statement_timestamp() - l.break_within) end as failures,
+           case when l.break_after is not null then g.probe_at end as probe_at,
+           case when l.break_after is not null then g.probe_id end as probe_id
     from named n
     left join lateral (
         select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
@@ -9620,7 +9771,7 @@ comment on function next_times is 'The next times at which a schedule is due.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- next_turn(): wakes the workers of queues in which a bucket has a token again or a pause is over, or whose jobs might have been overlooked;
+-- next_turn(): wakes the workers of queues in which a bucket has a token again, a pause is over or a probe may run, or whose jobs might have been overlooked;
 -- when to call it next, null: not for a reason of its own. Internal: do_chores.
 create function next_turn() returns timestamptz
 language plpgsql
@@ -9632,7 +9783,7 @@ declare
 begin
     with opening as (
         select g.scope, g.name,
-               greatest(g.paused_until, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
+               greatest(g.paused_until, g.probe_at, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
         from gates g
         left join lateral (
             select x.rate, x.period from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name
@@ -9687,6 +9838,22 @@ begin
 end
 $$;
 comment on function note_fired is 'Notes what became of times that were to fire.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- note_queue_probe(worker_id, queue_name): notes that the job which a worker has just claimed is the probe of the queue, if its circuit breaker
+-- waits for one. Internal: claim, which was told of room for one job (queue_room).
+create function note_queue_probe(worker_id bigint, queue_name text) returns void
+language sql
+as $$
+    update gates g
+    set (probe_id, probe_attempt) = (
+        select r.job_id, r.attempt from running r
+        where r.queue = queue_name and r.worker_id = note_queue_probe.worker_id and r.claimed_at = now()
+        limit 1)
+    where g.scope = 'queue' and g.name = queue_name and g.probe_at <= clock_timestamp() and g.probe_id is null
+$$;
+comment on function note_queue_probe is 'Notes which job is the probe of a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10624,8 +10791,8 @@ comment on function queue_names is 'Names of all queues that are registered or h
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- queue_room(queue_name, wanted): how many jobs of a queue may start now, wanted at the most, by the limit and the pause of the queue as a
--- whole; 0 as well while somebody else deals. Until the transaction ends nobody else is told of any room. Internal: claim.
+-- queue_room(queue_name, wanted): how many jobs of a queue may start now, wanted at the most, by the limit, the pause and the circuit
+-- breaker of the queue as a whole; 0 as well while somebody else deals. Until the transaction ends nobody else is told of any room. Internal: claim.
 -- Locks: the advisory lock "deal", if it is free.
 create function queue_room(queue_name text, wanted integer) returns integer
 language plpgsql
@@ -10636,12 +10803,13 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return 0;
     end if;
+    perform tend_breakers();
     return coalesce((
         select greatest(0, least(
             wanted,
             l.max_running - case when l.max_running is not null then (select count(*) from running r where r.queue = queue_name) end,
             floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-            case when g.paused_until > now then 0 end))
+            gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)))
         from (select) one
         left join limits l on l.scope = 'queue' and l.name = queue_name
         left join gates g on g.scope = 'queue' and g.name = queue_name), wanted);
@@ -11594,24 +11762,34 @@ comment on function rescue_worker is 'Ends attempts of a dead worker.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- resume_limit(scope, name): ends what pause_limit began. Returns whether there was a pause. Locks: the row of gates.
+-- resume_limit(scope, name): ends what pause_limit began, and closes a circuit breaker. Returns whether there was
+-- something to end. Locks: the row of gates.
 -- roles: operator
 create function resume_limit(scope text, name text) returns boolean
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
+    was gates;
     ended boolean;
 begin
     perform check_scope(scope, name);
-    update gates g set paused_until = null, pause_reason = null
-    where g.scope = resume_limit.scope and g.name = resume_limit.name and g.paused_until > clock_timestamp();
-    ended := found;
+    select * into was from gates g where g.scope = resume_limit.scope and g.name = resume_limit.name for update;
+    ended := was.opened_at is not null or coalesce(was.paused_until > clock_timestamp(), false);
+    if ended then
+        update gates g
+        set paused_until = null, pause_reason = null, failed_at = null, opened_at = null, probe_at = null, probe_id = null, probe_attempt = null
+        where g.scope = resume_limit.scope and g.name = resume_limit.name;
+    end if;
+    if was.opened_at is not null then
+        perform record_event('breaker_closed', null, case scope when 'queue' then name end,
+            data => jsonb_build_object('scope', scope, 'name', name, 'opened_at', was.opened_at));
+    end if;
     perform wake_turns(scope, name);
     return ended;
 end
 $$;
-comment on function resume_limit is 'Ends the pause of a queue, a kind or a group. Returns whether there was one.';
+comment on function resume_limit is 'Ends the pause of a queue, a kind or a group and closes its circuit breaker. Returns whether there was something to end.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -12355,17 +12533,21 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 -- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
 -- groups, and leaves the rest; null in the object takes a setting away, and the limit goes with its last one. Settings: max_running (how
 -- many of its jobs run at a time, over all workers), rate per period (how many start in that time; 1 second by default) and burst (how many
--- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default).
+-- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default), and those of a
+-- circuit breaker: after break_after failed attempts in the time break_within (1 minute by default) none starts for break_for (30 seconds by
+-- default); then one does, the probe, and others once it has succeeded.
 -- The name of groups may end in "*": each group whose name begins so has the limit for itself, unless a longer name fits.
 --
 --   select pgq.set_limit('group', 'customer/*', max_running => 5);
 --   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
+--   select pgq.set_limit('kind', 'charge', break_after => 10, break_within => '1 min', break_for => '30 s');
 --
 -- Jobs that run already go on. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
 -- roles: operator
 create function set_limit(
     scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
-    period interval default null, burst integer default null, weight integer default null) returns void
+    period interval default null, burst integer default null, weight integer default null, break_after integer default null,
+    break_within interval default null, break_for interval default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
@@ -12378,11 +12560,12 @@ begin
         perform invalid('settings', 'must be a JSON object');
     end if;
     settings := settings || jsonb_strip_nulls(jsonb_build_object(
-        'max_running', max_running, 'rate', rate, 'period', period, 'burst', burst, 'weight', weight));
+        'max_running', max_running, 'rate', rate, 'period', period, 'burst', burst, 'weight', weight,
+        'break_after', break_after, 'break_within', break_within, 'break_for', break_for));
     insert into limits (scope, name) values (scope, name) on conflict do nothing;
     select * into current from limits l where l.scope = set_limit.scope and l.name = set_limit.name for update;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) order by key loop
-        if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight') then
+        if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight', 'break_after', 'break_within', 'break_for') then
             perform invalid(entry.key, 'is not a setting of a limit');
         end if;
         begin
@@ -12396,19 +12579,27 @@ begin
     elsif current.rate is null and not settings ? 'period' then
         current.period := null;
     end if;
+    if current.break_after is not null then
+        current.break_within := coalesce(current.break_within, case when not settings ? 'break_within' then interval '1 min' end);
+        current.break_for := coalesce(current.break_for, case when not settings ? 'break_for' then interval '30 s' end);
+    elsif settings ? 'break_after' then
+        current.break_within := case when settings ->> 'break_within' is not null then current.break_within end;
+        current.break_for := case when settings ->> 'break_for' is not null then current.break_for end;
+    end if;
     perform check_limit(current);
-    if current.max_running is null and current.rate is null and current.weight is null then
+    if (current.max_running, current.rate, current.weight, current.break_after) is null then
         delete from limits l where l.scope = set_limit.scope and l.name = set_limit.name;
     else
         update limits l
-        set (max_running, rate, period, burst, weight, updated_at)
-          = (current.max_running, current.rate, current.period, current.burst, current.weight, now())
+        set (max_running, rate, period, burst, weight, break_after, break_within, break_for, updated_at)
+          = (current.max_running, current.rate, current.period, current.burst, current.weight, current.break_after, current.break_within,
+             current.break_for, now())
         where l.scope = set_limit.scope and l.name = set_limit.name;
     end if;
     perform wake_turns(scope, name);
 end
 $$;
-comment on function set_limit is 'Sets how many jobs of a queue, a kind or a group run at a time and start per period, and how many turns a group gets.';
+comment on function set_limit is 'Sets how many jobs of a queue, a kind or a group run at a time and start per period, how many turns a group gets, and when its circuit breaker opens.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -12682,6 +12873,57 @@ begin
 end
 $$;
 comment on function settle is 'Writes how jobs ended that were waiting.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- settle_probes(): looks what became of probes: one that completed closes the circuit breaker, one that failed opens it again. After one that ended
+-- in another way (it was put off, cancelled, or its worker died) another one may run. Breakers that were taken away are closed.
+-- Internal: tend_breakers, before the failures are counted.
+-- An attempt leaves running in the transaction that notes its failure or writes its result, so one snapshot sees which it was.
+create function settle_probes() returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    gate record;
+begin
+    for gate in
+        select g.scope, g.name, g.opened_at, g.probe_id, b.break_for, f.at as failed_at, j.queue,
+               b.name is null or c.job_id is not null as closes
+        from gates g
+        left join lateral breaker_of(g.scope, g.name) b on true
+        left join lateral (
+            select s.at from strikes s
+            where s.scope = g.scope and s.name = g.name and s.job_id = g.probe_id and s.attempt = g.probe_attempt limit 1) f on true
+        left join lateral (
+            select r.job_id from results r
+            where r.job_id = g.probe_id and r.attempt = g.probe_attempt and r.state = 'completed' offset 0) c on true
+        left join lateral (select queue from jobs where jobs.id = g.probe_id offset 0) j on true
+        where g.opened_at is not null
+          and (b.name is null
+               or g.probe_id is not null
+               and not exists (select from running r where r.job_id = g.probe_id and r.attempt = g.probe_attempt offset 0))
+        order by g.scope, g.name
+    loop
+        update gates g
+        set probe_id = null, probe_attempt = null,
+            opened_at = case when not gate.closes then g.opened_at end,
+            probe_at = case when not gate.closes then coalesce(gate.failed_at + gate.break_for, g.probe_at) end,
+            failed_at = case when not gate.closes then g.failed_at end
+        where g.scope = gate.scope and g.name = gate.name and g.opened_at = gate.opened_at;
+        continue when not found;
+        if gate.closes then
+            perform record_event('breaker_closed', gate.probe_id, coalesce(gate.queue, case gate.scope when 'queue' then gate.name end),
+                data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'opened_at', gate.opened_at));
+            perform wake_turns(gate.scope, gate.name);
+        elsif gate.failed_at is not null then
+            perform record_event('breaker_opened', gate.probe_id, gate.queue,
+                data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'probe_at', gate.failed_at + gate.break_for));
+        end if;
+    end loop;
+end
+$$;
+comment on function settle_probes is 'Closes circuit breakers whose probes completed, and opens those whose probes failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13226,7 +13468,7 @@ comment on function take_sequences is 'Lets new jobs into sequences; returns the
 
 -- +goose StatementBegin
 -- tend_backlogs(): what there is to do about jobs that wait for their turn besides dealing, every few seconds: adds rows of backlogs that are
--- missing, takes away double ones and full buckets. Internal: do_chores.
+-- missing, takes away double ones, full buckets and old failures. Internal: do_chores.
 -- Locks: the advisory lock "deal", if it is free.
 create function tend_backlogs() returns void
 language plpgsql
@@ -13257,6 +13499,9 @@ begin
           and (coalesce(o.turn, 0), o.ctid) > (coalesce(b.turn, 0), b.ctid));
     delete from gates g
     where coalesce(g.paused_until, '-infinity') <= clock_timestamp()
+      and g.opened_at is null
+      and not exists (
+          select from breaker_of(g.scope, g.name) b where g.failed_at[cardinality(g.failed_at)] > clock_timestamp() - b.break_within)
       and not exists (
           select from (select * from limits l where g.scope <> 'group' and l.scope = g.scope and l.name = g.name
                        union all
@@ -13265,6 +13510,26 @@ begin
 end
 $$;
 comment on function tend_backlogs is 'Keeps the list of groups whose jobs wait for their turn complete.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- tend_breakers(): closes and opens circuit breakers by what probes came to and which attempts failed. Internal: deal and queue_room, before they
+-- look for room, and do_chores.
+-- A failure that was committed before this statement is counted: no job starts by a claim that begins after the last failure that it
+-- takes. Nothing to do mostly, for two looks at empty indexes.
+-- Locks: the advisory lock "deal", if it is free; rows of gates.
+create function tend_breakers() returns void
+language plpgsql
+as $$
+begin
+    if (exists (select from strikes) or exists (select from gates g where g.opened_at is not null))
+       and pg_try_advisory_xact_lock(advisory_key('deal')) then
+        perform settle_probes();
+        perform count_strikes();
+    end if;
+end
+$$;
+comment on function tend_breakers is 'Closes and opens circuit breakers.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14259,7 +14524,7 @@ comment on column kind_settings.updated_at is 'When the settings were last set.'
 -- limit_settings: the limits that were set (set_limit). A name of groups that ends in "*" stands for many. A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view limit_settings as
-select l.scope, l.name, l.max_running, l.rate, l.period, l.burst, l.weight, l.updated_at
+select l.scope, l.name, l.max_running, l.rate, l.period, l.burst, l.weight, l.updated_at, l.break_after, l.break_within, l.break_for
 from limits l;
 comment on view limit_settings is 'The limits that were set.';
 comment on column limit_settings.scope is 'What is limited: queue, kind or group.';
@@ -14270,30 +14535,9 @@ comment on column limit_settings.period is 'In what time.';
 comment on column limit_settings.burst is 'How many at once after a rest; null: as many as rate says.';
 comment on column limit_settings.weight is 'How many turns a group gets where others get one.';
 comment on column limit_settings.updated_at is 'When it was changed last.';
--- +goose StatementEnd
-
--- +goose StatementBegin
--- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
--- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs; those of a queue that are ready are not among them.
--- A stable contract for SELECT. Locks nothing.
--- roles: operator, reader
-create view limit_states as
-select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason
-from list_limits();
-comment on view limit_states is 'What limits there are and how much of them is in use.';
-comment on column limit_states.scope is 'What is limited: queue, kind or group.';
-comment on column limit_states.name is 'Which one.';
-comment on column limit_states.limit_name is 'The limit that holds for it; null: none does.';
-comment on column limit_states.max_running is 'How many of its jobs may run at a time.';
-comment on column limit_states.running is 'How many run, where that is limited; of a queue always.';
-comment on column limit_states.rate is 'How many may start per period.';
-comment on column limit_states.period is 'In what time.';
-comment on column limit_states.burst is 'How many at once after a rest; null: as many as rate says.';
-comment on column limit_states.tokens is 'How many may start now.';
-comment on column limit_states.weight is 'How many turns the group gets where others get one.';
-comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000.';
-comment on column limit_states.paused_until is 'Until when none starts.';
-comment on column limit_states.pause_reason is 'Why.';
+comment on column limit_settings.break_after is 'How many attempts have to fail for its circuit breaker to open.';
+comment on column limit_settings.break_within is 'In what time.';
+comment on column limit_settings.break_for is 'For how long none starts then, until a probe.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14555,6 +14799,38 @@ comment on column job_details.progress_done is 'How far it is, as its handler re
 comment on column job_details.progress_total is 'Of how much.';
 comment on column job_details.sequence is 'The sequence in which it runs, one after the other.';
 comment on column job_details.on_failure is 'What becomes of its sequence if it fails for good: stop (also when null), skip or continue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
+-- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs; those of a queue that are ready are not among them.
+-- A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view limit_states as
+select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason,
+       break_after, break_within, break_for, breaker, failures, probe_at, probe_id
+from list_limits();
+comment on view limit_states is 'What limits there are and how much of them is in use.';
+comment on column limit_states.scope is 'What is limited: queue, kind or group.';
+comment on column limit_states.name is 'Which one.';
+comment on column limit_states.limit_name is 'The limit that holds for it; null: none does.';
+comment on column limit_states.max_running is 'How many of its jobs may run at a time.';
+comment on column limit_states.running is 'How many run, where that is limited; of a queue always.';
+comment on column limit_states.rate is 'How many may start per period.';
+comment on column limit_states.period is 'In what time.';
+comment on column limit_states.burst is 'How many at once after a rest; null: as many as rate says.';
+comment on column limit_states.tokens is 'How many may start now.';
+comment on column limit_states.weight is 'How many turns the group gets where others get one.';
+comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000.';
+comment on column limit_states.paused_until is 'Until when none starts.';
+comment on column limit_states.pause_reason is 'Why.';
+comment on column limit_states.break_after is 'How many attempts have to fail for its circuit breaker to open.';
+comment on column limit_states.break_within is 'In what time.';
+comment on column limit_states.break_for is 'For how long none starts then, until a probe.';
+comment on column limit_states.breaker is 'How its circuit breaker stands: closed, open or half_open; null: it has none.';
+comment on column limit_states.failures is 'How many attempts failed in the time that the circuit breaker looks at.';
+comment on column limit_states.probe_at is 'From when a probe may run, if it is not closed.';
+comment on column limit_states.probe_id is 'The job that is the probe.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -15214,6 +15490,7 @@ drop view tenant_jobs;
 drop view sequence_states;
 drop view schedule_states;
 drop view own_jobs;
+drop view limit_states;
 drop view job_details;
 drop view dag_nodes;
 drop view dag_blockers;
@@ -15221,7 +15498,6 @@ drop view throughput;
 drop view running_jobs;
 drop view registered_queues;
 drop view queue_states;
-drop view limit_states;
 drop view limit_settings;
 drop view kind_settings;
 drop view job_states;
@@ -15255,6 +15531,7 @@ drop function unique_key;
 drop function too_busy;
 drop function tokens_at;
 drop function time_after;
+drop function tend_breakers;
 drop function tend_backlogs;
 drop function take_sequences;
 drop function take_keys;
@@ -15270,6 +15547,7 @@ drop function snooze;
 drop function sleep_gate;
 drop function skip_in_line;
 drop function sink_of;
+drop function settle_probes;
 drop function settle;
 drop function settings_of;
 drop function set_schedule_json;
@@ -15358,6 +15636,7 @@ drop function own_producers;
 drop function open_external;
 drop function notify_subscribers;
 drop function note_unfired;
+drop function note_queue_probe;
 drop function note_fired;
 drop function node_verdict;
 drop function next_turn;
@@ -15408,6 +15687,7 @@ drop function grant_role;
 drop function give_up_job;
 drop function give_up;
 drop function gate_was_skipped;
+drop function gate_room;
 drop function forget_steps;
 drop function forget_runs;
 drop function forget_members;
@@ -15431,6 +15711,7 @@ drop function explain_running;
 drop function explain_ready;
 drop function explain_queue;
 drop function explain_one;
+drop function explain_limits;
 drop function explain_job;
 drop function explain_in_line;
 drop function explain_finished;
@@ -15543,6 +15824,7 @@ drop function cron_local;
 drop function cron_field;
 drop function cron_after;
 drop function counts;
+drop function count_strikes;
 drop function complete_job;
 drop function complete;
 drop function claim_turns;
@@ -15577,6 +15859,7 @@ drop function carry_out;
 drop function cancel_all;
 drop function cancel;
 drop function caller;
+drop function breaker_of;
 drop function begin_map;
 drop function batches_in;
 drop function batch_submit;
@@ -15598,6 +15881,7 @@ drop function answer_node;
 drop function announce;
 drop function advisory_key;
 drop function advance_sequences;
+drop function add_strikes;
 drop function add_logs;
 drop function add_backlogs;
 drop function act_as_owner;

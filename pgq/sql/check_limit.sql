@@ -21,6 +21,20 @@ begin
         perform invalid('weight', 'must be 1 to 1000');
     elsif given.weight is not null and given.scope <> 'group' then
         perform invalid('weight', 'must not be given but for groups');
+    elsif given.break_after not between 1 and 1000 then
+        perform invalid('break_after', 'must be 1 to 1000');
+    elsif given.break_within <= interval '0' or given.break_within > interval '1 day' then
+        perform invalid('break_within', 'must be positive and at most one day');
+    elsif given.break_for <= interval '0' or given.break_for > interval '1 day' then
+        perform invalid('break_for', 'must be positive and at most one day');
+    elsif given.break_within is not null and given.break_after is null then
+        perform invalid('break_within', 'must not be given without break_after');
+    elsif given.break_for is not null and given.break_after is null then
+        perform invalid('break_for', 'must not be given without break_after');
+    elsif given.break_after is not null and given.break_within is null then
+        perform invalid('break_within', 'must be given with break_after');
+    elsif given.break_after is not null and given.break_for is null then
+        perform invalid('break_for', 'must be given with break_after');
     end if;
 end
 $$;

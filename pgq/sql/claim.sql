@@ -150,6 +150,7 @@ begin
         end if;
         if limited and wanted < room then
             perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
+            perform note_queue_probe(claim.worker_id, queue_names[i]);
         end if;
     end loop;
     if loud then

@@ -3,7 +3,7 @@
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
 -- Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
--- A slot that a transaction frees is found by the claim that follows it.
+-- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 -- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
 create function deal(queue_name text, wanted integer, kinds text[], worst smallint, out job_ids bigint[], out attempts integer[])
 language plpgsql
@@ -16,6 +16,7 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
+    perform tend_breakers();
     delete from slots s
     where not exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt offset 0);
     while wanted > 0 loop

@@ -34,7 +34,7 @@ begin
                 wanted,
                 l.max_running - coalesce(s.n, 0),
                 floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                case when g.paused_until > now then 0 end) as room) r
+                gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
         where r.room > 0
         order by start, group_name
         limit wanted
@@ -43,7 +43,7 @@ begin
                least(
                    l.max_running - coalesce((select sum(s.n) from seats s where s.kind = k.kind), 0),
                    floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   case when g.paused_until > now then 0 end) as room
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room
         from (select distinct kind from lines) k
         left join limits l on l.scope = 'kind' and l.name = k.kind
         left join gates g on g.scope = 'kind' and g.name = k.kind
@@ -82,7 +82,7 @@ begin
         group by p.group_name having sum(p.share) > 0
     )
     select array_agg(d.job_id order by d.finish, d.group_name) as job_ids, array_agg(d.attempt order by d.finish, d.group_name) as attempts,
-           array_agg(d.group_name) as groups, array_agg(d.kind) as kinds,
+           array_agg(d.group_name order by d.finish, d.group_name) as groups, array_agg(d.kind order by d.finish, d.group_name) as kinds,
            (select array_agg(group_name) from short) as dry
     into round
     from dealt d;
@@ -94,6 +94,11 @@ begin
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
+    end if;
+    if job_ids is not null and exists (select from gates g where g.opened_at is not null) then
+        update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
+        from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
+        where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
     end if;
 end
 $$;

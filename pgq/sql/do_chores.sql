@@ -1,6 +1,7 @@
 -- do_chores(): what has to be done now and then by any worker, one at a time: promote, expire, rescue, prune, firing
 -- schedules that are due, and telling children of what their parents came to where the verb that finished these left it
--- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs, next_turn).
+-- (propagate_frontier), finding the next ones of sequences (fill_sequences), and jobs that wait for their turn (tend_backlogs,
+-- tend_breakers, next_turn).
 -- Returns after how many milliseconds to call again: 0 when more is due at once, at most 1000, less when a
 -- scheduled job or a schedule is due earlier. Another session at it: 1000. Bounded: batches of 1,000 rows.
 -- roles: worker, operator
@@ -42,6 +43,7 @@ begin
         if chore_is_due('backlogs', interval '5 s') then
             perform tend_backlogs();
         end if;
+        perform tend_breakers();
         next_turn := next_turn();
     end if;
     if more or due_schedules or exists (select from frontier) or exists (select from sequences s where s.job_id is null) then

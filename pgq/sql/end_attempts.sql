@@ -5,6 +5,7 @@
 -- A job whose cancellation was asked for is cancelled whatever the verdict.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
+-- Failed attempts count for circuit breakers, but not those whose worker died.
 -- Why attempts failed is kept in attempt_errors, the last 100 of a job.
 -- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
 create function end_attempts(
@@ -98,9 +99,15 @@ begin
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
-           array_agg(job_id) filter (where attempt > 100) as old
+           array_agg(job_id) filter (where attempt > 100) as old,
+           array_agg(job_id) filter (where struck) as struck,
+           array_agg(attempt) filter (where struck) as struck_attempts
     into done
-    from judged;
+    from (select *, verdict in ('retry', 'fail') and outcome <> 'cancelled' and not coalesce(detail ? 'lease_lost', false) as struck
+          from judged) j;
+    if done.struck is not null and exists (select from limits l where l.break_after is not null) then
+        perform add_strikes(done.struck, done.struck_attempts);
+    end if;
     if done.old is not null then
         delete from attempt_errors where ctid = any(array(
             select e.tid

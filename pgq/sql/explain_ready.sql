@@ -10,11 +10,12 @@ declare
     busy bigint;
     now constant timestamptz := statement_timestamp();
 begin
-    select j.id, j.queue, j.kind, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
+    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
     from jobs j
     left join ready a on a.job_id = j.id and a.seq <> a.job_id
     where j.id = explain_ready.id;
     return query select e.reason, e.detail, job.id from explain_queue(job.queue) e;
+    return query select l.reason, l.detail, job.id from explain_limits(job.queue, job.kind, job.group_name) l;
     select count(*) as serve, count(*) filter (where job.kind = any(w.kinds)) as know into live
     from workers w
     where w.dead_at is null
@@ -44,7 +45,8 @@ begin
             where live.know > 0 and busy > 0
             union all
             select 'next', format('it is next in queue %s and will be claimed at once', job.queue), job.id
-            where live.know > 0 and busy = 0 and not exists (select from explain_queue(job.queue));
+            where live.know > 0 and busy = 0 and not exists (select from explain_queue(job.queue))
+                and not exists (select from explain_limits(job.queue, job.kind, job.group_name));
     end if;
 end
 $$;

@@ -1,4 +1,4 @@
--- explain_turn(id): why a job that waits for its turn does not start: pauses and limits that have no room, and who comes before it.
+-- explain_turn(id): why a job that waits for its turn does not start: pauses, limits that have no room, circuit breakers, and who comes before it.
 -- Internal: explain_waiting. Counts up to 10,000 jobs ahead of it.
 create function explain_turn(id bigint) returns table (reason text, detail text, job_id bigint)
 language plpgsql stable
@@ -11,19 +11,7 @@ declare
 begin
     select w.* into job from waiting w where w.job_id = explain_turn.id;
     return query select e.reason, e.detail, job.job_id from explain_queue(job.queue) e;
-    return query
-        select 'paused', format('%s %s is paused until %s%s', s.scope, s.name, explain_time(s.paused_until), ': ' || s.pause_reason), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.paused_until > now;
-    return query
-        select 'limit', format('%s of %s jobs of %s %s that may run at a time are running', s.running, s.max_running, s.scope, s.name), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.running >= s.max_running;
-    return query
-        select 'rate', format('%s jobs of %s %s may start per %s; the next one may in %s', s.rate, s.scope, s.name, s.period,
-                              explain_age(make_interval(secs => (1 - s.tokens) / s.rate * extract(epoch from s.period)::float8))), job.job_id
-        from limit_states s
-        where (s.scope, s.name) in (('queue', job.queue), ('kind', job.kind), ('group', job.group_name)) and s.tokens < 1;
+    return query select l.reason, l.detail, job.job_id from explain_limits(job.queue, job.kind, job.group_name) l;
     if not exists (
         select from workers w
         where w.dead_at is null and w.heartbeat_at > now - w.lease and job.queue = any(w.queues) and job.kind = any(w.kinds)) then

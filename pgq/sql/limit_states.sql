@@ -3,7 +3,8 @@
 -- A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view limit_states as
-select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason
+select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason,
+       break_after, break_within, break_for, breaker, failures, probe_at, probe_id
 from list_limits();
 comment on view limit_states is 'What limits there are and how much of them is in use.';
 comment on column limit_states.scope is 'What is limited: queue, kind or group.';
@@ -19,3 +20,10 @@ comment on column limit_states.weight is 'How many turns the group gets where ot
 comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000.';
 comment on column limit_states.paused_until is 'Until when none starts.';
 comment on column limit_states.pause_reason is 'Why.';
+comment on column limit_states.break_after is 'How many attempts have to fail for its circuit breaker to open.';
+comment on column limit_states.break_within is 'In what time.';
+comment on column limit_states.break_for is 'For how long none starts then, until a probe.';
+comment on column limit_states.breaker is 'How its circuit breaker stands: closed, open or half_open; null: it has none.';
+comment on column limit_states.failures is 'How many attempts failed in the time that the circuit breaker looks at.';
+comment on column limit_states.probe_at is 'From when a probe may run, if it is not closed.';
+comment on column limit_states.probe_id is 'The job that is the probe.';

@@ -4,7 +4,8 @@
 create function list_limits()
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
-    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text)
+    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
+    break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint)
 language sql stable security definer set search_path from current
 as $$
     with named as (
@@ -42,7 +43,20 @@ as $$
                    limit 10000) w
                limit 10000) c) as waiting,
            case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
-           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason
+           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason,
+           l.break_after,
+           l.break_within,
+           l.break_for,
+           case
+               when l.break_after is null then null
+               when g.opened_at is null then 'closed'
+               when g.probe_at > statement_timestamp() then 'open'
+               else 'half_open'
+           end as breaker,
+           case when l.break_after is not null then (
+               select count(*) from unnest(g.failed_at) f where f > statement_timestamp() - l.break_within) end as failures,
+           case when l.break_after is not null then g.probe_at end as probe_at,
+           case when l.break_after is not null then g.probe_id end as probe_id
     from named n
     left join lateral (
         select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name

@@ -1,4 +1,4 @@
--- next_turn(): wakes the workers of queues in which a bucket has a token again or a pause is over, or whose jobs might have been overlooked;
+-- next_turn(): wakes the workers of queues in which a bucket has a token again, a pause is over or a probe may run, or whose jobs might have been overlooked;
 -- when to call it next, null: not for a reason of its own. Internal: do_chores.
 create function next_turn() returns timestamptz
 language plpgsql
@@ -10,7 +10,7 @@ declare
 begin
     with opening as (
         select g.scope, g.name,
-               greatest(g.paused_until, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
+               greatest(g.paused_until, g.probe_at, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
         from gates g
         left join lateral (
             select x.rate, x.period from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name

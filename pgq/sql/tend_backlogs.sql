@@ -1,5 +1,5 @@
 -- tend_backlogs(): what there is to do about jobs that wait for their turn besides dealing, every few seconds: adds rows of backlogs that are
--- missing, takes away double ones and full buckets. Internal: do_chores.
+-- missing, takes away double ones, full buckets and old failures. Internal: do_chores.
 -- Locks: the advisory lock "deal", if it is free.
 create function tend_backlogs() returns void
 language plpgsql
@@ -30,6 +30,9 @@ begin
           and (coalesce(o.turn, 0), o.ctid) > (coalesce(b.turn, 0), b.ctid));
     delete from gates g
     where coalesce(g.paused_until, '-infinity') <= clock_timestamp()
+      and g.opened_at is null
+      and not exists (
+          select from breaker_of(g.scope, g.name) b where g.failed_at[cardinality(g.failed_at)] > clock_timestamp() - b.break_within)
       and not exists (
           select from (select * from limits l where g.scope <> 'group' and l.scope = g.scope and l.name = g.name
                        union all
