@@ -27,7 +27,8 @@ type Submitted struct {
 	Created bool
 }
 
-// Submit adds a DAG in one round trip. Given a transaction, the DAG exists exactly if the transaction commits; given
+// Submit adds a DAG in one round trip. Args of nodes that name no codec are encoded by the client's, those of maps and their
+// items as JSON. Given a transaction, the DAG exists exactly if the transaction commits; given
 // a pool or a connection, it is committed when Submit returns.
 //
 // Errors: *InvalidError with all that is wrong with the DAG, pgq.ErrNotInstalled, or what the database says. When the
@@ -36,7 +37,7 @@ func (c *Client) Submit(ctx context.Context, db pgq.DB, b *Builder) (Submitted, 
 	if b.graph.extension {
 		return Submitted{}, invalid([]Problem{{Field: "name", Rule: "must be given: extensions are not submitted"}}, nil)
 	}
-	document, problems := b.graph.document()
+	document, problems := b.graph.document(c.q.DefaultCodec())
 	if problems != nil {
 		return Submitted{}, c.problems(ctx, db, nil, document, problems)
 	}
@@ -90,7 +91,7 @@ func (c *Client) Extend(ctx context.Context, db pgq.DB, id int64, b *Builder) ([
 	if !b.graph.extension {
 		return nil, invalid([]Problem{{Field: "name", Rule: "must not be given: build it with NewExtension"}}, nil)
 	}
-	document, problems := b.graph.document()
+	document, problems := b.graph.document(c.q.DefaultCodec())
 	if problems != nil {
 		return nil, c.problems(ctx, db, &id, document, problems)
 	}

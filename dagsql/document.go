@@ -15,7 +15,7 @@ import (
 // JSON returns the document that dag_submit takes, or dag_extend for an extension. *InvalidError: there are mistakes
 // that need no database to be seen.
 func (b *Builder) JSON() (json.RawMessage, error) {
-	data, problems := b.graph.document()
+	data, problems := b.graph.document(nil)
 	if err := invalid(problems, nil); err != nil {
 		return nil, err
 	}
@@ -23,9 +23,9 @@ func (b *Builder) JSON() (json.RawMessage, error) {
 }
 
 // document returns the JSON form and the builder's mistakes. What cannot be written is left out of it, so that the
-// database can still look for the others.
-func (g *graph) document() ([]byte, []Problem) {
-	d := document{data: make([]byte, 0, 256+128*len(g.nodes)), problems: append([]Problem(nil), g.mistakes...)}
+// database can still look for the others. The codec encodes args that name none; nil is JSON.
+func (g *graph) document(codec pgq.Codec) ([]byte, []Problem) {
+	d := document{codec: codec, data: make([]byte, 0, 256+128*len(g.nodes)), problems: append([]Problem(nil), g.mistakes...)}
 	d.open('{')
 	if !g.extension {
 		d.dag(g)
@@ -43,6 +43,7 @@ func (g *graph) document() ([]byte, []Problem) {
 
 // document is JSON that is being written: one buffer, since there may be 100,000 nodes.
 type document struct {
+	codec    pgq.Codec
 	data     []byte
 	of       string // the node that is being written
 	problems []Problem
@@ -132,6 +133,8 @@ func (d *document) job(n *Node) {
 		args := n.args
 		if m, ok := n.special.(*mapping); ok && m.As == "" {
 			args = kind(args.Kind())
+		} else if !ok && o.Codec == nil {
+			o.Codec = d.codec
 		}
 		d.element()
 		data, err := pgq.AppendJob(d.data, args, o)
@@ -151,8 +154,10 @@ type kind string
 func (k kind) Kind() string               { return string(k) }
 func (kind) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
+func isJSON(codec pgq.Codec) bool { return codec == nil || codec == pgq.JSON }
+
 func (d *document) mapping(n *Node, m *mapping) {
-	if !isNil(n.args) && pgq.JobOptions(n.args, n.options...).Codec != nil {
+	if !isNil(n.args) && !isJSON(pgq.JobOptions(n.args, n.options...).Codec) {
 		d.problem("codec", "must not be given: the items of a map are JSON")
 	}
 	if m.over != nil {

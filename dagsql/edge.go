@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pgq-go/queue/pgq"
 )
 
 // Parent is what a node can wait for: a *[Node], a *[Sub], or an [Edge] to one.
@@ -58,6 +60,9 @@ const branchIs = "$.branch == "
 type Choice struct {
 	Branch []string `json:"branch"`
 }
+
+// Codec has it stored as JSON, which SQL reads, whatever the codec of the client.
+func (Choice) Codec() pgq.Codec { return pgq.JSON }
 
 // Choose returns the result of a handler that decides which branches go on: the children over edges made by
 // [Node.Branch] with one of these names run, the others are skipped. Without names, all are skipped. A result that

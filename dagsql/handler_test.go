@@ -224,6 +224,57 @@ func TestResultsOfCodecsAreRead(t *testing.T) {
 	h.is(id, pgq.Completed, "list completed", "map completed", "map[0] completed", "map[1] completed", "all completed")
 }
 
+func TestADAGOfAClientThatEncryptsRunsAndShowsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	key, err := pgq.NewKey("k1", []byte("0123456789abcdef0123456789abcdef"))
+	must(t, err)
+	ring, err := pgq.NewKeyRing(key)
+	must(t, err)
+	h.q = pgq.New(pgq.Config{Codec: pgq.Encrypt(pgq.JSON, ring)})
+	h.d = dagsql.NewClient(h.q)
+	b := dagsql.New("secret", dagsql.Options{Output: "last"})
+	first := b.Add("first", letter{"hidden"})
+	list := b.Add("list", step{}).After(first.Branch("go"))
+	b.Add("other", step{}).After(first.Branch("stay"))
+	b.Add("last", step{}).After(b.Map("map", list, step{}, dagsql.MapOptions{}), list)
+	id := h.submit(b)
+	h.takes("first")
+	var args letter
+	must(t, h.attempt("first").DecodeArgs(&args))
+	same(t, "args", args, letter{"hidden"})
+	h.done("first", dagsql.Choose("go"))
+	h.takes("list")
+	h.done("list", open{1, 2})
+	h.takes("map[0]", "map[1]")
+	h.done("map[0]", "hidden")
+	h.done("map[1]", "hidden")
+	h.takes("last")
+	var told []string
+	for item, err := range dagsql.Items[string](h.ctx, h.attempt("last"), "map") {
+		told = append(told, fmt.Sprint(item.Value, err))
+	}
+	same(t, "items", told, "[hidden<nil> hidden<nil>]")
+	h.done("last", "hidden result")
+	if out, err := pgq.Result[string](h.ctx, h.q, h.pool, id); err != nil || out != "hidden result" {
+		t.Error("the DAG's result:", out, err)
+	}
+	if out, err := dagsql.Output[string](h.ctx, h.d, h.pool, id, "last"); err != nil || out != "hidden result" {
+		t.Error("the node's result:", out, err)
+	}
+	same(t, "what shows it", one[int](h.bench, `select count(*) from pgq.job_details j
+		where j::text like '%hidden%' or position('hidden'::bytea in coalesce(payload, '') || coalesce(output_payload, '')) > 0`), 0)
+}
+
+// letter is a job with something to hide, open a result that a map is to read.
+type (
+	letter struct{ Text string }
+	open   []int
+)
+
+func (letter) Kind() string   { return "letter" }
+func (open) Codec() pgq.Codec { return pgq.JSON }
+
 func TestResultsAreReadInPages(t *testing.T) {
 	t.Parallel()
 	h := newHand(t)

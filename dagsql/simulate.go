@@ -83,7 +83,7 @@ type child struct {
 
 // check looks up who is whose parent and member, and notes what is wrong.
 func (s *simulator) check() {
-	_, s.problems = s.graph.document()
+	_, s.problems = s.graph.document(nil)
 	if s.graph.extension {
 		s.problem("", "name", "must be given: extensions cannot be simulated")
 	}

@@ -74,6 +74,14 @@ var outputs = map[string][]string{
 		`week: both days are there`,
 		`week is completed: 2 of 2, 0 failed`,
 	},
+	"encrypted": {
+		`codec aes256gcm\+json, key 2027-01, shows the card: false`,
+		`codec aes256gcm\+json, key 2027-07, shows the card: false`,
+		`charged 4242`,
+		`charged 5556`,
+		`the picture has 4 bytes`,
+		`without the new key: true`,
+	},
 	"schedules": {
 		`daily sales: created`,
 		`pulse: created`,

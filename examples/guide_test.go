@@ -18,15 +18,17 @@ import (
 
 	"github.com/pgq-go/queue/internal/pgtest"
 	"github.com/pgq-go/queue/worker"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 // guide is a page of the documentation with snippets that are tested.
 //
-// Snippets in Go are part of one of the sources. Those in SQL and for the shell are run one after the other in one database. A block
+// Snippets in Go are part of one of the sources. Settings in YAML can be loaded. Snippets in SQL and for the shell are run one after the other in one database. A block
 // of text or a picture after one in SQL is what it returns, or the error that it raises; one that is followed by none raises no error.
 type guide struct {
 	file      string
 	sources   []string                        // patterns of files
+	program   string                          // an example that is run first
 	handle    func(*worker.Worker)            // if not nil, a worker runs, and after each snippet in SQL there is nothing left to do
 	roles     []string                        // in the snippets. They are of the server, which other tests use, too: there they have other names
 	rolesMade bool                            // by a snippet, and not before
@@ -79,6 +81,9 @@ func (g guide) follow(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
+	if g.program != "" {
+		run(t, database, filepath.Join(programs(t), g.program))
+	}
 	own := g.ownRoles(t, pool)
 	g.work(t, pool)
 	sources := g.source(t)
@@ -103,6 +108,8 @@ func (g guide) follow(t *testing.T) {
 				t.Fatalf("%s:%d: %v", s.guide, s.line, err)
 			}
 			g.settle(t, pool)
+		case "yaml":
+			load(t, s)
 		case "sh":
 			shell(t, database, s)
 		case "text", "mermaid":
@@ -139,6 +146,18 @@ func (g guide) ownRoles(t *testing.T, pool *pgxpool.Pool) func(string) string {
 	t.Cleanup(func() { do("drop schema if exists pgq cascade") })
 	word := regexp.MustCompile(`\b(` + strings.Join(g.roles, "|") + `)\b`)
 	return func(text string) string { return word.ReplaceAllString(text, prefix+"$1") }
+}
+
+// load reads a settings file.
+func load(t *testing.T, s snippet) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pgq.yaml")
+	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(config.Sources{File: file}); err != nil {
+		t.Errorf("%s:%d: %v", s.guide, s.line, err)
+	}
 }
 
 // work runs the worker of the guide until the test ends.

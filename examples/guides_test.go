@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/pgq-go/queue/internal/pgtest"
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/worker"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
@@ -18,6 +21,8 @@ func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
 		{file: "../docs/handlers.md", sources: []string{"steps/main.go", "bulk/main.go", "isolated/main.go"}, handle: handleOrders},
 		{file: "../docs/batches.md", sources: []string{"batches/main.go"}},
 		{file: "../docs/schedules.md", sources: []string{"schedules/main.go"}},
+		{file: "../docs/codecs.md", sources: []string{"encrypted/main.go"}, program: "encrypted"},
+		{file: configurationGuide, sources: []string{"../worker/config/example_test.go"}},
 		{file: "../docs/unique.md", sources: []string{"unique/main.go"}},
 		{file: "../docs/flow.md", sources: []string{"sequence/main.go"}},
 		{file: "../docs/roles.md", roles: []string{"shop", "mailer", "support", "metabase", "acme_reports", "acme_worker"}},
@@ -27,6 +32,22 @@ func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
 			t.Parallel()
 			g.follow(t)
 		})
+	}
+}
+
+const configurationGuide = "../docs/configuration.md"
+
+func TestTheGuideToConfigurationListsAllSettings(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(configurationGuide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, variables := config.Names()
+	for i, name := range names {
+		if !strings.Contains(string(content), fmt.Sprintf("\n| `%s` | `%s` | ", name, variables[i])) {
+			t.Errorf("%s has no row for %s and %s", configurationGuide, name, variables[i])
+		}
 	}
 }
 

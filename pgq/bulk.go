@@ -69,7 +69,7 @@ func (c *Client) EnqueueEach(ctx context.Context, db DB, items []Item) ([]Enqueu
 				return err
 			}
 		}
-		jobs, err := prepareAll(items)
+		jobs, err := prepareAll(items, c.config.Codec)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (c *Client) EnqueueEach(ctx context.Context, db DB, items []Item) ([]Enqueu
 }
 
 // prepareAll prepares jobs, using all processors. The error names the first job that breaks a rule.
-func prepareAll(items []Item) ([]newJob, error) {
+func prepareAll(items []Item, fallback Codec) ([]newJob, error) {
 	jobs := make([]newJob, len(items))
 	parts := min(runtime.GOMAXPROCS(0), 1+len(items)/1000)
 	errs := make([]error, parts)
@@ -91,7 +91,7 @@ func prepareAll(items []Item) ([]newJob, error) {
 	for part := range parts {
 		wait.Go(func() {
 			for i := part * len(items) / parts; i < (part+1)*len(items)/parts; i++ {
-				if jobs[i], errs[part] = prepare(items[i].Args, items[i].Options); errs[part] != nil {
+				if jobs[i], errs[part] = prepare(items[i].Args, items[i].Options, fallback); errs[part] != nil {
 					errs[part] = atIndex(i, errs[part])
 					return
 				}
@@ -230,7 +230,7 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	prepared := make(chan error, 1)
 	go func() {
 		var err error
-		b.jobs, err = prepareAll(items)
+		b.jobs, err = prepareAll(items, b.client.config.Codec)
 		prepared <- err
 	}()
 	allowed, err = b.reserve(ctx, queues, counts)
@@ -305,7 +305,7 @@ func queuesOf(items []Item) (names []string, counts []int64, err error) {
 	}
 	for name := range adding {
 		if nameProblem(name) != "" {
-			_, err := prepareAll(items) // says which job
+			_, err := prepareAll(items, nil) // says which job
 			return nil, nil, err
 		}
 		names = append(names, name)

@@ -22,7 +22,10 @@ const SchemaVersion = 2
 type Config struct {
 	// Schema holds PGQ's objects; DefaultSchema by default.
 	Schema string
-	// Codecs can read the args and results that other clients wrote with them; JSON needs none.
+	// Codec encodes args, results, results of steps and cursors that say nothing else; [JSON] by default. What is handed over as JSON
+	// (EnqueueJSON, documents of DAGs and schedules, items of maps, signals) is stored as JSON.
+	Codec Codec
+	// Codecs can read the args and results that other clients wrote with them, besides [JSON], [Raw], [Binary] and Codec.
 	Codecs []Codec
 	// NoNotify leaves it to the polling of workers to find what is enqueued: enqueueing sends no NOTIFY. Nodes of DAGs
 	// that become ready still wake workers that sleep.
@@ -43,7 +46,10 @@ func New(c Config) *Client {
 		c.Schema = DefaultSchema
 	}
 	client := &Client{schema: pgx.Identifier{c.Schema}.Sanitize(), config: c, codecs: map[string]Codec{}}
-	for _, codec := range c.Codecs {
+	for _, codec := range append([]Codec{JSON, Raw, Binary, c.Codec}, c.Codecs...) {
+		if codec == nil {
+			continue
+		}
 		client.codecs[codec.Name()] = codec
 	}
 	return client

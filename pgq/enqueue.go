@@ -21,7 +21,7 @@ type Enqueued struct {
 // Errors: *ArgumentError for a field that breaks a rule, ErrQueueFull, ErrDuplicate, ErrNotInstalled, or what the database
 // says. When the connection breaks during a commit it is unknown whether the job exists.
 func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqueued, error) {
-	j, err := prepare(args, o)
+	j, err := prepare(args, o, c.config.Codec)
 	if err != nil {
 		return Enqueued{}, err
 	}

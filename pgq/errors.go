@@ -29,6 +29,8 @@ var (
 	ErrNotInstalled = errors.New("pgq: PGQ is not installed in the schema; run the migrations (pgq-admin migrate up)")
 	// ErrSchemaVersion means that the schema is newer or older than this library knows.
 	ErrSchemaVersion = errors.New("pgq: schema has another version than this library")
+	// ErrUnknownCodec means that what is to be read was written by a codec that the client does not have (Config.Codecs).
+	ErrUnknownCodec = errors.New("pgq: codec is not configured")
 	// ErrNotCompleted means that a job ended in another state than completed, so that it has no result.
 	ErrNotCompleted = errors.New("pgq: job was not completed")
 )

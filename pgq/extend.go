@@ -39,14 +39,17 @@ type Encoded struct {
 
 // Decode reads a stored value into another one. No value at all leaves that as it is.
 func (c *Client) Decode(value Encoded, into any) error {
-	return c.decode(encoded{json: value.JSON, codec: value.Codec, payload: value.Payload}, into)
+	return c.decode(encoded{json: value.JSON, codec: value.Codec, payload: value.Payload}, "", into)
 }
 
 // EncodeJSON returns a value as JSON that jsonb can hold. *ArgumentError, which names the field: there is none.
 func EncodeJSON(field string, value any) (json.RawMessage, error) {
-	e, err := encode(field, nil, value)
+	e, err := encodeJSON(field, value)
 	return e.json, err
 }
+
+// DefaultCodec returns the codec of the client's Config, nil for JSON.
+func (c *Client) DefaultCodec() Codec { return c.config.Codec }
 
 // JobOptions returns the options that count for a job: what several leave open, the next ones say, and in the end
 // those of its kind.
@@ -62,10 +65,10 @@ func JobOptions(args Args, options ...Options) Options {
 }
 
 // AppendJob checks a job as Enqueue does and appends its members in the JSON form of enqueue_many, without braces. What
-// is not given, the queue and the priority too, is left out. Its errors are *ArgumentError.
+// is not given, the queue and the priority too, is left out; without a codec in its options the args are JSON. Its errors are *ArgumentError.
 func AppendJob(to []byte, args Args, o Options) ([]byte, error) {
 	o = JobOptions(args, o)
-	j, err := prepare(args, o)
+	j, err := prepare(args, o, nil)
 	if err != nil {
 		return to, err
 	}

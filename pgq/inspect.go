@@ -54,6 +54,7 @@ type JobInfo struct {
 	Error             *string
 	Args              json.RawMessage // nil when a codec wrote them
 	Codec             *string
+	Payload           []byte          // the args in place of Args, as the codec wrote them
 	Output            json.RawMessage // the result, nil when a codec wrote it
 	Done, Total       *int64          // progress
 	DAGID             *int64          // the DAG of which the job is a node
@@ -66,7 +67,7 @@ type JobInfo struct {
 }
 
 const infoColumns = `id, queue, kind, priority, state, attempt, max_attempts, created_at, run_at, claimed_at, finished_at,
-	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec,
+	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec, payload,
 	output, output_codec, output_payload, progress_done, progress_total, dag_id, name, backoff, result_ttl,
 	sequence, on_failure`
 
@@ -75,7 +76,7 @@ func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	var metadata, args, backoff []byte
 	err := row.Scan(&j.ID, &j.Queue, &j.Kind, &j.Priority, &j.State, &j.Attempt, &j.MaxAttempts, &j.CreatedAt, &j.RunAt,
 		&j.ClaimedAt, &j.FinishedAt, &j.WorkerID, &j.CancelRequestedAt, &j.ExpiresAt, &j.Timeout, &j.Tags, &metadata,
-		&j.Error, &args, &j.Codec, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
+		&j.Error, &args, &j.Codec, &j.Payload, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
 		&j.DAGID, &j.Name, &backoff, &j.ResultTTL, &j.Sequence, &j.OnFailure)
 	j.Backoff = backoff
 	j.Metadata, j.Args, j.Output = metadata, args, j.output.json
@@ -90,12 +91,27 @@ func (j *JobInfo) OutputCodec() string {
 	return *j.output.codec
 }
 
+// DecodeArgs reads the args into a value.
+func (j *JobInfo) DecodeArgs(into any) error {
+	if err := j.client.decode(encoded{json: j.Args, codec: j.Codec, payload: j.Payload}, j.Kind, into); err != nil {
+		return fmt.Errorf("pgq: args of job %d: %w", j.ID, err)
+	}
+	return nil
+}
+
+// OutputPayload returns the result as its codec wrote it; nil for JSON.
+func (j *JobInfo) OutputPayload() []byte { return j.output.payload }
+
 // DecodeOutput reads the result into a value. ErrNotCompleted: the job has none.
 func (j *JobInfo) DecodeOutput(into any) error {
 	if j.State != Completed {
 		return fmt.Errorf("%w: job %d is %s", ErrNotCompleted, j.ID, j.State)
 	}
-	if err := j.client.decode(j.output, into); err != nil {
+	kind := j.Kind
+	if j.WorkerID == nil { // of a DAG, whose result another kind may have written
+		kind = ""
+	}
+	if err := j.client.decode(j.output, kind, into); err != nil {
 		return fmt.Errorf("pgq: result of job %d: %w", j.ID, err)
 	}
 	return nil

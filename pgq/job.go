@@ -53,7 +53,7 @@ type Attempt struct {
 
 // DecodeArgs reads the args into a value.
 func (a *Attempt) DecodeArgs(into any) error {
-	if err := a.client.decode(a.args, into); err != nil {
+	if err := a.client.decode(a.args, a.Kind, into); err != nil {
 		return fmt.Errorf("pgq: args of job %d: %w", a.ID, err)
 	}
 	return nil
@@ -100,11 +100,7 @@ func (a *Attempt) NewCompletion(result any) (Completion, error) {
 	if result == nil {
 		return completion, nil
 	}
-	var codec Codec
-	if withCodec, ok := result.(interface{ Codec() Codec }); ok {
-		codec = withCodec.Codec()
-	}
-	output, err := encode("result", codec, result)
+	output, err := a.encodeOutput(result)
 	completion.output = output
 	return completion, err
 }

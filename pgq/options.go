@@ -61,7 +61,7 @@ type Options struct {
 	TTL time.Duration
 	// ResultTTL is how long the job is kept once it is finished; else the queue's retention counts.
 	ResultTTL time.Duration
-	// Codec encodes the args; JSON by default.
+	// Codec encodes the args; that of the client by default.
 	Codec Codec
 	// Group is what the job belongs to, a tenant for example: jobs of a group share its limits, and groups take turns in a queue. See [Limit].
 	Group string
@@ -137,15 +137,18 @@ type newJob struct {
 
 var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
 
-// prepare encodes and checks a job. Its errors are *ArgumentError.
-func prepare(args Args, o Options) (newJob, error) {
+// prepare encodes and checks a job; by the fallback if neither the options nor the kind say which codec. Its errors are *ArgumentError.
+func prepare(args Args, o Options, fallback Codec) (newJob, error) {
 	if args == nil {
 		return newJob{}, errNilArgs
 	}
 	if kind, ok := args.(withOptions); ok {
 		o = o.or(kind.Options())
 	}
-	value, err := encode("args", o.Codec, args)
+	if o.Codec == nil {
+		o.Codec = fallback
+	}
+	value, err := encode("args", args.Kind(), o.Codec, args)
 	if err != nil {
 		return newJob{}, err
 	}
@@ -171,7 +174,7 @@ func prepare(args Args, o Options) (newJob, error) {
 		}
 	}
 	if o.Metadata != nil {
-		metadata, err := encode("metadata", nil, o.Metadata)
+		metadata, err := encodeJSON("metadata", o.Metadata)
 		if err != nil {
 			return newJob{}, err
 		}

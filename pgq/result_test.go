@@ -63,7 +63,7 @@ func TestCodecsWriteArgsAndResults(t *testing.T) {
 	if job.Args != nil || job.Output != nil || *job.Codec != "shout" {
 		t.Errorf("what the codec wrote is shown as JSON: %+v", job)
 	}
-	if _, err := pgq.Result[withCodec](ctx, pgq.New(pgq.Config{}), w.pool, id); err == nil || !strings.Contains(err.Error(), `no codec "shout" is configured`) {
+	if _, err := pgq.Result[withCodec](ctx, pgq.New(pgq.Config{}), w.pool, id); err == nil || !strings.Contains(err.Error(), `codec is not configured: "shout"`) {
 		t.Error("a client without the codec:", err)
 	}
 }

@@ -58,11 +58,15 @@ type Schedule struct {
 	Overlap     OverlapPolicy
 }
 
-// document returns the JSON form that the database takes. Its errors are *ArgumentError.
-func (s Schedule) document() (json.RawMessage, error) {
+// document returns the JSON form that the database takes; the fallback encodes args that name no codec. Its errors are *ArgumentError.
+func (s Schedule) document(fallback Codec) (json.RawMessage, error) {
 	fields := map[string]any{"name": s.Name, "spec": s.Spec}
 	if s.Args != nil {
-		job, err := AppendJob([]byte{'{'}, s.Args, s.Options)
+		o := JobOptions(s.Args, s.Options)
+		if o.Codec == nil {
+			o.Codec = fallback
+		}
+		job, err := AppendJob([]byte{'{'}, s.Args, o)
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +74,10 @@ func (s Schedule) document() (json.RawMessage, error) {
 		if err := json.Unmarshal(append(job, '}'), &options); err != nil {
 			return nil, err
 		}
-		fields["kind"], fields["args"] = options["kind"], options["args"]
+		fields["kind"] = options["kind"]
+		if args, ok := options["args"]; ok { // and not a payload
+			fields["args"] = args
+		}
 		delete(options, "kind")
 		delete(options, "args")
 		fields["options"] = options
@@ -110,7 +117,7 @@ type ScheduleOutcome struct {
 // change; runs that it had, and a pause, stay. A schedule that was declared in code (see [Client.ReconcileSchedules]) counts as
 // made by hand from then on. *ArgumentError: a field breaks a rule; nothing was changed.
 func (c *Client) SetSchedule(ctx context.Context, db DB, s Schedule) (ScheduleOutcome, error) {
-	document, err := s.document()
+	document, err := s.document(c.config.Codec)
 	if err != nil {
 		return ScheduleOutcome{}, err
 	}
@@ -132,7 +139,7 @@ func (c *Client) ReconcileSchedules(ctx context.Context, db DB, declaredBy strin
 	documents := make([]json.RawMessage, len(schedules))
 	for i, s := range schedules {
 		var err error
-		documents[i], err = s.document()
+		documents[i], err = s.document(c.config.Codec)
 		var refused *ArgumentError
 		if errors.As(err, &refused) {
 			err = &ArgumentError{Field: fmt.Sprintf("schedules[%d].%s", i, refused.Field), Rule: refused.Rule}

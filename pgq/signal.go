@@ -28,7 +28,7 @@ func (c *Client) Signal(ctx context.Context, db DB, jobID int64, name string, va
 	if containsNUL(name) {
 		return "", stepError("must be valid UTF-8 without NUL")
 	}
-	encoded, err := encode("value", nil, value)
+	encoded, err := encodeJSON("value", value)
 	if err != nil {
 		return "", err
 	}
@@ -62,7 +62,7 @@ type StepInfo struct {
 
 // Decode reads what was kept into a value. No value at all leaves that as it is.
 func (s *StepInfo) Decode(into any) error {
-	if err := s.client.decode(s.value, into); err != nil {
+	if err := s.client.decode(s.value, "", into); err != nil {
 		return fmt.Errorf("pgq: step %q: %w", s.Name, err)
 	}
 	return nil

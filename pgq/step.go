@@ -26,7 +26,7 @@ const recordTimeout = 10 * time.Second
 // only while the attempt holds its lease; what others see of it is the one that was written. For effects in
 // the same database that happen exactly once see [StepIn].
 //
-// The result is kept as results of jobs are: as JSON, or by its method Codec; also in the first attempt the caller gets what was decoded
+// The result is kept as results of jobs are: by its method Codec, or else the codec of the client; also in the first attempt the caller gets what was decoded
 // from that. An error of fn is returned with the name of the step, and nothing is kept: the next attempt calls fn again.
 //
 // The name identifies the step for as long as there are jobs that may have used it: 1 to 200 characters, and one step
@@ -59,9 +59,9 @@ func step[R any](ctx context.Context, db DB, name string, fn func(ctx context.Co
 	if err != nil {
 		return result, fmt.Errorf("step %q: %w", name, err)
 	}
-	encoded, err := encodeStep(value)
+	encoded, err := a.encodeOutput(value)
 	if err == nil {
-		err = a.client.decode(encoded, &result)
+		err = a.client.decode(encoded, a.Kind, &result)
 	}
 	if err != nil {
 		return result, Permanent(fmt.Errorf("step %q: %w", name, err))
@@ -95,15 +95,6 @@ func (a *Attempt) note(name string, k kept) {
 	a.steps.mu.Lock()
 	defer a.steps.mu.Unlock()
 	a.steps.kept[name] = k
-}
-
-// encodeStep turns a result into what is kept.
-func encodeStep(value any) (encoded, error) {
-	var codec Codec
-	if withCodec, ok := value.(interface{ Codec() Codec }); ok {
-		codec = withCodec.Codec()
-	}
-	return encode("result", codec, value)
 }
 
 // record writes the result of a step, without a db of the caller's again and again until recordTimeout has passed: what
@@ -247,7 +238,7 @@ func (a *Attempt) decodeStep(ctx context.Context, db DB, name string, k kept, in
 			return wrap("read the step", err)
 		}
 	}
-	if err := a.client.decode(k.value, into); err != nil {
+	if err := a.client.decode(k.value, a.Kind, into); err != nil {
 		return fmt.Errorf("pgq: step %q of job %d: %w", name, a.ID, err)
 	}
 	return nil

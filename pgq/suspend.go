@@ -114,7 +114,7 @@ func saveCursor(ctx context.Context, db DB, name string, cursor any) error {
 	if err != nil {
 		return err
 	}
-	value, err := encodeStep(cursor)
+	value, err := a.encodeOutput(cursor)
 	if err != nil {
 		return err
 	}

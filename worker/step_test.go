@@ -188,7 +188,7 @@ func TestAResultWhoseCodecTheWorkerDoesNotKnowFailsTheJobForGood(t *testing.T) {
 	id := b.handles(pgq.Options{Backoff: atOnce}, func(ctx context.Context, _ *pgq.Job[letter]) (any, error) {
 		return pgq.Step(ctx, "sealed", func(context.Context) (sealed, error) { return sealed{}, nil })
 	})
-	b.errorHas(b.ends(id, pgq.Failed, 1), `step "sealed": no codec "seal" is configured`)
+	b.errorHas(b.ends(id, pgq.Failed, 1), `step "sealed": pgq: codec is not configured: "seal"`)
 }
 
 func TestACursorOfATransactionThatWasRolledBackIsTheOneBefore(t *testing.T) {

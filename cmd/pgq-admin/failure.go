@@ -37,6 +37,8 @@ var fixes = []struct {
 	{pgq.ErrNotFound, output.ExitNotFound, ""},
 	{pgq.ErrPermission, output.ExitFailed, "an owner of the schema can allow it: pgq-admin grant --help; pgq-admin grants shows who may do what"},
 	{pgq.ErrBusy, output.ExitConflict, "nothing was changed; try again"},
+	{pgq.ErrUnknownCodec, output.ExitFailed, "if it is encrypted give its key in encryption.keys; pgq-admin config --help"},
+	{pgq.ErrUnknownKey, output.ExitFailed, "give it in encryption.keys; pgq-admin config --help"},
 	{pgq.ErrQueueFull, output.ExitConflict, "nothing was enqueued; wait, or raise the queue's max_depth"},
 }
 

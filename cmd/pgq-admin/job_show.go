@@ -46,8 +46,12 @@ var jobColumns = []output.Column[*pgq.JobInfo]{
 	{Name: "metadata", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Metadata }},
 	{Name: "args", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Args }},
 	{Name: "codec", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Codec }},
+	{Name: "payload", Level: output.Data, Value: func(j *pgq.JobInfo) any { return argsOf(j).bytes() }},
+	{Name: "key_id", Level: output.Data, Value: func(j *pgq.JobInfo) any { return argsOf(j).keyID() }},
 	{Name: "output", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Output }},
 	{Name: "output_codec", Level: output.Data, Value: func(j *pgq.JobInfo) any { return orNil(j.OutputCodec()) }},
+	{Name: "output_payload", Level: output.Data, Value: func(j *pgq.JobInfo) any { return outputOf(j).bytes() }},
+	{Name: "output_key_id", Level: output.Data, Value: func(j *pgq.JobInfo) any { return outputOf(j).keyID() }},
 	{Name: "error", Value: func(j *pgq.JobInfo) any { return j.Error }},
 }
 
@@ -112,12 +116,15 @@ func (s *session) position(ctx context.Context, j *pgq.JobInfo) (*position, erro
 
 func jobShow(a *app) *cobra.Command {
 	var o output.Options
+	var clear bool
 	c := &cobra.Command{
 		Use:     "show JOB",
 		Aliases: []string{"describe", "get"},
 		Short:   "Show all that is known of a job",
 		Long: `Show all that is known of a job: state, times, attempts, args, result, error, progress, where in its DAG it is, and why it
-does not run if it should. What a codec wrote instead of JSON is named by its codec.
+does not run if it should. Of what a codec wrote instead of JSON the codec is named, with the key if it is encrypted, and the
+first bytes are shown; -o json has all of them in base64. --decrypt shows args and results that were encrypted as JSON; the keys are
+those of the setting encryption.keys.
 
 -o json and yaml have {"job": …, "dag": …, "reasons": …}; -o jsonl and csv the job alone.`,
 		Example: `  pgq-admin job show 4711
@@ -133,6 +140,11 @@ does not run if it should. What a codec wrote instead of JSON is named by its co
 				j, err := s.q.Get(ctx, s.conn, id)
 				if err != nil {
 					return err
+				}
+				if clear {
+					if err := decrypt(j); err != nil {
+						return err
+					}
 				}
 				card := jobCard{job: j}
 				if card.dag, err = s.position(ctx, j); err != nil {
@@ -154,6 +166,7 @@ does not run if it should. What a codec wrote instead of JSON is named by its co
 		},
 	}
 	o.Flags(c.Flags())
+	c.Flags().BoolVar(&clear, "decrypt", false, "show args and result that were encrypted as JSON in the clear")
 	return c
 }
 
@@ -203,12 +216,12 @@ func (c jobCard) print(s output.Screen) error {
 	for _, r := range c.reasons {
 		lines = append(lines, output.Cut("why        "+output.Clean(r.Reason+": "+r.Detail), width))
 	}
-	lines = append(lines, block(s, "Args", j.Args, j.Codec)...)
+	lines = append(lines, block(s, "Args", j.Args, argsOf(j))...)
 	if len(j.Metadata) > 0 {
-		lines = append(lines, block(s, "Metadata", j.Metadata, nil)...)
+		lines = append(lines, block(s, "Metadata", j.Metadata, payload{})...)
 	}
-	if codec := j.OutputCodec(); len(j.Output) > 0 || codec != "" {
-		lines = append(lines, block(s, "Result", j.Output, &codec)...)
+	if len(j.Output) > 0 || j.OutputCodec() != "" {
+		lines = append(lines, block(s, "Result", j.Output, outputOf(j))...)
 	}
 	if j.Error != nil {
 		lines = append(lines, "", s.Paint(output.Bold, "Error"))
@@ -292,12 +305,12 @@ func (p position) parents() string {
 	return fmt.Sprintf(", rule %s, %d of %d parents ended", n.Rule, ended, ended+*n.Pending)
 }
 
-// block returns a heading and a JSON value, over several lines if it has parts.
-func block(s output.Screen, title string, value json.RawMessage, codec *string) []string {
+// block returns a heading and a JSON value, over several lines if it has parts, or else what a codec wrote.
+func block(s output.Screen, title string, value json.RawMessage, written payload) []string {
 	lines := []string{"", s.Paint(output.Bold, title)}
 	switch {
-	case codec != nil && *codec != "":
-		return append(lines, "  written by codec "+output.Clean(*codec))
+	case len(value) == 0 && written.codec != "":
+		return append(lines, indented(written.lines())...)
 	case len(value) == 0:
 		return append(lines, "  none")
 	}

@@ -10,7 +10,7 @@
 //	{"id": 7, "kind": "thumbnail", "queue": "media", "attempt": 1, "max_attempts": 25, "priority": 5,
 //	 "created_at": "2026-11-22T03:00:00Z", "timeout": null, "tags": null, "metadata": null, "dag_id": null, "args": {"url": …}}
 //
-// Args that were encoded by a codec come as "codec" and "payload" (base64) instead of "args". JOB_ID, JOB_KIND,
+// Args that were encrypted come in the clear if the worker's client has the keys. Those of other codecs come as "codec" and "payload" (base64) instead of "args". JOB_ID, JOB_KIND,
 // JOB_QUEUE, JOB_ATTEMPT and JOB_MAX_ATTEMPTS are in its environment.
 //
 // What it prints is the result, one JSON value, or nothing. Each line of its standard error is a line of the job's log; the last

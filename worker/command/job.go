@@ -3,7 +3,9 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pgq-go/queue/pgq"
@@ -29,7 +31,10 @@ type input struct {
 
 // inputOf returns a job as a line of JSON. Numbers in args stay as they are, however large.
 func inputOf(job *pgq.Attempt) ([]byte, error) {
-	args := job.EncodedArgs()
+	args, err := argsOf(job)
+	if err != nil {
+		return nil, err
+	}
 	in := input{
 		ID: job.ID, Kind: job.Kind, Queue: job.Queue, Attempt: job.Number, MaxAttempts: job.MaxAttempts, Priority: job.Priority,
 		CreatedAt: job.CreatedAt.UTC(), Tags: job.Tags, Metadata: job.Metadata, Codec: args.Codec, Payload: args.Payload, Args: args.JSON,
@@ -48,4 +53,21 @@ func inputOf(job *pgq.Attempt) ([]byte, error) {
 		return nil, fmt.Errorf("job could not be written as JSON: %w", err)
 	}
 	return line.Bytes(), nil
+}
+
+// argsOf returns the args as JSON if that is what their codec wrote or encrypted and the client knows it, or else as they are stored.
+func argsOf(job *pgq.Attempt) (pgq.Encoded, error) {
+	args := job.EncodedArgs()
+	if args.Codec == nil || *args.Codec != pgq.JSON.Name() && !strings.HasSuffix(*args.Codec, "+"+pgq.JSON.Name()) {
+		return args, nil
+	}
+	var value json.RawMessage
+	err := job.DecodeArgs(&value)
+	switch {
+	case errors.Is(err, pgq.ErrUnknownCodec):
+		return args, nil
+	case err != nil:
+		return args, err
+	}
+	return pgq.Encoded{JSON: value}, nil
 }

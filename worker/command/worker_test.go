@@ -122,6 +122,46 @@ func TestArgsAndResultsSurviveTheWayThroughACommand(t *testing.T) {
 	})
 }
 
+func TestACommandGetsEncryptedArgsInTheClearIfTheWorkerHasTheKey(t *testing.T) {
+	t.Parallel()
+	codecs := map[string]pgq.Codec{}
+	for name, secret := range map[string]string{"key": "0123456789abcdef0123456789abcdef", "other": "fedcba9876543210fedcba9876543210"} {
+		key, err := pgq.NewKey(name, []byte(secret))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := pgq.NewKeyRing(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		codecs[name] = pgq.Encrypt(pgq.JSON, ring)
+	}
+	s := &system{T: t, pool: pgtest.Pool(t)}
+	for _, c := range []struct {
+		client pgq.Config
+		want   string // of the output, or the error
+	}{
+		{pgq.Config{Codecs: []pgq.Codec{codecs["key"]}}, `"args":{"n":12345678901234567890123}`},
+		{pgq.Config{}, `"codec":"aes256gcm+json","payload":"AQNrZXk`},
+		{pgq.Config{Codecs: []pgq.Codec{codecs["other"]}}, `key is not in the key ring: "key"; it has other`},
+	} {
+		s.q = pgq.New(c.client)
+		s.enqueue("echo", `{"n": 12345678901234567890123}`, pgq.Options{Codec: codecs["key"]})
+		worker, err := s.q.Register(t.Context(), s.pool, pgq.Registration{Queues: []string{"default"}, Lease: time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
+		claimed, err := s.q.Claim(t.Context(), s.pool, pgq.ClaimRequest{WorkerID: worker, Queues: []string{"default"}, Limits: []int32{1}, Kinds: []string{"echo"}})
+		if err != nil || len(claimed) != 1 {
+			t.Fatal(claimed, err)
+		}
+		result, err := shell(`cat`).Run(t.Context(), claimed[0])
+		if got := fmt.Sprintf("%s %v", result, err); !strings.Contains(got, c.want) {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
 func TestASnoozedAttemptOfACommandDoesNotCount(t *testing.T) {
 	t.Parallel()
 	been := filepath.Join(t.TempDir(), "been")

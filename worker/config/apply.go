@@ -5,10 +5,15 @@ import (
 	"github.com/pgq-go/queue/worker"
 )
 
-// ClientConfig returns the settings as package pgq takes them. What code sets wins.
+// ClientConfig returns the settings as package pgq takes them. What code sets wins. With keys the client can read what is encrypted
+// of pgq.JSON, pgq.Raw and pgq.Binary; what it encrypts is for code to say: [Settings.Keys], pgq.Encrypt.
 func (l *Loaded) ClientConfig(code pgq.Config) pgq.Config {
 	setDefault(&code.Schema, l.Schema)
 	setDefault(&code.NoNotify, l.NoNotify)
+	if l.Keys != nil {
+		known := []pgq.Codec{pgq.Encrypt(pgq.JSON, l.Keys), pgq.Encrypt(pgq.Raw, l.Keys), pgq.Encrypt(pgq.Binary, l.Keys)}
+		code.Codecs = append(known, code.Codecs...) // of those with one name the last one counts
+	}
 	return code
 }
 

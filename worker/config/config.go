@@ -19,7 +19,9 @@ type Settings struct {
 	LogLevel slog.Level
 	// NoNotify is as in pgq.Config.
 	NoNotify bool
-	Worker   Worker
+	// Keys are those of pgq.Encrypt; nil if there are none.
+	Keys   *pgq.KeyRing
+	Worker Worker
 	// Kinds are run by programs: by pgq-admin worker, or by any worker that is given them with [Settings.HandleKinds].
 	Kinds []Kind
 }

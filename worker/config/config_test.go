@@ -228,6 +228,21 @@ func TestAHeartbeatThatFollowsFromTheLeaseFollowsThatOfCode(t *testing.T) {
 	}
 }
 
+func TestWhatAnOperatorWouldSetOfAWorkerIsASetting(t *testing.T) {
+	t.Parallel()
+	loaded, err := config.Load(config.Sources{Environ: []string{"PGQ_WORKER_NAME=n", "PGQ_WORKER_POLL_ONLY=true", "PGQ_WORKER_NO_CHORES=true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := reflect.ValueOf(loaded.WorkerConfig(worker.Config{}))
+	ofCode := map[string]bool{"Logger": true, "Middleware": true, "Observe": true}
+	for i := range c.NumField() {
+		if name := c.Type().Field(i).Name; c.Field(i).IsZero() && !ofCode[name] {
+			t.Errorf("%s of worker.Config has no setting", name)
+		}
+	}
+}
+
 func TestTheSampleSaysTheDefaultsOfAllSettings(t *testing.T) {
 	t.Parallel()
 	sampled, err := config.Load(config.Sources{File: file(t, config.Sample())})

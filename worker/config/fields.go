@@ -44,6 +44,8 @@ var fields = []field{
 	{"schema", "the schema that holds PGQ", setSchema, func(s *Settings) string { return s.Schema }},
 	{"log_level", "debug, info, warn or error", setLogLevel, func(s *Settings) string { return strings.ToLower(s.LogLevel.String()) }},
 	boolean("no_notify", "true: enqueueing sends no NOTIFY; workers find jobs by polling", func(s *Settings) *bool { return &s.NoNotify }),
+	{keysField, "keys of 32 bytes that decrypt payloads, in base64 or as a file; the first one encrypts",
+		setKeys, func(s *Settings) string { return keyList(s.Keys) }},
 	{"worker.name", "of the process, for people; host and process id if it is empty", setWorkerName, func(s *Settings) string { return s.Worker.Name }},
 	{queuesField, "what to work, and how many jobs of each at the same time",
 		setQueues, func(s *Settings) string { return queueList(s.Worker.Queues) }},

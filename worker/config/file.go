@@ -77,12 +77,14 @@ func (f file) section(prefix string, node ast.Node) error {
 		name := prefix + nameOf(entry)
 		var err error
 		switch {
-		case name == "worker":
-			err = f.section("worker.", entry.Value)
+		case name == "worker" || name == "encryption":
+			err = f.section(name+".", entry.Value)
 		case name == "kinds":
 			err = f.kinds(entry)
 		case name == queuesField:
 			err = f.queues(entry)
+		case name == keysField:
+			err = f.keys(entry)
 		case fieldNamed(name) == nil:
 			err = unknown(f.where(entry.Key), "setting", name, append(fieldNames(), "kinds"))
 		default:

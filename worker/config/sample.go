@@ -31,6 +31,8 @@ func Sample() string {
 		switch example, ok := examples[f.name]; {
 		case f.name == queuesField:
 			fmt.Fprintf(&text, "%s:\n    default: {concurrency: %d}\n    # mail: {concurrency: 50}\n", name, defaultConcurrency)
+		case f.name == keysField:
+			fmt.Fprintf(&text, "# %s:\n    # - {id: 2027-01, file: 2027-01.key}\n", name)
 		case ok && nested:
 			fmt.Fprintf(&text, "# %s: %s\n", name, example)
 		case ok:
