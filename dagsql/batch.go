@@ -48,8 +48,16 @@ type BatchOptions struct {
 type Batch struct {
 	name      string
 	options   BatchOptions
-	jobs      jobList
+	members   []member
 	callbacks []callback
+}
+
+// member is a job of a batch, or a batch in it.
+type member struct {
+	args    pgq.Args
+	options []pgq.Options
+	nested  bool
+	batch   int64
 }
 
 // callback is a job that runs when something has become of a batch.
@@ -61,9 +69,10 @@ type callback struct {
 
 // jobList is a JSON array of jobs and batches that is being written: one buffer, since there may be 100,000.
 type jobList struct {
-	data []byte
-	n    int
-	err  error // the first one
+	codec pgq.Codec // of args that name none
+	data  []byte
+	n     int
+	err   error // the first one
 }
 
 // NewBatch returns a batch without jobs. The name says what kind of batch it is, like the kind of a job: 1 to 128 characters.
@@ -72,13 +81,13 @@ func NewBatch(name string, o BatchOptions) *Batch { return &Batch{name: name, op
 // Add adds a job. Of several options the first that gives something counts, then those of the kind, then the batch's queue and priority. RunAt and
 // Unique are refused.
 func (b *Batch) Add(args pgq.Args, options ...pgq.Options) *Batch {
-	b.jobs.add(args, options...)
+	b.members = append(b.members, member{args: args, options: options})
 	return b
 }
 
 // Nest adds a batch that was submitted before: it counts as one job, which succeeds and fails as that batch does.
 func (b *Batch) Nest(id int64) *Batch {
-	b.jobs.nest(id)
+	b.members = append(b.members, member{nested: true, batch: id})
 	return b
 }
 
@@ -104,9 +113,20 @@ func (b *Batch) on(field string, args pgq.Args, options []pgq.Options) *Batch {
 }
 
 // JSON returns the document that batch_submit takes. *pgq.ArgumentError: the first mistake that needs no database to be seen.
-func (b *Batch) JSON() (json.RawMessage, error) {
-	if b.jobs.err != nil {
-		return nil, b.jobs.err
+func (b *Batch) JSON() (json.RawMessage, error) { return b.document(nil) }
+
+// document returns the JSON form; the codec encodes args that name none, nil is JSON.
+func (b *Batch) document(codec pgq.Codec) (json.RawMessage, error) {
+	jobs := jobList{codec: codec}
+	for _, m := range b.members {
+		if m.nested {
+			jobs.nest(m.batch)
+		} else {
+			jobs.add(m.args, m.options...)
+		}
+	}
+	if jobs.err != nil {
+		return nil, jobs.err
 	}
 	o := b.options
 	d := document{}
@@ -133,12 +153,12 @@ func (b *Batch) JSON() (json.RawMessage, error) {
 		given[c.field] = true
 		d.name(c.field)
 		var err error
-		if d.data, err = appendJob(d.data, c.args, c.options); err != nil {
+		if d.data, err = appendJob(d.data, codec, c.args, c.options); err != nil {
 			return nil, within(c.field, err)
 		}
 	}
 	d.name("jobs")
-	d.data = append(d.data, b.jobs.json()...)
+	d.data = append(d.data, jobs.json()...)
 	d.close('}')
 	return d.data, nil
 }
@@ -148,7 +168,7 @@ func (l *jobList) add(args pgq.Args, options ...pgq.Options) {
 		return
 	}
 	l.separate()
-	data, err := appendJob(l.data, args, options)
+	data, err := appendJob(l.data, l.codec, args, options)
 	if err != nil {
 		l.err = within(fmt.Sprintf("jobs[%d]", l.n), err)
 		return
@@ -172,11 +192,14 @@ func (l *jobList) separate() {
 func (l *jobList) json() json.RawMessage { return append(append([]byte{'['}, l.data...), ']') }
 
 // appendJob appends a job as a JSON object. Its errors are *pgq.ArgumentError.
-func appendJob(to []byte, args pgq.Args, options []pgq.Options) ([]byte, error) {
+func appendJob(to []byte, codec pgq.Codec, args pgq.Args, options []pgq.Options) ([]byte, error) {
 	if isNil(args) {
 		return nil, &pgq.ArgumentError{Field: "args", Rule: "must not be nil"}
 	}
 	o := pgq.JobOptions(args, options...)
+	if o.Codec == nil {
+		o.Codec = codec
+	}
 	switch {
 	case !o.RunAt.IsZero():
 		return nil, &pgq.ArgumentError{Field: "run_at", Rule: "must not be given for a job of a batch"}
@@ -202,7 +225,7 @@ func within(job string, err error) error {
 // Errors: *pgq.ArgumentError with the first field that breaks a rule ("jobs[3].kind", "on_done.kind"), pgq.ErrNotInstalled, or what the database
 // says. When the connection breaks during a commit it is unknown whether the batch exists: submit it again, with a key.
 func (c *Client) SubmitBatch(ctx context.Context, db pgq.DB, b *Batch) (Submitted, error) {
-	data, err := b.JSON()
+	data, err := b.document(c.q.DefaultCodec())
 	if err != nil {
 		return Submitted{}, err
 	}
@@ -254,7 +277,7 @@ func AddToBatch(ctx context.Context, db pgq.DB, job *pgq.Attempt, items ...pgq.I
 }
 
 func (c *Client) addToBatch(ctx context.Context, db pgq.DB, id int64, member *int64, items []pgq.Item) ([]int64, error) {
-	var l jobList
+	l := jobList{codec: c.q.DefaultCodec()}
 	for _, item := range items {
 		l.add(item.Args, item.Options)
 	}

@@ -266,6 +266,23 @@ func TestADAGOfAClientThatEncryptsRunsAndShowsNothing(t *testing.T) {
 		where j::text like '%hidden%' or position('hidden'::bytea in coalesce(payload, '') || coalesce(output_payload, '')) > 0`), 0)
 }
 
+func TestABatchOfAClientThatEncryptsShowsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHand(t)
+	key, err := pgq.NewKey("k1", []byte("0123456789abcdef0123456789abcdef"))
+	must(t, err)
+	ring, err := pgq.NewKeyRing(key)
+	must(t, err)
+	h.d = dagsql.NewClient(pgq.New(pgq.Config{Codec: pgq.Encrypt(pgq.JSON, ring)}))
+	b := dagsql.NewBatch("secret", dagsql.BatchOptions{Open: true}).Add(letter{"hidden"}).Add(letter{"clear"}, pgq.Options{Codec: pgq.JSON})
+	added, err := h.d.SubmitBatch(h.ctx, h.pool, b.OnDone(letter{"hidden"}))
+	must(t, err)
+	_, err = h.d.AddToBatch(h.ctx, h.pool, added.ID, pgq.Item{Args: letter{"hidden"}})
+	must(t, err)
+	same(t, "args that are encrypted", one[int](h.bench, "select count(*) from pgq.jobs where kind = 'letter' and codec = 'aes256gcm+json' and args is null"), 3)
+	same(t, "args in the clear", one[string](h.bench, "select string_agg(args::text, '') from pgq.jobs where kind = 'letter' and codec is null"), `{"Text": "clear"}`)
+}
+
 // letter is a job with something to hide, open a result that a map is to read.
 type (
 	letter struct{ Text string }
