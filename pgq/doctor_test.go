@@ -46,6 +46,8 @@ var findingCases = []findingCase{
 	{name: "no_worker", given: "select enqueue('a', queue => 'q''% \u202e')", want: "warning queue q'% \u202e"},
 	{name: "old_job", args: "old_job => '0 s'", given: "select enqueue('a', queue => 'q'); select pause_queue('q', 'why')", want: "warning queue q", repairs: false},
 	{name: "queue_paused", given: `select pause_queue('q'' "x"', 'why')`, want: `info queue q' "x"`, repairs: true},
+	{name: "sequence_stopped", want: "warning sequence it's",
+		given: "select enqueue('a', sequence => 'it''s', max_attempts => 1); select register_worker('w', '{default}', '{a}'); select claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{x}')"},
 	{name: "unknown_kind", given: "select enqueue('a'); select register_worker('w', '{default}', '{b}')", want: "warning kind a of queue default", repairs: true},
 	{name: "public_may_use_schema", given: "grant usage on schema pgq to public", want: "warning schema pgq", repairs: true},
 	{name: "others_may_create", given: "create role pgq_doctor_test; grant create on schema pgq to pgq_doctor_test", want: "critical role pgq_doctor_test", repairs: true},

@@ -55,6 +55,7 @@ func (w *world) allStates() {
 		"select enqueue('later', '[1.10, 1e400]', delay => '1 year')",
 		"select enqueue('expires', ttl => '1 hour')",
 		"select dag_submit('{\"name\": \"etl\", \"key\": \"monday\", \"nodes\": [{\"name\": \"a\", \"kind\": \"a\"}, {\"name\": \"b\", \"kind\": \"b\", \"after\": [\"a\"]}]}')",
+		"select enqueue('turn', sequence => 'k', on_failure => 'skip', delay => '1 year') from generate_series(1, 3)",
 		"select enqueue('work', '{}', queue => 'work') from generate_series(1, 5)",
 		"select register_worker('w', '{work}', '{work}')",
 		"select claim(1, '{work}', '{4}')",

@@ -126,6 +126,7 @@ create table sequences (
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table sequences is 'Jobs that run one after the other, by key.';
 create index sequences_by_head on sequences (job_id);
+create index sequences_stopped on sequences (stopped_at) where stopped_at is not null;
 
 -- Parent before child. Inserted with the child, deleted with either.
 create table edges (

@@ -6077,7 +6077,7 @@ comment on function doctor_transactions is 'Findings on who keeps dead rows from
 
 -- +goose StatementBegin
 -- doctor_work(old_job, late_chores, frontier_rows): leases of workers that are gone, chores that nobody does, queues on which nothing
--- moves, kinds that nobody knows. Looks at the heads of the queues only. Internal: doctor.
+-- moves, the ten sequences that have stood still for longest, kinds that nobody knows. Looks at the heads of the queues only. Internal: doctor.
 create function doctor_work(old_job interval, late_chores interval, frontier_rows integer)
 returns table (finding text, severity text, subject text, meaning text, repair text)
 language sql stable
@@ -6149,6 +6149,12 @@ as $$
                 else 'more workers, more concurrency, or see: pgq-admin job explain ' || h.id end
     from heads h
     where h.since < clock_timestamp() - old_job
+    union all
+    select 'sequence_stopped', 'warning', 'sequence ' || s.key,
+           format('Job %s of it failed at %s; those behind it wait until that is retried and completes, or the sequence goes on without it.',
+                  s.job_id, to_char(s.stopped_at, 'YYYY-MM-DD HH24:MI:SS TZ')),
+           format('select %1$I.retry(''{%2$s}''); or, without that job: select %1$I.resume_sequence(%3$L);', current_schema(), s.job_id, s.key)
+    from (select * from sequences where stopped_at is not null order by stopped_at limit 10) s
     union all
     select 'queue_paused', 'info', 'queue ' || q.name,
            format('It has been paused since %s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ': ' || q.pause_reason),
