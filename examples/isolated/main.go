@@ -30,13 +30,12 @@ var render = command.Function("render", func(_ context.Context, job command.Job[
 	case "cursed":
 		os.Exit(3) // as a library in C might
 	case "huge":
-		var all [][]byte
+		var all []byte
 		for {
-			page := make([]byte, 1<<20)
-			for i := range page {
-				page[i] = 1
+			all = append(all, make([]byte, 1<<20)...)
+			for i := range all {
+				all[i] = 1
 			}
-			all = append(all, page)
 		}
 	}
 	fmt.Println("rendering", job.Args.Page) // goes to the log of the job

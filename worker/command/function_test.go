@@ -37,8 +37,7 @@ var player = command.Function("play", func(ctx context.Context, job command.Job[
 	case "fail":
 		return nil, errPlay
 	case "panic":
-		var toys map[string]int
-		toys["bear"] = 1
+		panic("the bear is lost")
 	case "exit":
 		os.Exit(0)
 	case "kill":
@@ -57,11 +56,11 @@ var player = command.Function("play", func(ctx context.Context, job command.Job[
 		<-ctx.Done()
 		return nil, ctx.Err()
 	case "hoard":
-		var all [][]byte
+		var all []byte
 		for ctx.Err() == nil {
-			all = append(all, make([]byte, 1<<20))
-			for i := range all[len(all)-1] {
-				all[len(all)-1][i] = 1
+			all = append(all, make([]byte, 1<<20)...)
+			for i := range all {
+				all[i] = 1
 			}
 		}
 	case "start a program":
@@ -84,16 +83,16 @@ func TestAFunctionRunsInAProcessOfItsOwn(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		`{"what": "answer", "n": 18446744073709551615}`: `completed 1 {"n": 18446744073709551615, "job": 1, "queue": "default", "attempt": 1}`,
-		`{"what": "nothing"}`:         `completed 1`,
-		`{"what": "start a program"}`: `completed 1 "unset\n"`,
-		`{"what": "fail"}`:            `failed 1 broken toy`,
-		`{"what": "panic"}`:           `failed 1 panic: assignment to entry in nil map`,
-		`{"what": "exit"}`:            `failed 1 function ended the process and did not return`,
-		`{"what": "kill"}`:            `failed 1 command was killed by signal 9 (killed)`,
-		`{"what": "permanent"}`:       `failed 1 broken toy`,
-		`{"what": "cancel"}`:          `cancelled 1 cancelled: broken toy`,
-		`{"what": "unspeakable"}`:     `failed 1 json: unsupported type: func()`,
-		`{"what": 5}`:                 `failed 1 args of job 1: json: cannot unmarshal number into Go struct field play.what of type string`,
+		`{"what": "nothing"}`:                           `completed 1`,
+		`{"what": "start a program"}`:                   `completed 1 "unset\n"`,
+		`{"what": "fail"}`:                              `failed 1 broken toy`,
+		`{"what": "panic"}`:                             `failed 1 panic: the bear is lost`,
+		`{"what": "exit"}`:                              `failed 1 function ended the process and did not return`,
+		`{"what": "kill"}`:                              `failed 1 command was killed by signal 9 (killed)`,
+		`{"what": "permanent"}`:                         `failed 1 broken toy`,
+		`{"what": "cancel"}`:                            `cancelled 1 cancelled: broken toy`,
+		`{"what": "unspeakable"}`:                       `failed 1 json: unsupported type: func()`,
+		`{"what": 5}`:                                   `failed 1 args of job 1: json: cannot unmarshal number into Go struct field play.what of type string`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()
