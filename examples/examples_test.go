@@ -66,6 +66,12 @@ var outputs = map[string][]string{
 		`after: 1 failed`,
 		`the square of 99 is 9801`,
 	},
+	"callbacks": {
+		`the customer: charge \d+ is completed after attempt 1, receipt R-good`,
+		`whoever watches: charge \d+ is scheduled after attempt 1: the bank does not answer`,
+		`the customer: charge \d+ is completed after attempt 2, receipt R-slow`,
+		`support: charge \d+ is failed after attempt 1: the card is stolen`,
+	},
 	"batches": {
 		`import: a file could not be loaded`,
 		`import is failed: 11 of 11, 1 failed`,

@@ -190,6 +190,7 @@ func (j newJob) MarshalJSON() ([]byte, error) {
 	optional("ttl", j.ttl != nil, interval(j.ttl))
 	optional("result_ttl", j.resultTTL != nil, interval(j.resultTTL))
 	optional("unique", j.unique != nil, j.unique)
+	optional("callbacks", j.callbacks != nil, j.callbacks)
 	optional("group", j.group != nil, j.group)
 	optional("sequence", j.sequence != nil, j.sequence)
 	optional("on_failure", j.onFailure != nil, j.onFailure)
@@ -242,7 +243,9 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	}
 	for _, check := range []func() (known bool, err error){
 		func() (bool, error) { return b.checkSizes(ctx, queues) },
-		func() (bool, error) { return !b.any(func(i int) bool { return b.jobs[i].group != nil }), nil },
+		func() (bool, error) {
+			return !b.any(func(i int) bool { return b.jobs[i].group != nil || b.jobs[i].callbacks != nil }), nil
+		},
 		func() (bool, error) { return b.takeKeys(ctx) },
 		func() (bool, error) { return true, b.takeSequences(ctx) },
 	} {

@@ -25,7 +25,7 @@ func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqu
 	if err != nil {
 		return Enqueued{}, err
 	}
-	if j.unique != nil || j.group != nil || j.sequence != nil {
+	if j.unique != nil || j.group != nil || j.sequence != nil || j.callbacks != nil {
 		return c.enqueueSpecial(ctx, db, j)
 	}
 	var job Enqueued

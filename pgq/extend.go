@@ -68,7 +68,7 @@ func JobOptions(args Args, options ...Options) Options {
 // is not given, the queue and the priority too, is left out; without a codec in its options the args are JSON. Its errors are *ArgumentError.
 func AppendJob(to []byte, args Args, o Options) ([]byte, error) {
 	o = JobOptions(args, o)
-	j, err := prepare(args, o, nil)
+	j, err := prepare(args, o, o.Codec) // its callbacks, too
 	if err != nil {
 		return to, err
 	}
@@ -102,6 +102,12 @@ func AppendJob(to []byte, args Args, o Options) ([]byte, error) {
 	}
 	if j.metadata != nil {
 		to = append(append(to, `,"metadata":`...), j.metadata...)
+	}
+	if j.group != nil {
+		to = AppendText(append(to, `,"group":`...), *j.group)
+	}
+	if j.callbacks != nil {
+		to = append(append(to, `,"callbacks":`...), j.callbacks...)
 	}
 	return appendArgs(to, j.args), nil
 }

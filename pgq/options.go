@@ -72,6 +72,8 @@ type Options struct {
 	Sequence string
 	// OnFailure is what becomes of the jobs behind it in its sequence if the job fails for good; StopSequence by default.
 	OnFailure OnFailure
+	// Callbacks are jobs to be enqueued when something has become of this one.
+	Callbacks Callbacks
 }
 
 // or returns the options with what is not given taken from others.
@@ -103,6 +105,7 @@ func (o Options) or(other Options) Options {
 	}
 	o.Sequence = first(o.Sequence, other.Sequence)
 	o.OnFailure = first(o.OnFailure, other.OnFailure)
+	o.Callbacks = o.Callbacks.or(other.Callbacks)
 	return o
 }
 
@@ -133,6 +136,7 @@ type newJob struct {
 	group       *string
 	sequence    *string
 	onFailure   *string
+	callbacks   json.RawMessage
 }
 
 var errNilArgs = &ArgumentError{Field: "args", Rule: "must not be nil"}
@@ -172,6 +176,9 @@ func prepare(args Args, o Options, fallback Codec) (newJob, error) {
 		if err := j.unique.check(); err != nil {
 			return newJob{}, err
 		}
+	}
+	if j.callbacks, err = o.Callbacks.prepare(fallback); err != nil {
+		return newJob{}, err
 	}
 	if o.Metadata != nil {
 		metadata, err := encodeJSON("metadata", o.Metadata)

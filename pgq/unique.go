@@ -138,7 +138,7 @@ func (u *Unique) bare() bool {
 		(u.While == "" || u.While == Unfinished || u.While == Queued) && (u.OnConflict == "" || u.OnConflict == ReturnExisting || u.OnConflict == ConflictError)
 }
 
-// enqueueSpecial enqueues one job that has a group, is to be unique or is in a sequence.
+// enqueueSpecial enqueues one job that has a group or callbacks, is to be unique or is in a sequence.
 func (c *Client) enqueueSpecial(ctx context.Context, db DB, j newJob) (Enqueued, error) {
 	document, err := json.Marshal([]newJob{j})
 	if err != nil {

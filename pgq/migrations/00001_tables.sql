@@ -336,6 +336,7 @@ create table running (
     result_ttl           interval,
     dag_id               bigint,
     cancel_requested_at  timestamptz,
+    callbacks            boolean,
     constraint running_attempt_is_positive check (attempt > 0)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table running is 'Leases: jobs that a worker holds.';
@@ -654,7 +655,7 @@ comment on column jobs.dag_id is 'The DAG of which it is a node.';
 comment on column jobs.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
 comment on column jobs.role is 'Null: a handler runs it; else dag, gate, external, sleep or map.';
 comment on column jobs.rule is 'Which ends of its parents let it run.';
-comment on column jobs.spec is 'What else was said of a DAG or a node with a role.';
+comment on column jobs.spec is 'What else was said of a DAG or a node with a role; the callbacks of a job.';
 comment on column jobs.unique_key is 'The key for which no other job is enqueued while this one bars it.';
 comment on column jobs.group_name is 'The group with which it shares limits and takes turns.';
 comment on column waiting.group_name is 'Of a job that waits for its turn: its group; empty: it has none.';
@@ -765,6 +766,7 @@ comment on column running.worker_id is 'Who has it.';
 comment on column running.claimed_at is 'Since when.';
 comment on column running.result_ttl is 'For how long its result will be kept; null: as its queue says.';
 comment on column running.dag_id is 'The DAG of which it is a node.';
+comment on column running.callbacks is 'True if other jobs are to be enqueued when it has ended.';
 comment on column running.cancel_requested_at is 'When somebody asked to cancel it.';
 comment on column results.job_id is 'The job.';
 comment on column results.queue is 'Its queue.';

@@ -703,6 +703,63 @@ comment on function breaker_of is 'The limit that holds, if it has a circuit bre
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- call_back(callers, event): enqueues the callbacks for an event (on_success, on_failure, on_retry) of those of these jobs that have one, as the job asked
+-- that was enqueued with them: in the transaction in which the event happens, whether their queues are full or not, since what happened
+-- cannot be refused. The metadata of a callback say of which job it is, and what became of that: {"callback": {"job_id", "kind", "event", "state", "attempt",
+-- "error"}}, the error cut at 2,000 characters. Internal: whatever ends jobs and attempts, in a statement after the one that does.
+create function call_back(callers bigint[], event text) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    caller_ids bigint[];
+    callbacks jsonb;
+    queues text[];
+begin
+    select array_agg(j.id order by u.place), jsonb_agg(j.spec -> 'callbacks' -> event order by u.place)
+    into caller_ids, callbacks
+    from unnest(callers) with ordinality u(id, place)
+    cross join lateral (select id, spec from jobs where jobs.id = u.id offset 0) j
+    where j.spec -> 'callbacks' ? event;
+    if caller_ids is null then
+        return;
+    end if;
+    with input as materialized (
+        select nextval('jobs_id_seq') as id, i.*, now() + i.delay as due, j.enqueued_by,
+               jsonb_strip_nulls(jsonb_build_object(
+                   'job_id', j.id, 'kind', j.kind, 'event', event,
+                   'state', case when f.state is not null then f.state when e.run_at is null then 'ready' else 'scheduled' end,
+                   'attempt', coalesce(f.attempt, e.attempt),
+                   'error', left(case when f.state is null then e.error else f.error end, 2000))) as about
+        from jobs_from_json(callbacks) i
+        cross join lateral (select id, kind, enqueued_by from jobs where jobs.id = caller_ids[i.index + 1] offset 0) j
+        left join lateral (select state, attempt, error from results where job_id = j.id offset 0) f on true
+        left join lateral (
+            select attempt, error, run_at from attempt_errors where job_id = j.id order by attempt desc limit 1) e on true
+    ), added as (
+        insert into jobs (id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, expires_at, tags, metadata, codec, payload, args, enqueued_by)
+        select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl, tags,
+               coalesce(metadata, '{}') || jsonb_build_object('callback', about), codec, payload, args, enqueued_by
+        from input
+    ), delayed as (
+        insert into scheduled (job_id, queue, run_at) select id, queue, due from input where due > now()
+    ), mortal as (
+        insert into expiries (expires_at, job_id) select now() + ttl, id from input where ttl is not null
+    ), added_ready as (
+        insert into ready (queue, priority, seq, job_id, kind)
+        select queue, priority, id, id, kind from input where due is null or due <= now()
+    ), told as (
+        insert into events (job_id, queue, type)
+        select id, queue, 'enqueued' from input where events_wanted() and wants_event(queue, false)
+    )
+    select array_agg(distinct queue) into queues from input;
+    perform wake(queues);
+end
+$$;
+comment on function call_back is 'Enqueues callbacks of jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- caller(): the database role that a session acts as, whichever functions are between: that of SET ROLE, else the one
 -- that logged in. Inside of a SECURITY DEFINER function current_user is the owner of the schema. Null for a role that was renamed or
 -- dropped meanwhile. Internal: without a search_path of its own, so that it can be inlined.
@@ -1040,7 +1097,8 @@ comment on function check_batch_spec is 'Refuses what is wrong with the spec of 
 -- +goose StatementBegin
 -- check_callback(field, callback, plain): raises PQ001 for what is wrong with a job that is to be enqueued when something has happened to another one, as
 -- an object like those of enqueue_many. That its kind must be known is checked as soon as any worker has ever been registered: a callback that
--- nobody is there for would be missed too late. plain: whether it may have what nodes of a DAG cannot. Internal.
+-- nobody is there for would be missed too late. plain: of a job, not of a batch,
+-- whose callbacks are nodes of a DAG. Internal.
 create function check_callback(field text, callback jsonb, plain boolean) returns void
 language plpgsql stable
 as $$
@@ -1051,16 +1109,20 @@ begin
     if jsonb_typeof(callback) <> 'object' then
         perform invalid(field, 'must be a JSON object');
     end if;
-    select key into part from unnest('{unique,run_at,on_success,on_failure,on_retry,result_ttl}'::text[]) key
-    where callback ? key and not (plain and key = 'result_ttl') limit 1;
+    select key into part
+    from unnest('{unique,run_at,callbacks,sequence,on_failure}'::text[] || case when plain then 'group' else 'result_ttl' end) key
+    where callback ? key limit 1;
     if found then
         perform invalid(field || '.' || part, 'must not be given for a callback');
     end if;
     begin
         perform check_jobs_json(jsonb_build_array(callback));
-    exception when sqlstate 'PQ001' then
-        get stacked diagnostics part = column_name, rule = pg_exception_detail;
-        perform invalid(field || substr(part, length('jobs[0]') + 1), rule);
+    exception
+        when sqlstate 'PQ002' then
+            null; -- it may have room when it is to be enqueued, and is enqueued anyhow
+        when sqlstate 'PQ001' then
+            get stacked diagnostics part = column_name, rule = pg_exception_detail;
+            perform invalid(field || substr(part, length('jobs[0]') + 1), rule);
     end;
     if exists (select from known_kinds) and not exists (select from known_kinds k where k.name = callback ->> 'kind') then
         perform invalid(field || '.kind', format('must be a kind that workers know; %s is none', to_json(callback ->> 'kind')));
@@ -1068,6 +1130,48 @@ begin
 end
 $$;
 comment on function check_callback is 'Refuses what is no callback.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_callbacks(jobs): raises PQ001 for the first job of a JSON array with callbacks that are none. Internal: check_jobs_json.
+create function check_callbacks(jobs jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    sort record;
+begin
+    -- Each sort once: mostly they are all the same.
+    for sort in
+        select min(j.index) as index, j.callbacks from jobs_from_json(jobs) j where j.callbacks is not null group by j.callbacks order by 1
+    loop
+        perform check_callbacks_object(format('jobs[%s].callbacks', sort.index), sort.callbacks);
+    end loop;
+end
+$$;
+comment on function check_callbacks is 'Refuses jobs with callbacks that are none.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_callbacks_object(field, callbacks): raises PQ001 unless these are callbacks by their events, or null. Internal: check_callbacks and
+-- enqueue_special, which name the field differently.
+create function check_callbacks_object(field text, callbacks jsonb) returns void
+language plpgsql stable
+as $$
+declare
+    odd text;
+begin
+    if jsonb_typeof(callbacks) <> 'object' then
+        perform invalid(field, 'must be a JSON object');
+    end if;
+    select left(key, 128) into odd
+    from jsonb_object_keys(callbacks) key where key not in ('on_success', 'on_failure', 'on_retry') order by 1 limit 1;
+    if found then
+        perform invalid(field, format('must be on_success, on_failure or on_retry; %s is none', to_json(odd)));
+    end if;
+    perform check_callback(field || '.' || key, value, true) from jsonb_each(callbacks) where value <> 'null';
+end
+$$;
+comment on function check_callbacks_object is 'Refuses what are no callbacks by their events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1291,7 +1395,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group', 'sequence', 'on_failure')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group', 'sequence', 'on_failure', 'callbacks')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -1313,6 +1417,9 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].callbacks') then
+        perform check_callbacks(jobs);
     end if;
     if jsonb_path_exists(jobs, '$[*] ? (exists(@.group) || exists(@.sequence) || exists(@.on_failure))') then
         select j.index, p.problem into bad
@@ -1861,15 +1968,15 @@ begin
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, result_ttl, dag_id
+                               payload, args, result_ttl, dag_id, nullif(spec ? 'callbacks', false) as callbacks
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
                           and group_name is null and (gated is null or kind <> all(gated))
                         order by id
                         offset 0) j
                 ), leased as (
-                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
-                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id
+                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
+                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id, callbacks
                     from claimed
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -1941,6 +2048,12 @@ as $$
     select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
     from claimed
     where in_turn and not too_late
+    having count(*) > 0;
+    select call_back(array_agg(j.id), 'on_failure')
+    from unnest(job_ids, sizes, attempts) r(job_id, size, attempt)
+    cross join lateral (
+        select id from jobs
+        where id >= r.job_id and id < r.job_id + r.size and r.attempt = 0 and expires_at <= now() and spec ? 'callbacks' offset 0) j
     having count(*) > 0
 $$;
 comment on function claim_aside is 'What a claim does beside leasing jobs.';
@@ -1998,8 +2111,8 @@ begin
                 select * from jobs
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
-            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -2038,6 +2151,7 @@ declare
     -- that are variables are copied each time that width_bucket looks into them.
     asked record;
     done bigint[];
+    callers bigint[]; -- those with callbacks
 begin
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
@@ -2052,16 +2166,18 @@ begin
         where r.job_id = any(asked.ids)
           and r.worker_id = complete.worker_id
           and r.attempt = asked.attempts[width_bucket(r.job_id, asked.ids)]
-        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id,
+        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks,
                   asked.places[width_bucket(r.job_id, asked.ids)] as place
     ), added as (
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
         select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
                codecs[place], payloads[place], outputs[place], dag_id
         from ended
-        returning job_id
     )
-    select coalesce(array_agg(job_id), '{}') into done from added;
+    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks) into done, callers from ended;
+    if callers is not null then
+        perform call_back(callers, 'on_success');
+    end if;
     -- One look at the range of the ids mostly says that none of them has children.
     if exists (select from edges e where e.parent_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
        and exists (select from edges e where e.parent_id = any(done)) then
@@ -5530,7 +5646,7 @@ begin
                       union all select job_id, queue, attempt from withdraw_waiting(case when found_at.place = 'waiting' then found_at.ids end)) w;
                 -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
                 if exists (select from edges e where e.parent_id = any(taken.ids)) then
-                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');
+                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted', quiet => true);
                     moved := moved || found_at.ids;
                     continue;
                 end if;
@@ -6286,7 +6402,7 @@ begin
         from gone g
     ), judged as materialized (
         select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail,
-               j.kind, j.priority,
+               j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
                    when e.verdict = 'fail' then 'failed'
@@ -6343,6 +6459,8 @@ begin
         where wants_event(queue, verdict <> 'release')
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
+           array_agg(job_id) filter (where outcome in ('failed', 'cancelled') and callbacks ? 'on_failure') as failing,
+           array_agg(job_id) filter (where outcome in ('ready', 'scheduled') and verdict = 'retry' and callbacks ? 'on_retry') as retried,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
            array_agg(job_id) filter (where attempt > 100) as old,
            array_agg(job_id) filter (where struck) as struck,
@@ -6352,6 +6470,12 @@ begin
           from judged) j;
     if done.struck is not null and exists (select from limits l where l.break_after is not null) then
         perform add_strikes(done.struck, done.struck_attempts);
+    end if;
+    if done.failing is not null then
+        perform call_back(done.failing, 'on_failure');
+    end if;
+    if done.retried is not null then
+        perform call_back(done.retried, 'on_retry');
     end if;
     if done.old is not null then
         delete from attempt_errors where ctid = any(array(
@@ -6590,7 +6714,8 @@ comment on function ended_places is 'Ids below which jobs end at the moment.';
 -- kept), codec and payload (bytes instead of JSON args), wake_workers (false: leave it to polling), uniqueness (see
 -- unique_problem: where an earlier job bars this one its id is returned; enqueue_jobs tells which it was), group_name (the group with
 -- which it shares limits and takes turns, see set_limit), sequence (jobs with the same one run one after
--- the other) and on_failure (what becomes of those behind it if it fails for good: stop, the default, skip or continue).
+-- the other) and on_failure (what becomes of those behind it if it fails for good: stop, the default, skip or
+-- continue), callbacks (jobs to be enqueued when it has succeeded, failed for good or is retried: {"on_failure": {"kind": "alarm"}}, see call_back).
 -- Raises PQ001 for a field that breaks a rule, PQ002 for a full queue, 42501 for a producer that may
 -- not enqueue into it; a warning past the warning depth.
 -- roles: producer
@@ -6600,16 +6725,18 @@ create function enqueue(
     timeout interval default null, backoff jsonb default null, tags text[] default null,
     metadata jsonb default null, ttl interval default null, result_ttl interval default null,
     codec text default null, payload bytea default null, wake_workers boolean default true,
-    uniqueness jsonb default null, group_name text default null, sequence text default null, on_failure text default null
+    uniqueness jsonb default null, group_name text default null, sequence text default null, on_failure text default null, callbacks jsonb default null
 ) returns bigint
 language plpgsql security definer set search_path from current
 as $$
 declare
     added record;
 begin
-    if uniqueness is not null or group_name is not null or sequence is not null or on_failure is not null then
+    if uniqueness is not null or group_name is not null or sequence is not null or on_failure is not null
+       or callbacks is not null then
         return enqueue_special(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
-            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name, sequence, on_failure);
+            backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers, uniqueness, group_name, sequence, on_failure,
+            callbacks);
     end if;
     added := enqueue_one(kind, args, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, wake_workers);
@@ -6621,7 +6748,7 @@ begin
     return added.job_id;
 end
 $$;
-comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares; sequence: runs after those enqueued with the same one before; on_failure: what becomes of those behind it: stop, skip or continue.';
+comment on function enqueue is 'Adds a job in the caller''s transaction and returns its id. delay or run_at: not before; priority: 0 (soonest) to 9; ttl: expires unless started by then; result_ttl: how long its result is kept; backoff: pauses between attempts as JSON; codec and payload: bytes in place of JSON args; wake_workers: false leaves it to polling; uniqueness: not if there is one like it; group_name: whose limits and turns it shares; sequence: runs after those enqueued with the same one before; on_failure: what becomes of those behind it: stop, skip or continue; callbacks: what is enqueued when it succeeds, fails or is retried.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6649,7 +6776,10 @@ declare
 begin
     perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
-        producer := check_producer(array(select distinct i.queue from jobs_from_json(enqueue_jobs.jobs) i));
+        producer := check_producer(array(
+            select i.queue from jobs_from_json(enqueue_jobs.jobs) i
+            union
+            select coalesce(c.value ->> 'queue', 'default') from jobs_from_json(enqueue_jobs.jobs) i, jsonb_each(i.callbacks) c));
     end if;
     ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_jobs.jobs)));
@@ -6673,7 +6803,9 @@ begin
                           tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name, sequence, on_failure, spec)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
                tags, metadata, codec, payload, args, unique_key, producer, group_name, sequence, on_failure,
-               case when in_line and due > now() then jsonb_build_object('run_at', due) end
+               case when callbacks is not null or in_line and due > now() then
+                   jsonb_strip_nulls(jsonb_build_object('run_at', case when in_line and due > now() then due end))
+                   || case when callbacks is not null then jsonb_build_object('callbacks', callbacks) else '{}' end end
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
@@ -6839,11 +6971,11 @@ comment on function enqueue_reserve is 'Prepares a bulk enqueue by COPY.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_special(...): what enqueue does with a job that has a group, is to be unique or is in a sequence. Internal.
+-- enqueue_special(...): what enqueue does with a job that has a group or callbacks, is to be unique or is in a sequence. Internal.
 create function enqueue_special(
     kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer, timeout interval,
     backoff jsonb, tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload bytea,
-    wake_workers boolean, uniqueness jsonb, group_name text, sequence text, on_failure text)
+    wake_workers boolean, uniqueness jsonb, group_name text, sequence text, on_failure text, callbacks jsonb)
 returns bigint
 language plpgsql
 as $$
@@ -6858,15 +6990,17 @@ begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
+    perform check_callbacks_object('callbacks', callbacks);
     return (select j.job_id from enqueue_jobs(jsonb_build_array(
         jsonb_strip_nulls(jsonb_build_object(
             'kind', kind, 'queue', queue, 'priority', priority, 'delay', delay, 'run_at', run_at, 'max_attempts', max_attempts,
             'timeout', timeout, 'tags', tags, 'ttl', ttl, 'result_ttl', result_ttl, 'codec', codec, 'group', group_name,
             'payload', encode(payload, 'base64'), 'sequence', sequence, 'on_failure', on_failure))
-        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness)), wake_workers) j);
+        || jsonb_build_object('args', args, 'backoff', backoff, 'metadata', metadata, 'unique', uniqueness,
+                              'callbacks', callbacks)), wake_workers) j);
 end
 $$;
-comment on function enqueue_special is 'Adds a job that has a group, is to be unique or is in a sequence.';
+comment on function enqueue_special is 'Adds a job that has a group or callbacks, is to be unique or is in a sequence.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9171,13 +9305,14 @@ create function jobs_from_json(jobs jsonb)
 returns table (
     index bigint, kind text, args jsonb, queue text, priority integer, delay interval, run_at timestamptz,
     max_attempts integer, timeout interval, backoff jsonb, tags text[], metadata jsonb, ttl interval,
-    result_ttl interval, codec text, payload bytea, uniqueness jsonb, group_name text, sequence text, on_failure text)
+    result_ttl interval, codec text, payload bytea, uniqueness jsonb, group_name text, sequence text, on_failure text,
+    callbacks jsonb)
 language sql stable
 as $$
     select e.ordinality - 1, r.kind, nullif(e.value -> 'args', 'null'), coalesce(r.queue, 'default'),
            coalesce(r.priority, 5), r.delay, r.run_at, r.max_attempts, r.timeout, nullif(r.backoff, 'null'),
            r.tags, nullif(r.metadata, 'null'), r.ttl, r.result_ttl, r.codec, decode(r.payload, 'base64'), nullif(e.value -> 'unique', 'null'),
-           r."group", r.sequence, r.on_failure
+           r."group", r.sequence, r.on_failure, nullif(e.value -> 'callbacks', 'null')
     from jsonb_array_elements(jobs) with ordinality e,
          jsonb_to_record(e.value) as r(
              kind text, queue text, priority integer, delay interval, run_at timestamptz, max_attempts integer,
@@ -12853,11 +12988,11 @@ comment on function settings_of is 'Settings in force for a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- settle(job_ids, queue_names, attempts, new_state, reason, cause_id): writes how jobs ended that never ran again
+-- settle(job_ids, queue_names, attempts, new_state, reason, cause_id, quiet): writes how jobs ended that never ran again
 -- after their last place (waiting, ready or scheduled) was taken from them by the caller in the same transaction, and
--- tells their children and the sequences of which they were the heads. Internal: cancel, expire, delete and skip_in_line.
+-- tells their children and the sequences of which they were the heads; unless quiet it enqueues their callbacks. Internal: cancel, expire, delete and skip_in_line.
 create function settle(job_ids bigint[], queue_names text[], attempts integer[], new_state text, reason text,
-                       cause_id bigint default null)
+                       cause_id bigint default null, quiet boolean default false)
 returns void
 language plpgsql
 as $$
@@ -12869,6 +13004,10 @@ begin
     order by u.id;
     perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id)))
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt);
+    if not quiet and new_state <> 'skipped' then
+        perform call_back(job_ids, 'on_failure')
+        where exists (select from jobs j where j.id = any(job_ids) and j.spec ? 'callbacks');
+    end if;
     if exists (select from edges e where e.parent_id = any(job_ids)) then
         perform doom_dags(job_ids);
         perform propagate(job_ids);
@@ -15854,6 +15993,8 @@ drop function check_jobs_json;
 drop function check_invariants;
 drop function check_grant;
 drop function check_depth;
+drop function check_callbacks_object;
+drop function check_callbacks;
 drop function check_callback;
 drop function check_batch_spec;
 drop function check_batch_producer;
@@ -15865,6 +16006,7 @@ drop function carry_out;
 drop function cancel_all;
 drop function cancel;
 drop function caller;
+drop function call_back;
 drop function breaker_of;
 drop function begin_map;
 drop function batches_in;

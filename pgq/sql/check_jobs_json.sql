@@ -15,7 +15,7 @@ begin
     left join lateral (
         select key from jsonb_object_keys(case jsonb_typeof(e.value) when 'object' then e.value else '{}' end) key
         where key not in ('kind', 'args', 'queue', 'priority', 'delay', 'run_at', 'max_attempts', 'timeout', 'backoff',
-                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group', 'sequence', 'on_failure')
+                          'tags', 'metadata', 'ttl', 'result_ttl', 'codec', 'payload', 'unique', 'group', 'sequence', 'on_failure', 'callbacks')
         limit 1) unknown on true
     where jsonb_typeof(e.value) <> 'object' or unknown.key is not null
     order by 1 limit 1;
@@ -37,6 +37,9 @@ begin
     end;
     if bad.problem is not null then
         perform invalid(format('jobs[%s].%s', bad.index, bad.problem[1]), bad.problem[2]);
+    end if;
+    if jsonb_path_exists(jobs, '$[*].callbacks') then
+        perform check_callbacks(jobs);
     end if;
     if jsonb_path_exists(jobs, '$[*] ? (exists(@.group) || exists(@.sequence) || exists(@.on_failure))') then
         select j.index, p.problem into bad

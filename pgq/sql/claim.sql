@@ -119,15 +119,15 @@ begin
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, result_ttl, dag_id
+                               payload, args, result_ttl, dag_id, nullif(spec ? 'callbacks', false) as callbacks
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
                           and group_name is null and (gated is null or kind <> all(gated))
                         order by id
                         offset 0) j
                 ), leased as (
-                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
-                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id
+                    insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
+                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id, callbacks
                     from claimed
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),

@@ -35,6 +35,12 @@ as $$
     select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
     from claimed
     where in_turn and not too_late
+    having count(*) > 0;
+    select call_back(array_agg(j.id), 'on_failure')
+    from unnest(job_ids, sizes, attempts) r(job_id, size, attempt)
+    cross join lateral (
+        select id from jobs
+        where id >= r.job_id and id < r.job_id + r.size and r.attempt = 0 and expires_at <= now() and spec ? 'callbacks' offset 0) j
     having count(*) > 0
 $$;
 comment on function claim_aside is 'What a claim does beside leasing jobs.';

@@ -26,8 +26,8 @@ begin
                 select * from jobs
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
-            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),

@@ -20,6 +20,7 @@ declare
     -- that are variables are copied each time that width_bucket looks into them.
     asked record;
     done bigint[];
+    callers bigint[]; -- those with callbacks
 begin
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
@@ -34,16 +35,18 @@ begin
         where r.job_id = any(asked.ids)
           and r.worker_id = complete.worker_id
           and r.attempt = asked.attempts[width_bucket(r.job_id, asked.ids)]
-        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id,
+        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks,
                   asked.places[width_bucket(r.job_id, asked.ids)] as place
     ), added as (
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
         select job_id, queue, 'completed', attempt, complete.worker_id, claimed_at, now, now + result_ttl,
                codecs[place], payloads[place], outputs[place], dag_id
         from ended
-        returning job_id
     )
-    select coalesce(array_agg(job_id), '{}') into done from added;
+    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks) into done, callers from ended;
+    if callers is not null then
+        perform call_back(callers, 'on_success');
+    end if;
     -- One look at the range of the ids mostly says that none of them has children.
     if exists (select from edges e where e.parent_id between asked.ids[1] and asked.ids[cardinality(asked.ids)])
        and exists (select from edges e where e.parent_id = any(done)) then

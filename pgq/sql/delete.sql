@@ -44,7 +44,7 @@ begin
                       union all select job_id, queue, attempt from withdraw_waiting(case when found_at.place = 'waiting' then found_at.ids end)) w;
                 -- Nobody can make them parents any more: those that are, are deleted from results, once all children know.
                 if exists (select from edges e where e.parent_id = any(taken.ids)) then
-                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted');
+                    perform settle(taken.ids, taken.queues, taken.attempts, 'cancelled', 'deleted', quiet => true);
                     moved := moved || found_at.ids;
                     continue;
                 end if;

@@ -41,7 +41,7 @@ begin
         from gone g
     ), judged as materialized (
         select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail,
-               j.kind, j.priority,
+               j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
                    when e.verdict = 'fail' then 'failed'
@@ -98,6 +98,8 @@ begin
         where wants_event(queue, verdict <> 'release')
     )
     select array_agg(job_id) as ids, array_agg(outcome) as outcomes,
+           array_agg(job_id) filter (where outcome in ('failed', 'cancelled') and callbacks ? 'on_failure') as failing,
+           array_agg(job_id) filter (where outcome in ('ready', 'scheduled') and verdict = 'retry' and callbacks ? 'on_retry') as retried,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
            array_agg(job_id) filter (where attempt > 100) as old,
            array_agg(job_id) filter (where struck) as struck,
@@ -107,6 +109,12 @@ begin
           from judged) j;
     if done.struck is not null and exists (select from limits l where l.break_after is not null) then
         perform add_strikes(done.struck, done.struck_attempts);
+    end if;
+    if done.failing is not null then
+        perform call_back(done.failing, 'on_failure');
+    end if;
+    if done.retried is not null then
+        perform call_back(done.retried, 'on_retry');
     end if;
     if done.old is not null then
         delete from attempt_errors where ctid = any(array(

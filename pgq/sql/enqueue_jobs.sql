@@ -22,7 +22,10 @@ declare
 begin
     perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
-        producer := check_producer(array(select distinct i.queue from jobs_from_json(enqueue_jobs.jobs) i));
+        producer := check_producer(array(
+            select i.queue from jobs_from_json(enqueue_jobs.jobs) i
+            union
+            select coalesce(c.value ->> 'queue', 'default') from jobs_from_json(enqueue_jobs.jobs) i, jsonb_each(i.callbacks) c));
     end if;
     ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_jobs.jobs)));
@@ -46,7 +49,9 @@ begin
                           tags, metadata, codec, payload, args, unique_key, enqueued_by, group_name, sequence, on_failure, spec)
         select id, queue, kind, priority, max_attempts, timeout, backoff, result_ttl, now() + ttl,
                tags, metadata, codec, payload, args, unique_key, producer, group_name, sequence, on_failure,
-               case when in_line and due > now() then jsonb_build_object('run_at', due) end
+               case when callbacks is not null or in_line and due > now() then
+                   jsonb_strip_nulls(jsonb_build_object('run_at', case when in_line and due > now() then due end))
+                   || case when callbacks is not null then jsonb_build_object('callbacks', callbacks) else '{}' end end
         from input
     ), delayed as (
         insert into scheduled (job_id, queue, run_at)
