@@ -29,6 +29,8 @@ func TestEnqueueTriggerForEachRowCases(t *testing.T) {
 		{name: "all options", given: orders(insert, `'kind=placed', 'queue=mail', 'priority=2', 'delay=5 min', 'max_attempts=3', 'timeout=1 min', 'ttl=1 day', 'result_ttl=1 h', ' tags = a, b '`) + "insert into orders values (1)",
 			call: "select j.queue, kind, priority, max_attempts, timeout, expires_at - now() as ttl, result_ttl, tags, run_at - now() as delay from jobs j join scheduled s on s.job_id = j.id",
 			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
+		{name: "groups and sequences by column", given: orders(insert, `'kind=placed', 'group=shop/{total}', 'sequence={odd, name}-{id}', 'on_failure=skip'`) + "insert into orders values (1, 2, 'x'), (2, null, null)",
+			call: "select group_name, sequence, on_failure from jobs order by id", want: "(shop/2,x-1,skip) (shop/,-2,skip)"},
 		{name: "a value with an equals sign", given: orders(insert, "'kind=a=b'") + "insert into orders values (1)", call: "select kind from jobs", want: "(a=b)"},
 		{name: "an update has the row as it is now", given: "insert into queues (name) values ('q'); " + orders(all, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3; delete from orders", call: args,
 			want: `("{""total"": 2}") ("{""total"": 3}") ("{""total"": 3}")`},
@@ -57,6 +59,8 @@ func TestEnqueueTriggerForEachStatementCases(t *testing.T) {
 		{name: "all options", given: orders(insert, `'kind=placed', 'queue=mail', 'priority=2', 'delay=5 min', 'max_attempts=3', 'timeout=1 min', 'ttl=1 day', 'result_ttl=1 h', 'tags=a, b'`) + "insert into orders values (1)",
 			call: "select j.queue, kind, priority, max_attempts, timeout, expires_at - now() as ttl, result_ttl, tags, run_at - now() as delay from jobs j join scheduled s on s.job_id = j.id",
 			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
+		{name: "groups and sequences by column", given: orders(insert, `'kind=placed', 'columns=id,total', 'group=shop/{total}', 'sequence={id}'`) + "insert into orders values (1, 2, 'x'), (2, 3, null)",
+			call: "select group_name, sequence from jobs order by id", want: "(shop/2,1) (shop/3,2)"},
 		{name: "more rows than fit into one batch", given: orders(insert, "'kind=placed', 'columns=id'") + "insert into orders select i from generate_series(1, 10001) i", call: "select count(*), count(distinct args) as d from jobs", want: "(10001,10001)"},
 		{name: "no rows", given: orders(insert, "'kind=placed'") + "insert into orders select 1 where false", call: "select count(*) from jobs", want: "(0)"},
 		{name: "an update", given: orders(update, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3", call: args, want: `("{""total"": 3}")`},
@@ -75,28 +79,30 @@ func TestEnqueueTriggerForEachStatementCases(t *testing.T) {
 
 func TestEnqueueTriggerOptionsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	const known = "which are kind, columns, args, queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags"
+	const known = "which are kind, columns, args, queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags, group, sequence, on_failure"
 	var cases []verbCase
 	for options, want := range map[string]string{
-		"":                                  "kind must be given",
-		"'queue=q'":                         "kind must be given",
-		"'kind'":                            "kind must be given as name=value",
-		"''":                                " must be given as name=value",
-		"'kind=a', 'colour=red'":            "colour is not an option of enqueue_trigger, " + known,
-		"'kind=a', E'x''\"%s\\n=1'":         "x'\"%s\n is not an option of enqueue_trigger, " + known,
-		"'kind=a', 'kind=a'":                "kind must be given once",
-		"'kind='":                           "kind must not be empty",
-		"'kind=a', 'queue=*'":               `queue must not be "*", which stands for the defaults of all queues`,
-		"'kind=a', 'columns=id,nothing%s'":  `columns names "nothing%s", which *orders does not have`,
-		"'kind=a', 'columns=ctid'":          `columns names "ctid", which *orders does not have`,
-		"'kind=a', 'args=both'":             "args must be row or change",
-		"'kind=a', 'priority=high'":         "priority must be a whole number",
-		"'kind=a', 'priority=12'":           "priority must be 0 to 9",
-		"'kind=a', 'max_attempts=-1'":       "max_attempts must be a whole number",
-		"'kind=a', 'delay=soon'":            "delay cannot be read as interval",
-		"'kind=a', 'delay=-1 s'":            "delay must not be negative",
-		"'kind=a', 'timeout=99999999999 y'": "timeout cannot be read as interval",
-		"'kind=a', 'ttl=0'":                 "ttl must be positive",
+		"":                                 "kind must be given",
+		"'queue=q'":                        "kind must be given",
+		"'kind'":                           "kind must be given as name=value",
+		"''":                               " must be given as name=value",
+		"'kind=a', 'colour=red'":           "colour is not an option of enqueue_trigger, " + known,
+		"'kind=a', E'x''\"%s\\n=1'":        "x'\"%s\n is not an option of enqueue_trigger, " + known,
+		"'kind=a', 'kind=a'":               "kind must be given once",
+		"'kind='":                          "kind must not be empty",
+		"'kind=a', 'queue=*'":              `queue must not be "*", which stands for the defaults of all queues`,
+		"'kind=a', 'columns=id,nothing%s'": `columns names "nothing%s", which *orders does not have`,
+		"'kind=a', 'columns=ctid'":         `columns names "ctid", which *orders does not have`,
+		"'kind=a', 'args=both'":            "args must be row or change",
+		"'kind=a', 'group={shop}'":         `group names "shop", which is not one of its columns`,
+		"'kind=a', 'columns=id', 'sequence={total}'": `sequence names "total", which is not one of its columns`,
+		"'kind=a', 'priority=high'":                  "priority must be a whole number",
+		"'kind=a', 'priority=12'":                    "priority must be 0 to 9",
+		"'kind=a', 'max_attempts=-1'":                "max_attempts must be a whole number",
+		"'kind=a', 'delay=soon'":                     "delay cannot be read as interval",
+		"'kind=a', 'delay=-1 s'":                     "delay must not be negative",
+		"'kind=a', 'timeout=99999999999 y'":          "timeout cannot be read as interval",
+		"'kind=a', 'ttl=0'":                          "ttl must be positive",
 	} {
 		cases = append(cases, verbCase{name: options, given: orders("insert on orders for each row", options), call: "insert into orders values (1) returning id", want: "PQ001 " + want})
 	}

@@ -7012,7 +7012,8 @@ comment on function enqueue_special is 'Adds a job that has a group or callbacks
 --
 -- Options are texts, name=value: kind (must be given), columns (of which args are made; all of them by default; names with
 -- commas or spaces in double quotes), args (row: the row as it is now, the default; change: {"op", "old", "new"}), and those of
--- enqueue: queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags (with commas in between).
+-- enqueue: queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags (with commas in between), group, sequence and on_failure. In
+-- group and sequence {column} stands for what the row has there, which must be one of columns: 'group=tenant/{tenant_id}'.
 -- Numbers keep all their digits.
 --
 -- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
@@ -7028,13 +7029,14 @@ language plpgsql set search_path from current
 as $$
 declare
     known constant text[] := array['kind', 'columns', 'args', 'queue', 'priority', 'delay', 'max_attempts', 'timeout', 'ttl',
-                                   'result_ttl', 'tags'];
+                                   'result_ttl', 'tags', 'group', 'sequence', 'on_failure'];
     given jsonb := '{}';  -- options by name, as texts
     option text;
     value text;
     field text;           -- what cannot be used
     rule text;            -- and why
     columns text[];
+    names jsonb;          -- group and sequence of a row
     wide boolean;         -- args are changes
     old_row jsonb;
     new_row jsonb;
@@ -7098,6 +7100,15 @@ begin
             limit 1;
         end if;
     end if;
+    if field is null then
+        select o.option, format('names %s, which is not one of its columns', to_json(m[1])) into field, rule
+        from unnest(array['group', 'sequence']) o(option)
+        cross join lateral regexp_matches(given ->> o.option, '\{([^{}]*)\}', 'g') m
+        where case when columns <> '{}' then m[1] <> all(columns)
+                   else not exists (select from pg_catalog.pg_attribute a
+                                    where a.attrelid = TG_RELID and a.attname = m[1] and a.attnum > 0 and not a.attisdropped) end
+        limit 1;
+    end if;
     if field is not null then
         raise exception using
             errcode = 'PQ001',
@@ -7116,6 +7127,12 @@ begin
             old_row := case when old_row is not null then (select jsonb_object_agg(c, old_row -> c) from unnest(columns) c) end;
             new_row := case when new_row is not null then (select jsonb_object_agg(c, new_row -> c) from unnest(columns) c) end;
         end if;
+        names := (
+            select jsonb_object_agg(o.option, (
+                select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
+                from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
+            from unnest(array['group', 'sequence']) o(option)
+            where given ? o.option);
         perform enqueue(
             given ->> 'kind',
             case when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
@@ -7123,7 +7140,8 @@ begin
             queue => coalesce(given ->> 'queue', 'default'), priority => coalesce((given ->> 'priority')::integer, 5),
             delay => (given ->> 'delay')::interval, max_attempts => (given ->> 'max_attempts')::integer,
             timeout => (given ->> 'timeout')::interval, tags => regexp_split_to_array(given ->> 'tags', '\s*,\s*'),
-            ttl => (given ->> 'ttl')::interval, result_ttl => (given ->> 'result_ttl')::interval);
+            ttl => (given ->> 'ttl')::interval, result_ttl => (given ->> 'result_ttl')::interval,
+            group_name => names ->> 'group', sequence => names ->> 'sequence', on_failure => given ->> 'on_failure');
         return null;
     end if;
 
@@ -7162,7 +7180,13 @@ begin
     given := (given - '{columns,args}'::text[])
         || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end;
     for old_row, new_row in execute source loop
-        entry := given || jsonb_build_object('args', case
+        names := (
+            select jsonb_object_agg(o.option, (
+                select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
+                from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
+            from unnest(array['group', 'sequence']) o(option)
+            where given ? o.option);
+        entry := given || coalesce(names, '{}') || jsonb_build_object('args', case
             when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
             else coalesce(new_row, old_row) end);
         batch := array_append(batch, entry);
