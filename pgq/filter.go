@@ -15,6 +15,8 @@ import (
 type Filter struct {
 	Queues []string
 	Kinds  []string
+	// Groups: see Options.Group.
+	Groups []string
 	States []State
 	IDs    []int64
 	// Workers: one of them has the job, or had it last.
@@ -51,7 +53,7 @@ type PathFilter struct {
 // document returns the filter as the database takes it. *ArgumentError: a field cannot be encoded.
 func (f Filter) document() (json.RawMessage, error) {
 	fields := map[string]any{}
-	for name, list := range map[string][]string{"queues": f.Queues, "kinds": f.Kinds, "tags": f.Tags, "fingerprints": f.Fingerprints} {
+	for name, list := range map[string][]string{"queues": f.Queues, "kinds": f.Kinds, "groups": f.Groups, "tags": f.Tags, "fingerprints": f.Fingerprints} {
 		putList(fields, name, list)
 	}
 	for name, list := range map[string][]int64{"ids": f.IDs, "workers": f.Workers, "dags": f.DAGs} {

@@ -61,6 +61,7 @@ type JobInfo struct {
 	Name              *string         // the node's name
 	Sequence          *string         // the sequence in which it runs
 	OnFailure         *OnFailure      // what becomes of that if it fails; nil: it stops
+	Group             *string         // whose limits and turns it shares
 
 	output encoded
 	client *Client
@@ -69,7 +70,7 @@ type JobInfo struct {
 const infoColumns = `id, queue, kind, priority, state, attempt, max_attempts, created_at, run_at, claimed_at, finished_at,
 	worker_id, cancel_requested_at, expires_at, timeout, tags, metadata, error, args, codec, payload,
 	output, output_codec, output_payload, progress_done, progress_total, dag_id, name, backoff, result_ttl,
-	sequence, on_failure`
+	sequence, on_failure, group_name`
 
 func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	j := &JobInfo{client: c}
@@ -77,7 +78,7 @@ func (c *Client) scanInfo(row pgx.CollectableRow) (*JobInfo, error) {
 	err := row.Scan(&j.ID, &j.Queue, &j.Kind, &j.Priority, &j.State, &j.Attempt, &j.MaxAttempts, &j.CreatedAt, &j.RunAt,
 		&j.ClaimedAt, &j.FinishedAt, &j.WorkerID, &j.CancelRequestedAt, &j.ExpiresAt, &j.Timeout, &j.Tags, &metadata,
 		&j.Error, &args, &j.Codec, &j.Payload, (*[]byte)(&j.output.json), &j.output.codec, &j.output.payload, &j.Done, &j.Total,
-		&j.DAGID, &j.Name, &backoff, &j.ResultTTL, &j.Sequence, &j.OnFailure)
+		&j.DAGID, &j.Name, &backoff, &j.ResultTTL, &j.Sequence, &j.OnFailure, &j.Group)
 	j.Backoff = backoff
 	j.Metadata, j.Args, j.Output = metadata, args, j.output.json
 	return j, err

@@ -75,7 +75,15 @@ func (c *Client) SetLimit(ctx context.Context, db DB, of Scope, l Limit) error {
 	if err != nil {
 		return wrap("set the limit", err)
 	}
-	_, err = db.Exec(ctx, c.from("*", "set_limit($1, $2, $3::jsonb)"), of.Of, of.Name, json.RawMessage(document))
+	return c.SetLimitJSON(ctx, db, of, document)
+}
+
+// SetLimitJSON changes a limit by a JSON object of settings, as set_limit takes it in SQL: max_running, rate, period, burst, weight. What is
+// not named stays, null takes a setting away, and the limit goes with its last one.
+//
+// *ArgumentError: a setting breaks a rule; nothing was changed.
+func (c *Client) SetLimitJSON(ctx context.Context, db DB, of Scope, settings json.RawMessage) error {
+	_, err := db.Exec(ctx, c.from("*", "set_limit($1, $2, $3::jsonb)"), of.Of, of.Name, settings)
 	return wrap("set the limit", err)
 }
 
@@ -108,8 +116,8 @@ type SetLimits struct {
 
 // Limits returns the limits that were set, by scope and name.
 func (c *Client) Limits(ctx context.Context, db DB) ([]SetLimits, error) {
-	rows, err := db.Query(ctx, `select scope, name, coalesce(max_running, 0), coalesce(rate, 0), coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), updated_at,
-			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0')
+	rows, err := db.Query(ctx, `select scope, name, coalesce(max_running, 0), coalesce(rate, 0), coalesce(period, '0'), coalesce(burst, 0),
+			coalesce(weight, 0), updated_at, coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0')
 		from `+c.schema+`.limit_settings order by scope, name`)
 	if err != nil {
 		return nil, wrap("list the limits", err)
@@ -146,12 +154,33 @@ type LimitState struct {
 	ProbeID int64
 }
 
+// HasRoom reports whether another one of its jobs may start now, as far as its own limit, pause and circuit breaker go.
+func (s LimitState) HasRoom() bool {
+	full := s.MaxRunning > 0 && s.Running >= int64(s.MaxRunning)
+	broken := s.Breaker == "open" || s.Breaker == "half_open" && s.ProbeID != 0
+	return !full && !broken && s.PausedUntil.IsZero() && (s.Tokens == nil || *s.Tokens >= 1)
+}
+
 // LimitStates returns the state of every queue, kind and group that has a limit, a pause or waiting jobs, by scope and name.
 func (c *Client) LimitStates(ctx context.Context, db DB) ([]LimitState, error) {
-	rows, err := db.Query(ctx, `select scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
+	return c.limitStates(ctx, db, nil, nil)
+}
+
+// LimitState returns the state of one queue, kind or group, whether it is limited or not.
+func (c *Client) LimitState(ctx context.Context, db DB, of Scope) (LimitState, error) {
+	states, err := c.limitStates(ctx, db, &of.Of, &of.Name)
+	if err != nil {
+		return LimitState{}, err
+	}
+	return states[0], nil
+}
+
+func (c *Client) limitStates(ctx context.Context, db DB, of, name *string) ([]LimitState, error) {
+	rows, err := db.Query(ctx, c.from(`scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
 			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, ''),
-			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0'), coalesce(breaker, ''), coalesce(failures, 0), probe_at, coalesce(probe_id, 0)
-		from `+c.schema+`.limit_states order by scope, name`)
+			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0'), coalesce(breaker, ''), coalesce(failures, 0), probe_at,
+			coalesce(probe_id, 0)`,
+		"list_limits($1, $2)")+" order by scope, name", of, name)
 	if err != nil {
 		return nil, wrap("read the limits", err)
 	}

@@ -27,7 +27,7 @@ type refusal struct {
 func (s *site) facts() string {
 	s.t.Helper()
 	var parts []string
-	for _, table := range []string{"jobs", "ready", "scheduled", "waiting", "running", "results", "events", "queues", "schedules", "grants"} {
+	for _, table := range []string{"jobs", "ready", "scheduled", "waiting", "running", "results", "events", "queues", "schedules", "grants", "limits", "gates"} {
 		parts = append(parts, fmt.Sprintf("(select '%[1]s ' || coalesce(md5(string_agg(x::text, ';' order by x::text)), '') from pgq.%[1]s x)", table))
 	}
 	var facts string

@@ -84,10 +84,10 @@ func workerIDs(ctx context.Context, s *session) ([]string, error) {
 	return words, err
 }
 
-// completeNames makes shells complete the flags --queue, --kind, --state and --worker of a command, where it has them.
+// completeNames makes shells complete the flags --queue, --kind, --group, --state and --worker of a command, where it has them.
 func (a *app) completeNames(c *cobra.Command) {
 	for flag, find := range map[string]cobra.CompletionFunc{
-		"queue": a.offer(queueNames), "kind": a.offer(kindNames), "worker": a.offer(workerIDs),
+		"queue": a.offer(queueNames), "kind": a.offer(kindNames), "group": a.offer(groupNames), "worker": a.offer(workerIDs),
 		"state": cobra.FixedCompletions([]string{"waiting", "scheduled", "ready", "running", "completed", "failed", "cancelled", "skipped", "expired"},
 			cobra.ShellCompDirectiveNoFileComp),
 	} {

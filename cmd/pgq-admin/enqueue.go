@@ -20,8 +20,8 @@ Args are given as -P name=TEXT or -P name:=JSON, members of an object, or as --a
 
 --from FILE enqueues a job per line, JSON objects: {"kind": "send_mail", "args": {"to": 1}, "queue": "mail", …} with the fields
 of enqueue in SQL (kind, args, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
-unique, sequence, on_failure); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in transactions of
---batch lines; errors name the line, and say with which --skip to go on. With --all-or-nothing it is one transaction.
+unique, group, sequence, on_failure); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in
+transactions of --batch lines; errors name the line, and say with which --skip to go on. With --all-or-nothing it is one transaction.
 
 -o name prints only the ids. Exit codes: 2 a field breaks a rule, 6 the queue is full.`
 
@@ -31,7 +31,7 @@ type enqueueing struct {
 	params, metadata, tags    []string
 	args, from, at            string
 	delay, timeout, ttl, keep string
-	queue                     string
+	queue, group, uniqueKey   string
 	sequence, onFailure       string
 	priority, maxAttempts     int
 	batch                     int
@@ -103,6 +103,8 @@ func (e *enqueueing) flags(c *cobra.Command) {
 	flags.StringVar(&e.args, "args", "", "the args: `JSON`, or - for the standard input")
 	flags.StringVar(&e.from, "from", "", "a `FILE` with a job per line, or - for the standard input")
 	flags.StringVar(&e.queue, "queue", "", "the `QUEUE`; default by default")
+	flags.StringVar(&e.group, "group", "", "the `GROUP` whose limits and turns it shares, customer/7 for example: see pgq-admin limit --help")
+	flags.StringVar(&e.uniqueKey, "unique-key", "", "not if an unfinished job has this `KEY`: its id is printed then, with outcome existing")
 	flags.IntVar(&e.priority, "priority", 5, "0 (the soonest) to 9")
 	flags.StringVar(&e.delay, "delay", "", "run it after this `DURATION`: 90s, 5m, 2h, 7d")
 	flags.StringVar(&e.at, "at", "", "run it at this `TIME`: 2026-12-01T06:00:00Z")
@@ -128,6 +130,8 @@ func (e *enqueueing) check(c *cobra.Command) error {
 		return usagef("--skip must be at least 0, not %d", e.skip)
 	case e.from == "-" && e.args == "-":
 		return usagef("--from - and --args - cannot both read the standard input")
+	case e.from != "" && c.Flags().Changed("unique-key"):
+		return usagef("--unique-key is for one job; with --from each line has its own: {\"unique\": {\"key\": …}}")
 	case e.at != "" && e.delay != "":
 		return usagef("give either --at or --delay")
 	}
@@ -173,10 +177,13 @@ func (e *enqueueing) job(in io.Reader, c *cobra.Command, words []string) (map[st
 	}
 	changed := c.Flags().Changed
 	for name, value := range map[string]any{"queue": e.queue, "priority": e.priority, "max-attempts": e.maxAttempts,
-		"sequence": e.sequence, "on-failure": e.onFailure} {
+		"group": e.group, "sequence": e.sequence, "on-failure": e.onFailure} {
 		if changed(name) {
 			put(strings.ReplaceAll(name, "-", "_"), value)
 		}
+	}
+	if changed("unique-key") {
+		put("unique", map[string]string{"key": e.uniqueKey})
 	}
 	if e.tags != nil {
 		put("tags", e.tags)

@@ -13,7 +13,7 @@ import (
 )
 
 // filterHelp tells of the flags of a filter.
-const filterHelp = `Jobs are chosen by --queue, --kind, --state, --tag, --since, --until, --error, --fingerprint, --arg, --metadata, --worker, --dag:
+const filterHelp = `Jobs are chosen by --queue, --kind, --group, --state, --tag, --since, --until, --error, --fingerprint, --arg, --metadata, --worker, --dag:
 those that fit all that is given. A flag that is repeated takes any of its values (--tag, --arg and --metadata: all of them).
 
 --arg PATH=VALUE compares what args have at a path, customer.id or items[0].sku or "a.b".c: the text VALUE, or the JSON VALUE;
@@ -22,20 +22,21 @@ those that fit all that is given. A flag that is repeated takes any of its value
 
 // filterFlags are the flags by which lists and verbs choose jobs.
 type filterFlags struct {
-	queues, kinds, states, tags, fingerprints []string
-	args, metadata                            []string
-	workers, dags                             []int64
-	since, until, error                       string
-	set                                       *pflag.FlagSet
+	queues, kinds, groups, states, tags, fingerprints []string
+	args, metadata                                    []string
+	workers, dags                                     []int64
+	since, until, error                               string
+	set                                               *pflag.FlagSet
 }
 
-var filterNames = []string{"queue", "kind", "state", "tag", "since", "until", "error", "fingerprint", "arg", "metadata", "worker", "dag"}
+var filterNames = []string{"queue", "kind", "group", "state", "tag", "since", "until", "error", "fingerprint", "arg", "metadata", "worker", "dag"}
 
 // flags gives a command the flags of a filter.
 func (f *filterFlags) flags(flags *pflag.FlagSet) {
 	f.set = flags
 	flags.StringArrayVar(&f.queues, "queue", nil, "jobs of this `QUEUE`")
 	flags.StringArrayVar(&f.kinds, "kind", nil, "jobs of this `KIND`")
+	flags.StringArrayVar(&f.groups, "group", nil, "jobs of this `GROUP`")
 	output.ListFlag(flags, &f.states, "state", nil, "jobs in these `STATES`: waiting, scheduled, ready, running, completed, failed, cancelled, skipped, expired")
 	flags.StringArrayVar(&f.tags, "tag", nil, "jobs with this `TAG`")
 	flags.StringVar(&f.since, "since", "", "enqueued from this `TIME` on, or since so long: 2h, 7d")
@@ -63,7 +64,7 @@ func (f *filterFlags) given() bool {
 func (f *filterFlags) filter() (pgq.Filter, error) {
 	now := time.Now()
 	filter := pgq.Filter{
-		Queues: f.queues, Kinds: f.kinds, Tags: f.tags, Fingerprints: f.fingerprints, Workers: f.workers, DAGs: f.dags, Error: f.error,
+		Queues: f.queues, Kinds: f.kinds, Groups: f.groups, Tags: f.tags, Fingerprints: f.fingerprints, Workers: f.workers, DAGs: f.dags, Error: f.error,
 	}
 	for _, name := range filterNames {
 		flag := f.set.Lookup(name)

@@ -36,6 +36,7 @@ var jobColumns = []output.Column[*pgq.JobInfo]{
 	{Name: "name", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Name }},
 	{Name: "sequence", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Sequence }},
 	{Name: "on_failure", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.OnFailure }},
+	{Name: "group", Level: output.Wide, Value: func(j *pgq.JobInfo) any { return j.Group }},
 	{Name: "done", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Done }},
 	{Name: "total", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.Total }},
 	{Name: "cancel_requested_at", Level: output.Data, Value: func(j *pgq.JobInfo) any { return j.CancelRequestedAt }},
@@ -239,6 +240,9 @@ func (c jobCard) facts() (facts [][2]string) {
 	}
 	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 	add("queue", "%s, priority %d", j.Queue, j.Priority)
+	if j.Group != nil {
+		add("group", "%s", *j.Group)
+	}
 	if j.MaxAttempts != nil {
 		add("attempts", "%d of %d", j.Attempt, *j.MaxAttempts)
 	} else {

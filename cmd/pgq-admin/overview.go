@@ -20,6 +20,7 @@ type overview struct {
 	queues  []queueRow
 	workers []pgq.WorkerState
 	chores  []pgq.ChoreState
+	limits  []pgq.LimitState
 	health  pgq.Health
 }
 
@@ -41,6 +42,9 @@ func (s *session) overview(ctx context.Context) (o overview, err error) {
 		return o, err
 	}
 	if o.chores, err = s.q.ChoreStates(ctx, tx); err != nil {
+		return o, err
+	}
+	if o.limits, err = s.q.LimitStates(ctx, tx); err != nil {
 		return o, err
 	}
 	o.health, err = s.q.Health(ctx, tx)
@@ -125,6 +129,38 @@ func (o overview) choreLine(s output.Screen) string {
 	return strings.Join(parts, ", ")
 }
 
+// limited counts limits that are full and pauses; waiting is how many groups have jobs that wait for their turn.
+func (o overview) limited() (full, paused, waiting int) {
+	for _, l := range o.limits {
+		switch {
+		case !l.PausedUntil.IsZero():
+			paused++
+		case !l.HasRoom():
+			full++
+		}
+		if l.Of == "group" && l.Waiting > 0 {
+			waiting++
+		}
+	}
+	return full, paused, waiting
+}
+
+// limitLine sums the limits up; "" where nothing is limited and no group waits.
+func (o overview) limitLine(s output.Screen) string {
+	full, paused, waiting := o.limited()
+	var parts []string
+	if paused > 0 {
+		parts = append(parts, s.Paint(output.Yellow, fmt.Sprintf("%d paused", paused)))
+	}
+	if full > 0 {
+		parts = append(parts, fmt.Sprintf("%d full", full))
+	}
+	if waiting > 0 {
+		parts = append(parts, fmt.Sprintf("jobs of %d groups wait for their turn", waiting))
+	}
+	return strings.Join(parts, ", ")
+}
+
 const (
 	longTransaction = 10 * time.Minute
 	fullConnections = 0.9
@@ -169,7 +205,7 @@ func bytesOf(n int64) string {
 // lines are all but the queues' and workers' tables, for people.
 func (o overview) lines(s output.Screen) []string {
 	width, _ := s.Size()
-	return []string{
+	lines := []string{
 		s.Paint(output.Bold, output.Cut(output.Clean("PGQ in "+o.where+" at "+o.at.UTC().Format(time.RFC3339)), width)),
 		"",
 		s.Paint(output.Bold, "Queues    ") + o.queueLine(s),
@@ -177,6 +213,10 @@ func (o overview) lines(s output.Screen) []string {
 		s.Paint(output.Bold, "Chores    ") + o.choreLine(s),
 		s.Paint(output.Bold, "Database  ") + o.databaseLine(s),
 	}
+	if limits := o.limitLine(s); limits != "" {
+		lines = append(lines, s.Paint(output.Bold, "Limits    ")+limits)
+	}
+	return lines
 }
 
 var choreColumns = []output.Column[pgq.ChoreState]{
@@ -208,8 +248,11 @@ func (o overview) document(s output.Screen, f output.Format, table *output.Table
 		Queues   []json.RawMessage `json:"queues"`
 		Workers  []json.RawMessage `json:"workers"`
 		Chores   []json.RawMessage `json:"chores"`
+		Limits   map[string]int    `json:"limits"`
 		Database json.RawMessage   `json:"database"`
 	}{At: o.at.UTC()}
+	full, paused, waiting := o.limited()
+	document.Limits = map[string]int{"full": full, "paused": paused, "groups_waiting": waiting}
 	var err error
 	if document.Queues, err = table.Objects(table.Sorted(o.queues)); err != nil {
 		return err

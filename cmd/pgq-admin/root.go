@@ -62,6 +62,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	root.AddCommand(jobCommand(a))
 	root.AddCommand(scheduleCommand(a))
 	root.AddCommand(sequenceCommand(a))
+	root.AddCommand(limitCommand(a))
 	root.AddCommand(queueCommand(a))
 	root.AddCommand(enqueueCommand(a))
 	root.AddCommand(failuresCommand(a))

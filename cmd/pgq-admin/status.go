@@ -17,10 +17,10 @@ func statusCommand(a *app) *cobra.Command {
 		Short: "Show on one screen how everything is: queues, workers, chores, the database",
 		Long: `Show on one screen how everything is: queues with depth, age of the oldest job that may be claimed, throughput and failures
 of the last 5 minutes; workers that live, are silent or were lost; when the chores were done last; the database's size, oldest
-transaction, connections and NOTIFY queue. What needs a look is coloured.
+transaction, connections and NOTIFY queue; limits that are full, and pauses. What needs a look is coloured.
 
-A number with ~ before it is an estimate. -o json, jsonl and yaml have {"at": …, "queues": …, "workers": …, "chores": …, "database": …}; csv
-and name the queues. pgq-admin doctor says what to do about what is wrong.`,
+A number with ~ before it is an estimate. -o json, jsonl and yaml have {"at": …, "queues": …, "workers": …, "chores": …,
+"limits": …, "database": …}; csv and name the queues. pgq-admin doctor says what to do about what is wrong.`,
 		Example: `  pgq-admin status --watch
   pgq-admin status --sort -oldest
   pgq-admin status -o json | jq '.queues[] | select(.oldest > 60) | .queue'`,

@@ -5888,7 +5888,8 @@ begin
             more := true;
         end if;
     end if;
-    if exists (select from backlogs) or exists (select from gates) or exists (select from limits) then
+    if exists (select from backlogs) or exists (select from gates) or exists (select from limits)
+       or exists (select from waiting w where w.role = 'turn') then
         if chore_is_due('backlogs', interval '5 s') then
             perform tend_backlogs();
         end if;
@@ -7643,9 +7644,10 @@ create function explain_limits(queue_name text, kind text, group_name text) retu
 language sql stable
 as $$
     with states as materialized (
-        select *, format('%s %s', s.scope, s.name) as title
-        from limit_states s
-        where (s.scope, s.name) in (('queue', queue_name), ('kind', explain_limits.kind), ('group', explain_limits.group_name))
+        select l.*, format('%s %s', l.scope, l.name) as title
+        from (values ('queue', queue_name), ('kind', explain_limits.kind), ('group', nullif(explain_limits.group_name, ''))) s(scope, name)
+        cross join lateral list_limits(s.scope, s.name) l
+        where s.name is not null
     )
     select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
     from states where paused_until > clock_timestamp()
@@ -8110,7 +8112,7 @@ comment on function export_jobs is 'All facts of jobs, as import_jobs takes them
 
 -- +goose StatementBegin
 -- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs … and those of
--- features to come. Not ready, whose rows are runs, nor events, which are exported on their own. columns: what is written of
+-- features to come. Not ready, whose rows are runs, nor slots, which end with attempts, nor events, which are exported on their own. columns: what is written of
 -- a row; json_columns: those that are jsonb, in which SQL's null and JSON's are not the same. Internal: export_jobs, import_jobs.
 create function export_tables() returns table (name text, columns text[], json_columns text[])
 language sql stable
@@ -8124,7 +8126,7 @@ as $$
     where c.relnamespace = (select oid from pg_namespace where nspname = current_schema())
       and c.relkind = 'r'
       and (c.relname = 'jobs'
-           or c.relname not in ('ready', 'events')
+           or c.relname not in ('ready', 'slots', 'events')
               and exists (
                   select from pg_index i
                   join pg_class x on x.oid = i.indexrelid
@@ -8827,7 +8829,7 @@ begin
             raise exception 'job % is there already', taken using errcode = 'unique_violation';
         end if;
     else
-        if exists (select from unnest(lines) l where l ?| array['edges', 'frontier', 'dag_key'] or l->'rows' ? 'waiting' or l->'job'->>'dag_id' is not null or l->'job'->>'role' is not null) then
+        if exists (select from unnest(lines) l where l ?| array['edges', 'frontier', 'dag_key'] or l->'rows'->'waiting'->0->>'role' is distinct from 'turn' and l->'rows' ? 'waiting' or l->'job'->>'dag_id' is not null or l->'job'->>'role' is not null) then
             perform invalid('keep_ids', 'must be true for DAGs, their nodes, and jobs that wait for others');
         end if;
         lines := array(
@@ -9581,26 +9583,53 @@ comment on function list_failures is 'Jobs that failed for good, together by fin
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- list_limits(): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Counts up to 10,000
--- waiting jobs of each. Locks nothing.
+-- list_limits(of_scope, of_name): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
+-- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many. Locks nothing.
 -- roles: operator, reader
-create function list_limits()
+create function list_limits(of_scope text default null, of_name text default null)
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
     break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint)
 language sql stable security definer set search_path from current
+set jit = off
 as $$
-    with named as (
-        select l.scope, l.name from limits l where right(l.name, 1) <> '*'
-        union select g.scope, g.name from gates g
-        union select 'group', b.group_name from backlogs b where b.group_name <> ''
-        union select 'group', s.group_name from slots s where s.group_name <> ''
+    with named as materialized (
+        select of_scope as scope, of_name as name where of_name is not null
+        union all
+        (select l.scope, l.name from limits l where of_name is null and (l.scope <> 'group' or right(l.name, 1) <> '*')
+         union select g.scope, g.name from gates g where of_name is null
+         union select 'group', b.group_name from backlogs b where of_name is null and b.group_name <> ''
+         union select 'group', s.group_name from slots s where of_name is null and s.group_name <> '')
     ), live as materialized (
         select s.group_name, s.kind, count(*) as n
         from slots s
         where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
         group by s.group_name, s.kind
+    ), runs as materialized (
+        select 'kind' as scope, kind as name, sum(n)::bigint as n from live group by kind
+        union all
+        select 'group', group_name, sum(n)::bigint from live group by group_name
+    ), lines as materialized (
+        select b.queue, b.group_name, b.kind
+        from backlogs b
+        where of_name is null or of_name = case of_scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end
+        group by b.queue, b.group_name, b.kind
+    ), counted as materialized (
+        select l.*, c.n
+        from lines l
+        cross join (select greatest(100, least(10000, 1000000 / greatest(1, count(*)))) as most from lines) m
+        cross join lateral (
+            select count(*) as n from (
+                select from waiting w
+                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind
+                limit m.most) w) c
+    ), waits as materialized (
+        select 'queue' as scope, queue as name, sum(n)::bigint as n from counted group by queue
+        union all
+        select 'kind', kind, sum(n)::bigint from counted group by kind
+        union all
+        select 'group', group_name, sum(n)::bigint from counted group by group_name
     )
     select n.scope,
            n.name,
@@ -9608,23 +9637,14 @@ as $$
            l.max_running,
            case
                when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
-               when l.max_running is null then null
-               when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
-               else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
+               when l.max_running is not null then coalesce(r.n, 0)
            end as running,
            l.rate,
            l.period,
            l.burst,
            tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
            coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
-           (select count(*) from (
-               select from (select distinct b.queue, b.group_name, b.kind from backlogs b
-                            where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
-               cross join lateral (
-                   select from waiting w
-                   where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
-                   limit 10000) w
-               limit 10000) c) as waiting,
+           least(coalesce(w.n, 0), 10000) as waiting,
            case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
            case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason,
            l.break_after,
@@ -9646,6 +9666,8 @@ as $$
         union all
         select x.* from limit_of(n.name) x where n.scope = 'group') l on true
     left join gates g on g.scope = n.scope and g.name = n.name
+    left join runs r on r.scope = n.scope and r.name = n.name
+    left join waits w on w.scope = n.scope and w.name = n.name
 $$;
 comment on function list_limits is 'What limits there are and how much of them is in use.';
 -- +goose StatementEnd
@@ -11104,13 +11126,14 @@ create function read_filter(filter jsonb)
 returns table (
     queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[], dags bigint[],
     since timestamptz, until timestamptz, args jsonb, metadata jsonb, error text, after bigint, before bigint,
-    path_keys jsonb, path_values jsonb)
+    path_keys jsonb, path_values jsonb, groups text[])
 language plpgsql stable
 as $$
 declare
     known constant jsonb := '{"queues": "text[]", "kinds": "text[]", "states": "text[]", "tags": "text[]", "fingerprints": "text[]",
         "ids": "bigint[]", "workers": "bigint[]", "dags": "bigint[]", "since": "timestamptz", "until": "timestamptz",
-        "args": "jsonb", "metadata": "jsonb", "error": "text", "after": "bigint", "before": "bigint", "paths": "paths"}';
+        "args": "jsonb", "metadata": "jsonb", "error": "text", "after": "bigint", "before": "bigint", "paths": "paths",
+        "groups": "text[]"}';
     entry record;
     type text;
 begin
@@ -11163,10 +11186,10 @@ begin
     return query
         select r.queues, r.kinds, r.states, r.tags, r.fingerprints, r.ids, r.workers, r.dags, r.since, r.until,
                nullif(filter -> 'args', 'null'), nullif(filter -> 'metadata', 'null'), r.error, r.after, r.before,
-               p.keys, p.allowed
+               p.keys, p.allowed, r.groups
         from jsonb_to_record(filter - '{args,metadata,paths}'::text[]) as r(
                  queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[],
-                 dags bigint[], since timestamptz, until timestamptz, error text, after bigint, before bigint),
+                 dags bigint[], since timestamptz, until timestamptz, error text, after bigint, before bigint, groups text[]),
              lateral (select jsonb_agg(e -> 'path') as keys, jsonb_agg(e -> 'in') as allowed
                       from jsonb_array_elements(case jsonb_typeof(filter -> 'paths') when 'array' then filter -> 'paths' else '[]' end) e) p;
 end
@@ -12507,7 +12530,7 @@ comment on function sees_payloads is 'Whether the caller may see args and result
 --
 --   select * from pgq.select_jobs('{"queues": ["mail"], "states": ["failed"], "error": "timeout"}', 100);
 --
--- Fields: queues, kinds, states, fingerprints (of errors), ids, workers (that have it or had it last), dags (whose nodes
+-- Fields: queues, kinds, groups, states, fingerprints (of errors), ids, workers (that have it or had it last), dags (whose nodes
 -- they are): arrays, one of which it is; an empty array fits nothing. tags: all of which it has. since, until: enqueued
 -- from, and before, these times. args, metadata: contained in the job's. paths: [{"path": ["order", "id"], "in": [42]}],
 -- what args have there. error: a part of the error's text. after, before: only higher, lower ids.
@@ -12548,6 +12571,7 @@ begin
             cross join lateral (select * from jobs where jobs.id = c.id offset 0) j
             where ($1 is null or j.queue = any($1))
               and ($2 is null or j.kind = any($2))
+              and ($20 is null or j.group_name = any($20))
               and ($4 is null or j.tags @> $4)
               and ($6 is null or j.id = any($6))
               and ($8 is null or j.dag_id = any($8))
@@ -12577,7 +12601,7 @@ begin
         case when newest_first then 'desc' end, case when newest_first then 'desc' end)
     into job_ids, horizon
     using f.queues, f.kinds, wanted, f.tags, f.fingerprints, f.ids, f.workers, f.dags, f.since, f.until, f.args, f.metadata, f.error,
-          coalesce(f.after, -1), coalesce(f.before, 9223372036854775807), f.path_keys, 10000, f.path_values, at_most;
+          coalesce(f.after, -1), coalesce(f.before, 9223372036854775807), f.path_keys, 10000, f.path_values, at_most, f.groups;
     next := case when cardinality(job_ids) = at_most then job_ids[at_most] else horizon end;
     return next;
 end
@@ -12696,11 +12720,11 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 
 -- +goose StatementBegin
 -- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
--- groups, and leaves the rest; null in the object takes a setting away, and the limit goes with its last one. Settings: max_running (how
--- many of its jobs run at a time, over all workers), rate per period (how many start in that time; 1 second by default) and burst (how many
--- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default), and those of a
--- circuit breaker: after break_after failed attempts in the time break_within (1 minute by default) none starts for break_for (30 seconds by
--- default); then one does, the probe, and others once it has succeeded.
+-- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
+-- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
+-- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where
+-- others get one; 1 by default), and those of a circuit breaker: after break_after failed attempts in the time break_within (1 minute by
+-- default) none starts for break_for (30 seconds by default); then one does, the probe, and others once it has succeeded.
 -- The name of groups may end in "*": each group whose name begins so has the limit for itself, unless a longer name fits.
 --
 --   select pgq.set_limit('group', 'customer/*', max_running => 5);
@@ -12743,6 +12767,9 @@ begin
         current.period := coalesce(current.period, '1 s');
     elsif current.rate is null and not settings ? 'period' then
         current.period := null;
+    end if;
+    if current.rate is null and not settings ? 'burst' then
+        current.burst := null;
     end if;
     if current.break_after is not null then
         current.break_within := coalesce(current.break_within, case when not settings ? 'break_within' then interval '1 min' end);
@@ -14641,7 +14668,8 @@ select j.id,
        j.metadata,
        f.error,
        j.dag_id,
-       j.name
+       j.name,
+       j.group_name
 from jobs j
 left join results f on f.job_id = j.id
 left join running r on r.job_id = j.id
@@ -14675,6 +14703,7 @@ comment on column job_states.metadata is 'A JSON object that goes with it.';
 comment on column job_states.error is 'Why it did not complete.';
 comment on column job_states.dag_id is 'The DAG of which it is a node.';
 comment on column job_states.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column job_states.group_name is 'The group with which it shares limits and takes turns.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14920,7 +14949,8 @@ comment on column dag_nodes.cause is 'Name of that job.';
 -- args, payload and output are null for readers who were not granted payloads, but for jobs that they enqueued.
 -- roles: operator, reader
 create view job_details as
-select s.*,
+select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
+       s.worker_id, s.cancel_requested_at, s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
        case when v.all_jobs or v.own then j.args end as args,
        j.codec,
        case when v.all_jobs or v.own then j.payload end as payload,
@@ -14929,7 +14959,8 @@ select s.*,
        f.codec as output_codec,
        case when v.all_jobs or v.own then f.payload end as output_payload,
        p.done as progress_done, p.total as progress_total,
-       j.sequence, j.on_failure
+       j.sequence, j.on_failure,
+       s.group_name
 from job_states s
 join jobs j on j.id = s.id
 left join results f on f.job_id = s.id
@@ -14968,11 +14999,13 @@ comment on column job_details.progress_done is 'How far it is, as its handler re
 comment on column job_details.progress_total is 'Of how much.';
 comment on column job_details.sequence is 'The sequence in which it runs, one after the other.';
 comment on column job_details.on_failure is 'What becomes of its sequence if it fails for good: stop (also when null), skip or continue.';
+comment on column job_details.group_name is 'The group with which it shares limits and takes turns.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
 -- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
--- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs; those of a queue that are ready are not among them.
+-- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer where groups are many; those of a queue that are
+-- ready are not among them.
 -- A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view limit_states as
@@ -15010,7 +15043,8 @@ comment on column limit_states.probe_id is 'The job that is the probe.';
 create view own_jobs with (security_barrier) as
 select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
        s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
-       j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload
+       j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload,
+       s.group_name
 from jobs j
 cross join lateral (select * from job_states where id = j.id offset 0) s
 left join results f on f.job_id = j.id
@@ -15040,6 +15074,7 @@ comment on column own_jobs.payload is 'Its input in place of args, as a codec wr
 comment on column own_jobs.output is 'The result''s value.';
 comment on column own_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
 comment on column own_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column own_jobs.group_name is 'The group with which it shares limits and takes turns.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -15164,7 +15199,8 @@ select t.tenant, s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_at
        case when t.tenant = any((select own_tenants(true))::text[]) then j.args end as args, j.codec,
        case when t.tenant = any((select own_tenants(true))::text[]) then j.payload end as payload,
        case when t.tenant = any((select own_tenants(true))::text[]) then f.output end as output, f.codec as output_codec,
-       case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload
+       case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload,
+       s.group_name
 from jobs j
 left join jobs d on d.id = j.dag_id
 cross join lateral (select coalesce(d.metadata ->> 'tenant', j.metadata ->> 'tenant') as tenant) t
@@ -15197,6 +15233,7 @@ comment on column tenant_jobs.payload is 'Its input in place of args, as a codec
 comment on column tenant_jobs.output is 'The result''s value.';
 comment on column tenant_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
 comment on column tenant_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column tenant_jobs.group_name is 'The group with which it shares limits and takes turns.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin

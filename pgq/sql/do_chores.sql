@@ -39,7 +39,8 @@ begin
             more := true;
         end if;
     end if;
-    if exists (select from backlogs) or exists (select from gates) or exists (select from limits) then
+    if exists (select from backlogs) or exists (select from gates) or exists (select from limits)
+       or exists (select from waiting w where w.role = 'turn') then
         if chore_is_due('backlogs', interval '5 s') then
             perform tend_backlogs();
         end if;

@@ -3,9 +3,10 @@ create function explain_limits(queue_name text, kind text, group_name text) retu
 language sql stable
 as $$
     with states as materialized (
-        select *, format('%s %s', s.scope, s.name) as title
-        from limit_states s
-        where (s.scope, s.name) in (('queue', queue_name), ('kind', explain_limits.kind), ('group', explain_limits.group_name))
+        select l.*, format('%s %s', l.scope, l.name) as title
+        from (values ('queue', queue_name), ('kind', explain_limits.kind), ('group', nullif(explain_limits.group_name, ''))) s(scope, name)
+        cross join lateral list_limits(s.scope, s.name) l
+        where s.name is not null
     )
     select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
     from states where paused_until > clock_timestamp()

@@ -40,7 +40,7 @@ begin
             raise exception 'job % is there already', taken using errcode = 'unique_violation';
         end if;
     else
-        if exists (select from unnest(lines) l where l ?| array['edges', 'frontier', 'dag_key'] or l->'rows' ? 'waiting' or l->'job'->>'dag_id' is not null or l->'job'->>'role' is not null) then
+        if exists (select from unnest(lines) l where l ?| array['edges', 'frontier', 'dag_key'] or l->'rows'->'waiting'->0->>'role' is distinct from 'turn' and l->'rows' ? 'waiting' or l->'job'->>'dag_id' is not null or l->'job'->>'role' is not null) then
             perform invalid('keep_ids', 'must be true for DAGs, their nodes, and jobs that wait for others');
         end if;
         lines := array(

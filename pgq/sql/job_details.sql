@@ -3,7 +3,8 @@
 -- args, payload and output are null for readers who were not granted payloads, but for jobs that they enqueued.
 -- roles: operator, reader
 create view job_details as
-select s.*,
+select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
+       s.worker_id, s.cancel_requested_at, s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
        case when v.all_jobs or v.own then j.args end as args,
        j.codec,
        case when v.all_jobs or v.own then j.payload end as payload,
@@ -12,7 +13,8 @@ select s.*,
        f.codec as output_codec,
        case when v.all_jobs or v.own then f.payload end as output_payload,
        p.done as progress_done, p.total as progress_total,
-       j.sequence, j.on_failure
+       j.sequence, j.on_failure,
+       s.group_name
 from job_states s
 join jobs j on j.id = s.id
 left join results f on f.job_id = s.id
@@ -51,3 +53,4 @@ comment on column job_details.progress_done is 'How far it is, as its handler re
 comment on column job_details.progress_total is 'Of how much.';
 comment on column job_details.sequence is 'The sequence in which it runs, one after the other.';
 comment on column job_details.on_failure is 'What becomes of its sequence if it fails for good: stop (also when null), skip or continue.';
+comment on column job_details.group_name is 'The group with which it shares limits and takes turns.';

@@ -29,7 +29,8 @@ select j.id,
        j.metadata,
        f.error,
        j.dag_id,
-       j.name
+       j.name,
+       j.group_name
 from jobs j
 left join results f on f.job_id = j.id
 left join running r on r.job_id = j.id
@@ -63,3 +64,4 @@ comment on column job_states.metadata is 'A JSON object that goes with it.';
 comment on column job_states.error is 'Why it did not complete.';
 comment on column job_states.dag_id is 'The DAG of which it is a node.';
 comment on column job_states.name is 'Its name in that DAG; a path for nodes of sub-DAGs.';
+comment on column job_states.group_name is 'The group with which it shares limits and takes turns.';

@@ -1,5 +1,6 @@
 -- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
--- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs; those of a queue that are ready are not among them.
+-- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer where groups are many; those of a queue that are
+-- ready are not among them.
 -- A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view limit_states as

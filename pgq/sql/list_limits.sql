@@ -1,23 +1,50 @@
--- list_limits(): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Counts up to 10,000
--- waiting jobs of each. Locks nothing.
+-- list_limits(of_scope, of_name): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
+-- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many. Locks nothing.
 -- roles: operator, reader
-create function list_limits()
+create function list_limits(of_scope text default null, of_name text default null)
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
     break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint)
 language sql stable security definer set search_path from current
+set jit = off
 as $$
-    with named as (
-        select l.scope, l.name from limits l where right(l.name, 1) <> '*'
-        union select g.scope, g.name from gates g
-        union select 'group', b.group_name from backlogs b where b.group_name <> ''
-        union select 'group', s.group_name from slots s where s.group_name <> ''
+    with named as materialized (
+        select of_scope as scope, of_name as name where of_name is not null
+        union all
+        (select l.scope, l.name from limits l where of_name is null and (l.scope <> 'group' or right(l.name, 1) <> '*')
+         union select g.scope, g.name from gates g where of_name is null
+         union select 'group', b.group_name from backlogs b where of_name is null and b.group_name <> ''
+         union select 'group', s.group_name from slots s where of_name is null and s.group_name <> '')
     ), live as materialized (
         select s.group_name, s.kind, count(*) as n
         from slots s
         where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
         group by s.group_name, s.kind
+    ), runs as materialized (
+        select 'kind' as scope, kind as name, sum(n)::bigint as n from live group by kind
+        union all
+        select 'group', group_name, sum(n)::bigint from live group by group_name
+    ), lines as materialized (
+        select b.queue, b.group_name, b.kind
+        from backlogs b
+        where of_name is null or of_name = case of_scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end
+        group by b.queue, b.group_name, b.kind
+    ), counted as materialized (
+        select l.*, c.n
+        from lines l
+        cross join (select greatest(100, least(10000, 1000000 / greatest(1, count(*)))) as most from lines) m
+        cross join lateral (
+            select count(*) as n from (
+                select from waiting w
+                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind
+                limit m.most) w) c
+    ), waits as materialized (
+        select 'queue' as scope, queue as name, sum(n)::bigint as n from counted group by queue
+        union all
+        select 'kind', kind, sum(n)::bigint from counted group by kind
+        union all
+        select 'group', group_name, sum(n)::bigint from counted group by group_name
     )
     select n.scope,
            n.name,
@@ -25,23 +52,14 @@ as $$
            l.max_running,
            case
                when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
-               when l.max_running is null then null
-               when n.scope = 'kind' then (select coalesce(sum(v.n), 0)::bigint from live v where v.kind = n.name)
-               else (select coalesce(sum(v.n), 0)::bigint from live v where v.group_name = n.name)
+               when l.max_running is not null then coalesce(r.n, 0)
            end as running,
            l.rate,
            l.period,
            l.burst,
            tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
            coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
-           (select count(*) from (
-               select from (select distinct b.queue, b.group_name, b.kind from backlogs b
-                            where case n.scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end = n.name) b
-               cross join lateral (
-                   select from waiting w
-                   where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind
-                   limit 10000) w
-               limit 10000) c) as waiting,
+           least(coalesce(w.n, 0), 10000) as waiting,
            case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
            case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason,
            l.break_after,
@@ -63,5 +81,7 @@ as $$
         union all
         select x.* from limit_of(n.name) x where n.scope = 'group') l on true
     left join gates g on g.scope = n.scope and g.name = n.name
+    left join runs r on r.scope = n.scope and r.name = n.name
+    left join waits w on w.scope = n.scope and w.name = n.name
 $$;
 comment on function list_limits is 'What limits there are and how much of them is in use.';

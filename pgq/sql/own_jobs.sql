@@ -5,7 +5,8 @@
 create view own_jobs with (security_barrier) as
 select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
        s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
-       j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload
+       j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload,
+       s.group_name
 from jobs j
 cross join lateral (select * from job_states where id = j.id offset 0) s
 left join results f on f.job_id = j.id
@@ -35,3 +36,4 @@ comment on column own_jobs.payload is 'Its input in place of args, as a codec wr
 comment on column own_jobs.output is 'The result''s value.';
 comment on column own_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
 comment on column own_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column own_jobs.group_name is 'The group with which it shares limits and takes turns.';

@@ -4,13 +4,14 @@ create function read_filter(filter jsonb)
 returns table (
     queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[], dags bigint[],
     since timestamptz, until timestamptz, args jsonb, metadata jsonb, error text, after bigint, before bigint,
-    path_keys jsonb, path_values jsonb)
+    path_keys jsonb, path_values jsonb, groups text[])
 language plpgsql stable
 as $$
 declare
     known constant jsonb := '{"queues": "text[]", "kinds": "text[]", "states": "text[]", "tags": "text[]", "fingerprints": "text[]",
         "ids": "bigint[]", "workers": "bigint[]", "dags": "bigint[]", "since": "timestamptz", "until": "timestamptz",
-        "args": "jsonb", "metadata": "jsonb", "error": "text", "after": "bigint", "before": "bigint", "paths": "paths"}';
+        "args": "jsonb", "metadata": "jsonb", "error": "text", "after": "bigint", "before": "bigint", "paths": "paths",
+        "groups": "text[]"}';
     entry record;
     type text;
 begin
@@ -63,10 +64,10 @@ begin
     return query
         select r.queues, r.kinds, r.states, r.tags, r.fingerprints, r.ids, r.workers, r.dags, r.since, r.until,
                nullif(filter -> 'args', 'null'), nullif(filter -> 'metadata', 'null'), r.error, r.after, r.before,
-               p.keys, p.allowed
+               p.keys, p.allowed, r.groups
         from jsonb_to_record(filter - '{args,metadata,paths}'::text[]) as r(
                  queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[],
-                 dags bigint[], since timestamptz, until timestamptz, error text, after bigint, before bigint),
+                 dags bigint[], since timestamptz, until timestamptz, error text, after bigint, before bigint, groups text[]),
              lateral (select jsonb_agg(e -> 'path') as keys, jsonb_agg(e -> 'in') as allowed
                       from jsonb_array_elements(case jsonb_typeof(filter -> 'paths') when 'array' then filter -> 'paths' else '[]' end) e) p;
 end

@@ -4,7 +4,7 @@
 --
 --   select * from pgq.select_jobs('{"queues": ["mail"], "states": ["failed"], "error": "timeout"}', 100);
 --
--- Fields: queues, kinds, states, fingerprints (of errors), ids, workers (that have it or had it last), dags (whose nodes
+-- Fields: queues, kinds, groups, states, fingerprints (of errors), ids, workers (that have it or had it last), dags (whose nodes
 -- they are): arrays, one of which it is; an empty array fits nothing. tags: all of which it has. since, until: enqueued
 -- from, and before, these times. args, metadata: contained in the job's. paths: [{"path": ["order", "id"], "in": [42]}],
 -- what args have there. error: a part of the error's text. after, before: only higher, lower ids.
@@ -45,6 +45,7 @@ begin
             cross join lateral (select * from jobs where jobs.id = c.id offset 0) j
             where ($1 is null or j.queue = any($1))
               and ($2 is null or j.kind = any($2))
+              and ($20 is null or j.group_name = any($20))
               and ($4 is null or j.tags @> $4)
               and ($6 is null or j.id = any($6))
               and ($8 is null or j.dag_id = any($8))
@@ -74,7 +75,7 @@ begin
         case when newest_first then 'desc' end, case when newest_first then 'desc' end)
     into job_ids, horizon
     using f.queues, f.kinds, wanted, f.tags, f.fingerprints, f.ids, f.workers, f.dags, f.since, f.until, f.args, f.metadata, f.error,
-          coalesce(f.after, -1), coalesce(f.before, 9223372036854775807), f.path_keys, 10000, f.path_values, at_most;
+          coalesce(f.after, -1), coalesce(f.before, 9223372036854775807), f.path_keys, 10000, f.path_values, at_most, f.groups;
     next := case when cardinality(job_ids) = at_most then job_ids[at_most] else horizon end;
     return next;
 end

@@ -1,9 +1,9 @@
 -- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
--- groups, and leaves the rest; null in the object takes a setting away, and the limit goes with its last one. Settings: max_running (how
--- many of its jobs run at a time, over all workers), rate per period (how many start in that time; 1 second by default) and burst (how many
--- at once after a rest, by default rate), for groups weight (how many turns they get where others get one; 1 by default), and those of a
--- circuit breaker: after break_after failed attempts in the time break_within (1 minute by default) none starts for break_for (30 seconds by
--- default); then one does, the probe, and others once it has succeeded.
+-- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
+-- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
+-- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where
+-- others get one; 1 by default), and those of a circuit breaker: after break_after failed attempts in the time break_within (1 minute by
+-- default) none starts for break_for (30 seconds by default); then one does, the probe, and others once it has succeeded.
 -- The name of groups may end in "*": each group whose name begins so has the limit for itself, unless a longer name fits.
 --
 --   select pgq.set_limit('group', 'customer/*', max_running => 5);
@@ -46,6 +46,9 @@ begin
         current.period := coalesce(current.period, '1 s');
     elsif current.rate is null and not settings ? 'period' then
         current.period := null;
+    end if;
+    if current.rate is null and not settings ? 'burst' then
+        current.burst := null;
     end if;
     if current.break_after is not null then
         current.break_within := coalesce(current.break_within, case when not settings ? 'break_within' then interval '1 min' end);

@@ -8,7 +8,8 @@ select t.tenant, s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_at
        case when t.tenant = any((select own_tenants(true))::text[]) then j.args end as args, j.codec,
        case when t.tenant = any((select own_tenants(true))::text[]) then j.payload end as payload,
        case when t.tenant = any((select own_tenants(true))::text[]) then f.output end as output, f.codec as output_codec,
-       case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload
+       case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload,
+       s.group_name
 from jobs j
 left join jobs d on d.id = j.dag_id
 cross join lateral (select coalesce(d.metadata ->> 'tenant', j.metadata ->> 'tenant') as tenant) t
@@ -41,3 +42,4 @@ comment on column tenant_jobs.payload is 'Its input in place of args, as a codec
 comment on column tenant_jobs.output is 'The result''s value.';
 comment on column tenant_jobs.output_codec is 'Which codec wrote output_payload; null: output is JSON.';
 comment on column tenant_jobs.output_payload is 'The result''s value in place of output, as a codec wrote it.';
+comment on column tenant_jobs.group_name is 'The group with which it shares limits and takes turns.';
