@@ -14,10 +14,13 @@ import (
 	"github.com/pgq-go/queue/pgq"
 )
 
-// TestMain runs the tests, or, in a process that a test has started, a worker.
+// TestMain runs the tests, or, in a process that a test has started, a worker or a consumer.
 func TestMain(m *testing.M) {
 	if url := os.Getenv(workerURL); url != "" {
 		os.Exit(workerMain(url))
+	}
+	if url := os.Getenv(consumerURL); url != "" {
+		os.Exit(consumerMain(url))
 	}
 	// Sequences of verbs; -rapid.checks asks for more.
 	if err := flag.Set("rapid.checks", "25"); err != nil {

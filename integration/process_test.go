@@ -137,9 +137,15 @@ func (p *process) logged(part string) bool {
 // worker starts a worker process. The end of the test ends it.
 func (s *system) worker(url string, concurrency int, lease time.Duration) *process {
 	s.t.Helper()
+	return s.process(workerURL+"="+url, workerConcurrency+"="+strconv.Itoa(concurrency), workerLease+"="+lease.String())
+}
+
+// process starts this test binary with variables in its environment. The end of the test ends it.
+func (s *system) process(environment ...string) *process {
+	s.t.Helper()
 	p := &process{t: s.t, done: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), workerURL+"="+url, workerConcurrency+"="+strconv.Itoa(concurrency), workerLease+"="+lease.String())
+	p.cmd.Env = append(os.Environ(), environment...)
 	p.cmd.Stderr = p
 	stdin, err := p.cmd.StdinPipe() // closed when this process dies, however it dies
 	if err != nil {

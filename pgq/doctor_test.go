@@ -49,6 +49,13 @@ var findingCases = []findingCase{
 	{name: "sequence_stopped", want: "warning sequence it's",
 		given: "select enqueue('a', sequence => 'it''s', max_attempts => 1); select register_worker('w', '{default}', '{a}'); select claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{x}')"},
 	{name: "unknown_kind", given: "select enqueue('a'); select register_worker('w', '{default}', '{b}')", want: "warning kind a of queue default", repairs: true},
+	{name: "events_lost", given: "select set_consumer('c'); update consumers set lost_at = now()", want: "critical consumer c"},
+	{name: "consumer_fails", given: "select set_consumer('c'); update consumers set failures = 3, error = 'no'", want: "warning consumer c"},
+	{name: "consumer_behind", given: "select set_consumer('c'); insert into events (type, at) values ('paused', now() - interval '2 h')", want: "warning consumer c"},
+	{name: "consumer_forgotten", want: "warning consumer c", repairs: true, given: `select set_consumer('c'); update consumers set created_at = now() - interval '2 d';
+		insert into events (type, at) values ('paused', now() - interval '30 h')`},
+	{name: "events_not_written", given: "select set_consumer('c', types => '{completed}')", want: "info consumer c"},
+	{name: "events_of_another_server", given: "insert into events (type, xid) values ('paused', '900000000000')", want: "critical events", repairs: true},
 	{name: "public_may_use_schema", given: "grant usage on schema pgq to public", want: "warning schema pgq", repairs: true},
 	{name: "others_may_create", given: "create role pgq_doctor_test; grant create on schema pgq to pgq_doctor_test", want: "critical role pgq_doctor_test", repairs: true},
 	{name: "public_may_touch_table", given: "grant insert on jobs to public", want: "warning jobs", repairs: true},

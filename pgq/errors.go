@@ -25,6 +25,8 @@ var (
 	ErrPermission = errors.New("pgq: permission denied")
 	// ErrDuplicate means that there is a job with the unique key already (PQ007). Nothing was enqueued.
 	ErrDuplicate = errors.New("pgq: there is such a job already")
+	// ErrOtherServer means that events and positions of consumers come from another server's dump (PQ008): the owner calls adopt_events.
+	ErrOtherServer = errors.New("pgq: events are of another server")
 	// ErrNotInstalled means that the schema lacks PGQ or parts of it; run the migrations.
 	ErrNotInstalled = errors.New("pgq: PGQ is not installed in the schema; run the migrations (pgq-admin migrate up)")
 	// ErrSchemaVersion means that the schema is newer or older than this library knows.
@@ -70,6 +72,8 @@ func wrap(verb string, err error) error {
 		return fmt.Errorf("%w: %s", ErrPermission, strings.TrimPrefix(pg.Message, "permission denied "))
 	case "PQ007":
 		return fmt.Errorf("%w: %s", ErrDuplicate, pg.Message)
+	case "PQ008":
+		return fmt.Errorf("%w: %s", ErrOtherServer, pg.Message)
 	case "3F000", "42883", "42P01": // no such schema, function, table
 		return fmt.Errorf("%w: %s", ErrNotInstalled, pg.Message)
 	case "22P05", "22021": // what jsonb and text refuse: \u0000, a NUL byte, invalid UTF-8

@@ -12,16 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Event is something that happened. Type: enqueued, claimed, completed, retried, failed, cancelled, expired, snoozed,
-// released, cancel_requested, retry_requested, rescheduled, moved, priority_set, signalled of jobs; paused, resumed of queues;
-// breaker_opened, breaker_closed of circuit breakers (see Limit), with the job whose end was the reason;
-// operated of the changes that an operator makes to many jobs (see Client.Change): who, when, why, and with which filter.
+// Event is something that happened. See [EventType] for what can happen and [Event.Details] for what else there is to say.
 type Event struct {
 	ID       int64 // 0 for what the history takes from the job itself
 	JobID    *int64
 	Queue    *string
 	Kind     *string
-	Type     string
+	Type     EventType
 	Attempt  *int
 	WorkerID *int64
 	At       time.Time
@@ -48,7 +45,7 @@ func (c *Client) History(ctx context.Context, db DB, jobID int64) ([]Event, erro
 type EventFilter struct {
 	Queues []string
 	Kinds  []string
-	Types  []string
+	Types  []EventType
 	JobIDs []int64
 	// After is the id of the event behind which Subscribe begins; 0 for the newest one there is.
 	After int64
@@ -56,21 +53,23 @@ type EventFilter struct {
 
 func (f EventFilter) fits(e Event) bool {
 	has := func(all []string, one *string) bool { return len(all) == 0 || one != nil && slices.Contains(all, *one) }
-	return has(f.Queues, e.Queue) && has(f.Kinds, e.Kind) && has(f.Types, &e.Type) &&
+	return has(f.Queues, e.Queue) && has(f.Kinds, e.Kind) && (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) &&
 		(len(f.JobIDs) == 0 || e.JobID != nil && slices.Contains(f.JobIDs, *e.JobID))
 }
 
 // LatestEvents returns the latest events that fit, in order, at most so many (10,000 at most). Unless the filter names jobs it
 // looks at the latest 100,000 events only.
 func (c *Client) LatestEvents(ctx context.Context, db DB, f EventFilter, atMost int) ([]Event, error) {
-	rows, err := db.Query(ctx, c.from("id, job_id, queue, kind, type, attempt, worker_id, at, data", "latest_events($1, $2, $3, $4, $5)"),
-		f.Queues, f.Kinds, f.Types, f.JobIDs, atMost)
+	rows, err := db.Query(ctx, c.from(eventColumns, "latest_events($1, $2, $3, $4, $5)"),
+		f.Queues, f.Kinds, textsOf(f.Types), f.JobIDs, atMost)
 	if err != nil {
 		return nil, wrap("read events", err)
 	}
 	events, err := pgx.CollectRows(rows, scanEvent)
 	return events, wrap("read events", err)
 }
+
+const eventColumns = "id, job_id, queue, kind, type, attempt, worker_id, at, data"
 
 func scanEvent(row pgx.CollectableRow) (e Event, err error) {
 	var data []byte
@@ -97,7 +96,15 @@ const (
 // It takes one connection of the pool to listen on, takes another one when that breaks, and goes on where it
 // was. Events of one transaction come in order; one that commits late comes late.
 func (c *Client) Subscribe(ctx context.Context, pool *pgxpool.Pool, f EventFilter, receive func(Event) error) error {
-	s := subscription{client: c, filter: f, receive: receive, gaps: map[int64]time.Time{}}
+	return newSubscription(c, f, receive).run(ctx, pool)
+}
+
+func newSubscription(c *Client, f EventFilter, receive func(Event) error) *subscription {
+	return &subscription{client: c, filter: f, receive: receive, gaps: map[int64]time.Time{}}
+}
+
+// run listens until the context ends or the receiver has enough, over as many connections as that takes.
+func (s *subscription) run(ctx context.Context, pool *pgxpool.Pool) error {
 	for {
 		err := s.listen(ctx, pool)
 		var stop *stopError
@@ -128,6 +135,7 @@ type subscription struct {
 	client  *Client
 	filter  EventFilter
 	receive func(Event) error
+	begun   func(context.Context, DB) error // called once it is registered; may be nil
 	id      int64
 	last    int64               // highest id seen
 	gaps    map[int64]time.Time // ids below last that were not there, and until when to look for them
@@ -190,6 +198,9 @@ func (s *subscription) begin(ctx context.Context, db DB) error {
 			s.gaps[id] = until
 		}
 	}
+	if err == nil && s.begun != nil {
+		return s.begun(ctx, db)
+	}
 	return wrap("subscribe", err)
 }
 
@@ -225,7 +236,7 @@ func (s *subscription) read(ctx context.Context, db DB) ([]Event, error) {
 		}
 		gaps = append(gaps, id)
 	}
-	rows, err := db.Query(ctx, s.client.from("id, job_id, queue, kind, type, attempt, worker_id, at, data", "read_events($1, $2)"), s.last, gaps)
+	rows, err := db.Query(ctx, s.client.from(eventColumns, "read_events($1, $2)"), s.last, gaps)
 	if err != nil {
 		return nil, wrap("read events", err)
 	}
@@ -257,7 +268,7 @@ func (s *subscription) leave(ctx context.Context, pool *pgxpool.Pool) {
 
 // String returns the event as one line for humans.
 func (e Event) String() string {
-	s := e.At.Format(time.RFC3339) + " " + e.Type
+	s := e.At.Format(time.RFC3339) + " " + string(e.Type)
 	if e.JobID != nil {
 		s += fmt.Sprintf(" job %d", *e.JobID)
 	}

@@ -48,7 +48,7 @@ func (s *subscriber) types() (types []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.events {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 	}
 	return types
 }
@@ -95,8 +95,8 @@ func TestAFilterChoosesEvents(t *testing.T) {
 	other := w.enqueue(note{}, pgq.Options{Queue: "q"})
 	byQueue := w.subscribe(pgq.EventFilter{Queues: []string{"q"}})
 	byKind := w.subscribe(pgq.EventFilter{Kinds: []string{"k"}})
-	byType := w.subscribe(pgq.EventFilter{Types: []string{"cancelled"}})
-	byJob := w.subscribe(pgq.EventFilter{JobIDs: []int64{other}, Types: []string{"cancelled", "deleted"}})
+	byType := w.subscribe(pgq.EventFilter{Types: []pgq.EventType{"cancelled"}})
+	byJob := w.subscribe(pgq.EventFilter{JobIDs: []int64{other}, Types: []pgq.EventType{"cancelled", "deleted"}})
 	all := w.subscribe(pgq.EventFilter{})
 	id := w.enqueue(raw{"k", "{}"}, pgq.Options{})
 	_, err := w.q.Cancel(t.Context(), w.pool, "", other, id)
@@ -116,7 +116,7 @@ func TestEventsOfATransactionThatCommitsLateComeLate(t *testing.T) {
 	must(t, err)
 	must(t, w.q.PauseQueue(t.Context(), early, "early", ""))
 	must(t, w.q.PauseQueue(t.Context(), w.pool, "before", ""))
-	s := w.subscribe(pgq.EventFilter{Types: []string{"paused"}})
+	s := w.subscribe(pgq.EventFilter{Types: []pgq.EventType{"paused"}})
 	late, err := w.pool.Begin(t.Context())
 	must(t, err)
 	must(t, w.q.PauseQueue(t.Context(), late, "late", ""))

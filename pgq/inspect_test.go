@@ -133,7 +133,7 @@ func TestHistoryTellsALife(t *testing.T) {
 	must(t, err)
 	var types []string
 	for _, e := range history {
-		types = append(types, e.Type)
+		types = append(types, string(e.Type))
 		if *e.JobID != id || e.At.IsZero() || e.String() == "" {
 			t.Errorf("%+v", e)
 		}

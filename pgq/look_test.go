@@ -122,7 +122,7 @@ func TestSubscribeBehindAnEventMissesNothing(t *testing.T) {
 	done := errors.New("done")
 	var got []string
 	err = w.q.Subscribe(ctx, w.pool, pgq.EventFilter{After: all[0].ID}, func(e pgq.Event) error {
-		if got = append(got, e.Type); len(got) == 1 {
+		if got = append(got, string(e.Type)); len(got) == 1 {
 			_, err := w.q.Cancel(ctx, w.pool, "", 4)
 			return err
 		}

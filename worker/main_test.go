@@ -167,7 +167,7 @@ func (b *bench) errorHas(job *pgq.JobInfo, part string) {
 }
 
 // history returns the events of a job of one type.
-func (b *bench) history(id int64, kind string) []pgq.Event {
+func (b *bench) history(id int64, kind pgq.EventType) []pgq.Event {
 	b.t.Helper()
 	all, err := b.q.History(context.Background(), b.pool, id)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -11,19 +12,21 @@ import (
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/pgq"
+	"github.com/pgq-go/queue/worker/config"
 )
 
 func eventCommand(a *app) *cobra.Command {
 	c := &cobra.Command{Use: "event", Short: "Show what happens to jobs, queues and workers"}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
-	c.AddCommand(eventTail(a))
+	c.AddCommand(eventTail(a), eventWait(a), eventTypes(a))
 	return c
 }
 
 func eventTail(a *app) *cobra.Command {
 	var o output.Options
 	var f pgq.EventFilter
+	var w eventWords
 	var follow bool
 	var limit int
 	c := &cobra.Command{
@@ -35,8 +38,7 @@ show): by default all but those of the usual way.
 --follow goes on with all that happens from then on, of the usual way, too: while somebody follows, every verb writes its events
 whatever the level, which costs time and room. It is meant for watching at moderate rates.
 
-Types: enqueued, claimed, completed, retried, failed, cancelled, expired, skipped, snoozed, released, cancel_requested,
-retry_requested, rescheduled of jobs; paused, resumed of queues; and more.`,
+pgq-admin event types lists the types.`,
 		Example: `  pgq-admin event tail --follow --queue mail
   pgq-admin event tail --type failed --limit 5
   pgq-admin event tail -f -o jsonl | jq 'select(.type == "failed") | .data.error'`,
@@ -45,10 +47,8 @@ retry_requested, rescheduled of jobs; paused, resumed of queues; and more.`,
 			if limit < 0 || limit > maxPage {
 				return usagef("--limit must be 0 to %d, not %d", maxPage, limit)
 			}
-			for _, id := range f.JobIDs {
-				if id < 1 {
-					return usagef("--job must be the id of a job, not %d", id)
-				}
+			if err := w.check(&f); err != nil {
+				return err
 			}
 			s, err := a.open(c)
 			if err != nil {
@@ -72,12 +72,48 @@ retry_requested, rescheduled of jobs; paused, resumed of queues; and more.`,
 	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with all that happens until Ctrl-C")
 	c.Flags().IntVar(&limit, "limit", 20, "show the latest `N` events first; 0 for none")
-	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "events of this `QUEUE`; may be repeated")
-	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "events of jobs of this `KIND`; may be repeated")
-	output.ListFlag(c.Flags(), &f.Types, "type", nil, "events of these `TYPES`: failed,retried")
-	c.Flags().Int64SliceVar(&f.JobIDs, "job", nil, "events of these jobs, `IDS`")
+	w.flags(c, &f)
 	a.completeNames(c)
 	return c
+}
+
+// eventWords are the types of events that flags name.
+type eventWords struct{ types []string }
+
+// flags adds the flags that choose events.
+func (w *eventWords) flags(c *cobra.Command, f *pgq.EventFilter) {
+	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "events of this `QUEUE`; may be repeated")
+	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "events of jobs of this `KIND`; may be repeated")
+	c.Flags().Int64SliceVar(&f.JobIDs, "job", nil, "events of these jobs, `IDS`")
+	w.typeFlag(c)
+}
+
+func (w *eventWords) typeFlag(c *cobra.Command) {
+	output.ListFlag(c.Flags(), &w.types, "type", nil, "events of these `TYPES`: failed,retried")
+}
+
+// check puts the types into the filter and refuses what no event can have.
+func (w *eventWords) check(f *pgq.EventFilter) error {
+	for _, id := range f.JobIDs {
+		if id < 1 {
+			return usagef("--job must be the id of a job, not %d", id)
+		}
+	}
+	var known []string
+	for _, t := range pgq.EventTypes() {
+		known = append(known, string(t))
+	}
+	for _, word := range w.types {
+		if !slices.Contains(known, word) {
+			hint := "choose from " + strings.Join(known, ", ")
+			if nearest := config.Nearest(word, known); nearest != "" {
+				hint = "did you mean " + nearest + "?"
+			}
+			return usagef("--type: there is no event %q; %s", word, hint)
+		}
+		f.Types = append(f.Types, pgq.EventType(word))
+	}
+	return nil
 }
 
 // eventTailer prints events.
@@ -111,14 +147,19 @@ func (t *eventTailer) latest(ctx context.Context, s *session, f *pgq.EventFilter
 	return len(events), nil
 }
 
-// follow prints what happens until the context ends.
-func (t *eventTailer) follow(c *cobra.Command, s *session, f pgq.EventFilter) error {
+// pool returns a pool of connections like that of the session, to be closed after use.
+func (s *session) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(s.conn.Config().ConnString())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	config.ConnConfig, config.MaxConns, config.MinConns = s.conn.Config(), 3, 0
-	pool, err := pgxpool.NewWithConfig(c.Context(), config)
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// follow prints what happens until the context ends.
+func (t *eventTailer) follow(c *cobra.Command, s *session, f pgq.EventFilter) error {
+	pool, err := s.pool(c.Context())
 	if err != nil {
 		return err
 	}
@@ -146,7 +187,7 @@ func (t *eventTailer) print(e pgq.Event) error {
 	}
 	width, _ := screen.Size()
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s", e.At.UTC().Format("2006-01-02T15:04:05.000Z"), output.Clean(e.Type))
+	fmt.Fprintf(&text, "%s %s", e.At.UTC().Format("2006-01-02T15:04:05.000Z"), output.Clean(string(e.Type)))
 	if e.JobID != nil {
 		fmt.Fprintf(&text, " job %d", *e.JobID)
 	}
@@ -170,15 +211,15 @@ func (t *eventTailer) print(e pgq.Event) error {
 	return err
 }
 
-func eventColour(kind string) output.Colour {
-	switch kind {
-	case "failed":
+func eventColour(t pgq.EventType) output.Colour {
+	switch t {
+	case pgq.EventFailed:
 		return output.Red
-	case "retried", "cancelled", "expired", "paused":
+	case pgq.EventRetried, pgq.EventCancelled, pgq.EventExpired, pgq.EventPaused:
 		return output.Yellow
-	case "completed":
+	case pgq.EventCompleted:
 		return output.Green
-	case "enqueued", "claimed":
+	case pgq.EventEnqueued, pgq.EventClaimed:
 		return output.Faint
 	}
 	return ""

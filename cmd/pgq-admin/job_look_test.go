@@ -213,6 +213,49 @@ func TestEventTailShowsTheLatestAndFollows(t *testing.T) {
 	}
 }
 
+func TestEventWaitWaitsForWhatIsToCome(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.sql(everyday)
+	s.admin("event wait --job 6 --type failed -o jsonl").want(t, 0, `"type":"failed","job_id":6`)
+	s.admin("event wait --after 1 --type paused --timeout 30s").want(t, 0, "paused")
+	s.admin("event wait --type resumed --timeout 100ms").want(t, 7, "no such event within 100ms")
+	s.admin("event wait --type fialed").want(t, 2, "did you mean failed?")
+	s.admin("event wait --timeout -1s").want(t, 2, "--timeout must not be negative")
+	s.admin("event wait --after -1").want(t, 2, "--after must be the id of an event")
+	s.admin("event wait --job 0").want(t, 2, "--job must be the id of a job")
+	s.admin("event tail --type xyzzy").want(t, 2, "choose from enqueued, claimed")
+	s.admin("event types").want(t, 0, "retried", "an attempt failed, the job is tried again")
+}
+
+func TestConsumersAreShownAndSteered(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.admin("consumer list").want(t, 0, "no consumers")
+	s.sql(everyday)
+	s.admin("consumer set audit --type failed,paused --keep 24h --start-at beginning").want(t, 0, "audit", "behind")
+	s.admin("consumer list -o jsonl").want(t, 0, `"name":"audit","state":"behind"`, `"types":["failed","paused"]`, `"keep":86400`)
+	o := s.admin("consumer read audit --limit 1 -o jsonl")
+	o.want(t, 0, `"type":"failed"`)
+	s.admin("consumer read audit").want(t, 0, "paused")
+	s.admin("consumer read audit").want(t, 0, "no events")
+	s.admin("consumer show audit").want(t, 0, "idle")
+	s.admin("consumer reset audit --to beginning").want(t, 0, "behind")
+	s.admin("consumer reset audit --to soon").want(t, 2, "start_at must be now, beginning or the id of an event")
+	s.admin("consumer reset audit").want(t, 2, "--to must be given")
+	s.admin("consumer set audit --type fialed").want(t, 2, "did you mean failed?")
+	s.admin("consumer set audit --keep -1s").want(t, 2, "keep must be 0 to 10 years")
+	s.admin("consumer set audit --start-at soon").want(t, 2, "start_at must be now")
+	s.admin("consumer read audit --limit 0").want(t, 2, "--limit must be 1 to")
+	for _, verb := range []string{"show", "read", "reset --to now", "delete --yes"} {
+		s.admin("consumer "+verb+" nobody").want(t, 3, "no consumer", "pgq-admin consumer list")
+	}
+	s.admin("consumer delete audit").want(t, 2, "nothing was changed", "--yes")
+	s.admin("consumer delete audit --dry-run").want(t, 0, "dry run")
+	s.admin("consumer delete audit --yes").want(t, 0, "deleted consumer audit")
+	s.admin("consumer show audit").want(t, 3, "there is no consumer")
+}
+
 func TestShellsCompleteIdsAndNames(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -68,7 +68,7 @@ var eventColumns = []output.Column[pgq.Event]{
 		return e.ID
 	}},
 	{Name: "at", Value: func(e pgq.Event) any { return e.At }},
-	{Name: "type", Value: func(e pgq.Event) any { return e.Type }},
+	{Name: "type", Value: func(e pgq.Event) any { return string(e.Type) }},
 	{Name: "job_id", Value: func(e pgq.Event) any { return e.JobID }},
 	{Name: "queue", Value: func(e pgq.Event) any { return e.Queue }},
 	{Name: "kind", Value: func(e pgq.Event) any { return e.Kind }},

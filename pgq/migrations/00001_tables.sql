@@ -378,8 +378,9 @@ create table expiries (
 );
 comment on table expiries is 'Jobs that expire at a time unless they were started by then.';
 
--- What happened, append-only.
+-- What happened, append-only. xid is first so that a transaction has its number before it draws an id: consumers rely on that (open_window).
 create table events (
+    xid        xid8 not null default pg_current_xact_id(),
     id         bigint generated always as identity primary key,
     job_id     bigint,
     queue      text collate "C",
@@ -398,6 +399,47 @@ create table subscribers (
     alive_until  timestamptz not null
 ) with (fillfactor = 50);
 comment on table subscribers is 'Live readers of the event stream.';
+
+-- Who reads the events at a position of its own. The window is what ended between two looks at the transactions: an event is in it if
+-- its xid had not ended in the first look (from_xid, from_open) and had in the second one (to_xid, to_open). A transaction has ended in
+-- a look if its number is below …_xid and not among …_open. See next_batch.
+create table consumers (
+    name           text collate "C" primary key,
+    queues         text[] collate "C",
+    types          text[] collate "C",
+    keep           interval not null default '7 days',
+    from_xid       xid8 not null,
+    from_open      xid8[] not null,
+    to_xid         xid8 not null,
+    to_open        xid8[] not null,
+    to_open_ids    bigint[] not null,
+    to_id          bigint not null,
+    after_id       bigint not null,
+    exhausted      boolean not null,
+    token          bigint not null default 0,
+    leased_id      bigint,
+    leased_last    boolean,
+    leased_count   integer,
+    leased_until   timestamptz,
+    leased_by      text,
+    failures       integer not null default 0,
+    error          text,
+    retry_at       timestamptz,
+    handled        bigint not null default 0,
+    skipped        bigint not null default 0,
+    read_at        timestamptz,
+    lost_at        timestamptz,
+    created_at     timestamptz not null default now(),
+    updated_at     timestamptz not null default now(),
+    constraint consumers_name_is_1_to_128_characters check (length(name) between 1 and 128),
+    constraint consumers_keep_is_not_negative check (keep >= interval '0'),
+    constraint consumers_open_transactions_have_ids check (cardinality(to_open) = cardinality(to_open_ids)),
+    constraint consumers_lease_has_an_end check (
+        num_nulls(leased_id, leased_last, leased_count, leased_until) in (0, 4)),
+    constraint consumers_window_is_not_backwards check (from_xid <= to_xid),
+    constraint consumers_counts_are_not_negative check (least(failures, handled, skipped) >= 0)
+) with (fillfactor = 50);
+comment on table consumers is 'Readers of the events with durable positions.';
 
 -- How far a running job is, and what it said.
 create table progress (
@@ -782,6 +824,7 @@ comment on column results.output is 'The result''s value.';
 comment on column results.error is 'Why it did not complete.';
 comment on column expiries.expires_at is 'The time.';
 comment on column expiries.job_id is 'The job.';
+comment on column events.xid is 'The transaction that wrote it; 3 where that was another server''s.';
 comment on column events.id is 'Rises in the order in which events were written, not in that of their commits.';
 comment on column events.job_id is 'The job it is about, if any.';
 comment on column events.queue is 'The queue it is about.';
@@ -792,6 +835,33 @@ comment on column events.at is 'When.';
 comment on column events.data is 'What else there is to say.';
 comment on column subscribers.id is 'The reader.';
 comment on column subscribers.alive_until is 'Until when it counts.';
+comment on column consumers.name is 'The consumer.';
+comment on column consumers.queues is 'Events of which queues it wants; null: of all, and those without a queue.';
+comment on column consumers.types is 'Which types of events it wants; null: all.';
+comment on column consumers.keep is 'For how long events that it has not read are kept for it.';
+comment on column consumers.from_xid is 'First look: transactions from this number on had not ended.';
+comment on column consumers.from_open is 'First look: those below it that had not ended.';
+comment on column consumers.to_xid is 'Second look: transactions from this number on had not ended.';
+comment on column consumers.to_open is 'Second look: those below it that had not ended.';
+comment on column consumers.to_open_ids is 'Of each of these, an id below all of its events.';
+comment on column consumers.to_id is 'An id below all events of the transactions from to_xid on.';
+comment on column consumers.after_id is 'What is in the window up to this id is read.';
+comment on column consumers.exhausted is 'Whether all in the window is read.';
+comment on column consumers.token is 'The number of its last lease.';
+comment on column consumers.leased_id is 'The last event of the batch that is leased.';
+comment on column consumers.leased_last is 'Whether that is the last of the window.';
+comment on column consumers.leased_count is 'How many events are in it.';
+comment on column consumers.leased_until is 'When the lease ends.';
+comment on column consumers.leased_by is 'Who has it.';
+comment on column consumers.failures is 'How often the next event has failed in a row.';
+comment on column consumers.error is 'Why it failed last.';
+comment on column consumers.retry_at is 'When it is tried again.';
+comment on column consumers.handled is 'How many events it has taken.';
+comment on column consumers.skipped is 'How many were given up after failures.';
+comment on column consumers.read_at is 'When a batch was last taken.';
+comment on column consumers.lost_at is 'When events that it had not read were last deleted, since they were older than keep.';
+comment on column consumers.created_at is 'When it was created.';
+comment on column consumers.updated_at is 'When it was last set or put back.';
 comment on column progress.job_id is 'The job.';
 comment on column progress.attempt is 'The attempt that reported.';
 comment on column progress.done is 'How far it is.';
@@ -891,5 +961,5 @@ comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
-drop table strikes, slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, subscribers, events, expiries, results, running,
+drop table strikes, slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, consumers, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, sequences, unique_keys, jobs, queues;

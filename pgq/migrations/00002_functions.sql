@@ -8,6 +8,24 @@ set local lock_timeout = '5s';
 set local check_function_bodies = off;
 
 -- +goose StatementBegin
+-- ack_events(name, token, up_to, skipped): says that the events of a lease are done, all or those up to an id, and ends the lease. In the
+-- transaction that writes what was done about them it makes that happen exactly once. skipped is how many of them were given up.
+-- False: the lease was lost, somebody else has the events; roll back. Raises PQ001 when skipped is negative. Locks: the consumer's row.
+-- roles: worker, operator
+create function ack_events(name text, token bigint, up_to bigint default null, skipped integer default 0) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if skipped is null or skipped < 0 then
+        perform invalid('skipped', 'must not be negative');
+    end if;
+    return move_position(ack_events.name, ack_events.token, coalesce(ack_events.up_to, 9223372036854775807), ack_events.skipped);
+end
+$$;
+comment on function ack_events is 'Says that leased events are done.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- act_as_owner(begins): lets what this session enqueues from now on be enqueued as by an owner of the schema, or ends that. For
 -- chores: the worker that does them need not be allowed to enqueue. Internal, between the two nothing runs but the
 -- schema's own functions; an error in between takes it back. Does nothing for owners. See check_producer.
@@ -74,6 +92,33 @@ as $$
     where exists (select from breaker_of(s.scope, s.name))
 $$;
 comment on function add_strikes is 'Notes failed attempts for circuit breakers.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- adopt_events(): makes events and consumers whose tables were restored from a dump of another server right for this one, whose transactions
+-- are numbered anew. Each consumer goes on at its oldest unread event: some may come again, none is lost. Returns how many events there are.
+-- Call it before anything else is written. Locks: the table events against writing, all consumers.
+-- roles: owner
+create function adopt_events() returns bigint
+language plpgsql set search_path from current
+as $$
+declare
+    adopted bigint;
+begin
+    lock table events in share row exclusive mode;
+    update consumers c
+    set to_id = least(coalesce((select min(e.id) - 1 from events e where e.id > read_up_to(c) and is_unread(c, e.xid, e.id)), newest_event_id()),
+                      newest_event_id());
+    update events set xid = '3' where xid <> '3';
+    get diagnostics adopted = row_count;
+    update consumers c
+    set (from_xid, from_open, to_xid, to_open, to_open_ids, to_id, after_id, exhausted)
+          = (select s.from_xid, s.from_open, s.to_xid, s.to_open, s.to_open_ids, s.to_id, s.after_id, s.exhausted from consumer_start(c.to_id::text) s),
+        token = c.token + 1, leased_id = null, leased_last = null, leased_count = null, leased_until = null, leased_by = null;
+    return adopted;
+end
+$$;
+comment on function adopt_events is 'Makes events that were restored from another server right for this one.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1175,6 +1220,37 @@ comment on function check_callbacks_object is 'Refuses what are no callbacks by 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_consumer(name, queues, types, keep): raises PQ001 for the first field of a consumer that breaks a rule. Internal: set_consumer.
+create function check_consumer(name text, queues text[], types text[], keep interval) returns void
+language plpgsql stable
+as $$
+declare
+    problem constant text[] := case
+        when name is null or length(name) not between 1 and 128 then array['name', 'must have 1 to 128 characters']
+        when name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then array['name', 'must not have control characters']
+        when cardinality(queues) = 0 then array['queues', 'must name a queue, or be null for all']
+        when cardinality(queues) > 1000 then array['queues', 'must be 1000 queues at most']
+        when exists (select from unnest(queues) q where q is null or length(q) not between 1 and 128)
+            then array['queues', 'must have 1 to 128 characters each']
+        when cardinality(types) = 0 then array['types', 'must name a type, or be null for all']
+        when exists (select from unnest(types) t where t is null) then array['types', 'must not have nulls']
+        when keep is null or keep < interval '0' or keep > interval '10 years' then array['keep', 'must be 0 to 10 years']
+    end;
+    unknown text;
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    select t into unknown from unnest(types) t where t not in (select e.type from event_types() e) limit 1;
+    if found then
+        perform invalid('types', format('must be types of events (see event_types), and %L is none', left(unknown, 100)));
+    end if;
+end
+$$;
+comment on function check_consumer is 'Refuses a consumer that breaks a rule.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- check_depth(queue_name, adding, max_depth, warn_depth): raises PQ002 when adding that many jobs takes
 -- the queue past its maximum depth; else whether it takes it past its warning depth.
 -- Concurrent enqueuers do not see each other's uncommitted jobs: the bound is exact for committed jobs.
@@ -2209,6 +2285,109 @@ as $$
     select 'completed' from complete(complete_job.worker_id, array[job_id], array[attempt], array[output]) c
 $$;
 comment on function complete_job is 'Completes an attempt that a worker holds.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- consume_events(name, at_most): reads the next events of a consumer and moves its position behind them, both in the caller's transaction:
+-- what it writes about them is written exactly once, and if it rolls back they come again. Zero rows: nothing new has happened, somebody else
+-- is at it, or it waits after a failure. Raises PQ001 when at_most is not 1 to 10,000 or the transaction is not read committed, PQ004 when there
+-- is no such consumer. Locks: the consumer's row, skipping it when it is locked; so others get no events until the caller has committed.
+-- roles: worker, operator
+create function consume_events(name text, at_most integer default 100)
+returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
+               at timestamptz, data jsonb, kind text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    next record;
+    c consumers;
+begin
+    select * into next from next_batch(consume_events.name, consume_events.at_most);
+    c := next.consumer;
+    if c.name is null then
+        return;
+    end if;
+    if next.batch <> '{}' then
+        c.after_id := (next.batch[cardinality(next.batch)]).id;
+    end if;
+    perform keep_position(c, cardinality(next.batch));
+    return query select * from events_of_batch(next.batch);
+end
+$$;
+comment on function consume_events is 'Reads the next events of a consumer in the caller''s transaction.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- consumer_is_due(c): whether there is something to read, as far as can be told without reading: nobody has the lease, no pause after a
+-- failure is on, and the window is not read, or an id was drawn since, or a transaction that was open and may have drawn one has ended.
+-- Internal: next_batch.
+create function consumer_is_due(c consumers) returns boolean
+language plpgsql
+as $$
+declare
+    newest constant bigint := newest_event_id();
+begin
+    return coalesce(c.leased_until <= clock_timestamp(), true) and coalesce(c.retry_at <= clock_timestamp(), true)
+        and (not c.exhausted or newest > c.to_id
+             or exists (select from unnest(c.to_open, c.to_open_ids) o(xid, id)
+                        where o.id < newest and pg_visible_in_snapshot(o.xid, pg_current_snapshot())
+                          and o.xid is distinct from pg_current_xact_id_if_assigned()));
+end
+$$;
+comment on function consumer_is_due is 'Whether a consumer may have something to read.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- consumer_lag(name): how far behind a consumer of events is: how many events it wants and has yet to read, counted among the first 10,000 that
+-- it might not have read, whether there are no more than those, when the oldest was written, and the id at which it is. Locks nothing.
+-- roles: operator, reader
+create function consumer_lag(name text) returns table (behind integer, exact boolean, oldest_at timestamptz, position_id bigint)
+language sql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_bitmapscan = off
+as $$
+    select count(*) filter (where e.unread)::integer, count(e.at) < 10000, min(e.at) filter (where e.unread),
+           least(c.to_id, case when not c.exhausted then c.after_id end)
+    from consumers c
+    left join lateral (
+        select e.at, is_unread(c, e.xid, e.id) and (c.queues is null or e.queue = any(c.queues)) and (c.types is null or e.type = any(c.types)) as unread
+        from events e where e.id > read_up_to(c) order by e.id limit 10000) e on true
+    where c.name = consumer_lag.name
+    group by c.name
+$$;
+comment on function consumer_lag is 'How far behind a consumer of events is.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- consumer_start(start_at): the position of a consumer that begins now, at the beginning, or behind an event's id. Raises PQ001 for any
+-- other. What is open at this moment is read when it commits, whatever its ids, but none up to the id. Internal: set_consumer, reset_consumer.
+create function consumer_start(start_at text) returns consumers
+language plpgsql
+as $$
+declare
+    begun constant boolean := pg_current_xact_id_if_assigned() is not null;
+    newest_id constant bigint := newest_event_id();
+    c consumers;
+begin
+    if start_at is null or start_at not in ('now', 'beginning') and start_at !~ '^[0-9]{1,18}$' then
+        perform invalid('start_at', 'must be now, beginning or the id of an event');
+    end if;
+    c.to_xid := '1';
+    c.to_open := '{}';
+    c.to_open_ids := '{}';
+    c.to_id := case when start_at in ('now', 'beginning') then 0 else start_at::bigint end;
+    c := open_window(c, newest_id, event_fence(null, begun));
+    if start_at = 'now' then
+        c.from_xid := c.to_xid;
+        c.from_open := c.to_open;
+        c.after_id := c.to_id;
+        c.exhausted := true;
+    end if;
+    return c;
+end
+$$;
+comment on function consumer_start is 'Position of a consumer that begins.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -5678,6 +5857,23 @@ comment on function delete is 'Deletes jobs with all that is known of them, unle
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- delete_consumer(name): deletes a consumer and its position; events are no longer kept for it. Raises PQ004 when there is none.
+-- Locks: its row.
+-- roles: operator
+create function delete_consumer(name text) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    delete from consumers c where c.name = delete_consumer.name;
+    if not found then
+        raise exception using errcode = 'PQ004', message = format('no consumer %s', delete_consumer.name);
+    end if;
+end
+$$;
+comment on function delete_consumer is 'Deletes a consumer of events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- delete_limit(scope, name): takes the limit of a queue, kind or group away. Returns whether there was one.
 -- Raises PQ001 for a scope that is none. Locks: the row of limits.
 -- roles: operator
@@ -5883,7 +6079,7 @@ begin
         more := rescue(most) >= most or more;
     end if;
     if chore_is_due('prune', interval '10 s') then
-        if prune(most) >= most then
+        if greatest(prune(most), prune_events(10 * most) / 10) >= most then
             update chores set last_run_at = '-infinity' where name = 'prune';
             more := true;
         end if;
@@ -5935,10 +6131,64 @@ as $$
         union all select * from doctor_transactions(coalesce(long_transaction, interval '10 minutes'), coalesce(transaction_age, 1000000000))
         union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(sequence_share, 0.5))
         union all select * from doctor_work(coalesce(old_job, interval '1 hour'), coalesce(late_chores, interval '30 seconds'), coalesce(frontier_rows, 1000))
+        union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
         union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
 $$;
 comment on function doctor is 'What an operator should know of, with what repairs it.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_events(late): consumers of events that fail, are behind, are forgotten, have lost events, or wait for what is not written, and events
+-- of another server. late: for how long an event may be unread. Internal: doctor.
+create function doctor_events(late interval)
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+set jit = off set enable_seqscan = off
+as $$
+    with c as (
+        select n.name, n.failures, n.error, n.keep, n.types, n.lost_at, n.read_at, l.behind, l.exact, statement_timestamp() - l.oldest_at as lag,
+               coalesce(n.read_at, n.created_at) < statement_timestamp() - interval '1 day' as forgotten
+        from consumers n
+        cross join lateral consumer_lag(n.name) l
+    )
+    select 'events_lost', 'critical', 'consumer ' || name,
+           format('Events that it had not read were deleted, the last time at %s: they were older than its keep, %s.', to_char(lost_at, 'YYYY-MM-DD HH24:MI:SS TZ'), keep),
+           format('run it, let it keep more (set_consumer), and when what was missed is made good: select %1$I.reset_consumer(%2$L, ''now''); or delete it: select %1$I.delete_consumer(%2$L);',
+                  current_schema(), name)
+    from c where lost_at is not null
+    union all
+    select 'consumer_fails', 'warning', 'consumer ' || name,
+           format('The next event has failed %s times in a row, and those behind it wait: %s', failures, left(error, 200)),
+           'mend its handler, or let it give up: Consumer.MaxFailures'
+    from c where failures >= 3
+    union all
+    select 'consumer_forgotten', 'warning', 'consumer ' || name,
+           format('Nobody has read for it for a day%s, and events are kept for it for up to %s. Run it, or delete it.', coalesce(', since ' || to_char(read_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ''), keep),
+           format('select %I.delete_consumer(%L);', current_schema(), name)
+    from c where forgotten and lag > interval '1 day'
+    union all
+    select 'consumer_behind', 'warning', 'consumer ' || name,
+           format('It has %s%s events to read, the oldest for %s: it is not running, or does not keep up.', case when exact then '' else 'at least ' end,
+                  behind, date_trunc('second', lag)),
+           'start it, take larger batches, or let its handlers do less'
+    from c where lag > late and not (forgotten and lag > interval '1 day')
+    union all
+    select 'events_not_written', 'info', 'consumer ' || name,
+           format('It waits for %s, which are written at level all, and no queue has that.', (select string_agg(t.type, ', ') from event_types() t where t.usual and t.type = any(c.types))),
+           format('select %I.set_queue(''…'', events => ''all'');', current_schema())
+    from c
+    where types <@ array(select t.type from event_types() t where t.usual) and not exists (select from queues q where q.events = 'all')
+    union all
+    select 'events_of_another_server', 'critical', 'events',
+           'They, or positions of consumers, were restored from a dump of another server, whose transactions are numbered otherwise: consumers may miss events.',
+           format('select %I.adopt_events();', current_schema())
+    -- Ahead by more than transactions that have begun since the snapshot can be.
+    where exists (select from consumers n where n.to_xid::text::bigint > pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 1000000)
+       or exists (select from (select e.xid from events e order by e.id desc limit 1000) e where e.xid >= pg_snapshot_xmax(pg_current_snapshot()))
+       or exists (select from (select e.xid from events e order by e.id limit 1000) e where e.xid >= pg_snapshot_xmax(pg_current_snapshot()))
+$$;
+comment on function doctor_events is 'Findings on events and their consumers.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7245,6 +7495,33 @@ comment on function event_channel is 'NOTIFY channel of the readers of the event
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- event_fence(name, begun): the number of a transaction that got it during this call: the own one, unless that had one before (begun), else one
+-- of a subtransaction that writes to the consumer's row. Null where there is no such row. Internal: next_batch, consumer_start.
+create function event_fence(name text, begun boolean) returns xid8
+language plpgsql
+as $$
+declare
+    own constant bigint := pg_current_xact_id()::text::bigint;
+    low bigint;
+begin
+    if not begun then
+        return own::text::xid8;
+    end if;
+    begin
+        update consumers c set token = c.token where c.name = event_fence.name returning c.xmin::text::bigint into low;
+    exception
+        when division_by_zero then -- never: the clause makes the block a subtransaction
+            low := null;
+    end;
+    -- The row shows the lower half of the number, which is above that of the own transaction.
+    low := (own >> 32 << 32) + low;
+    return (case when low < own then low + 4294967296 else low end)::text::xid8;
+end
+$$;
+comment on function event_fence is 'Number of a transaction that got it during the call.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- event_gaps(newest_id, back): the ids that are missing among the last events: those of transactions that may still be open, to
 -- be asked for again by read_events. Locks nothing.
 -- roles: operator, reader
@@ -7256,6 +7533,67 @@ as $$
         where not exists (select from events e where e.id = n))
 $$;
 comment on function event_gaps is 'Ids that are missing among the last events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- event_gate(): the first of the sixteen advisory locks that consumers who sleep hold, shared; see sleep_gate. Internal.
+create function event_gate() returns bigint
+language sql stable
+as $$ select advisory_key('sleep-events') $$;
+comment on function event_gate is 'Advisory locks of consumers who sleep.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- event_types(): the types of events. usual: the job went its usual way, which is written at level all or while somebody
+-- subscribes; the others are written at level changes, too. What Go calls them: pgq/event_types.go, which a test compares. Locks nothing.
+-- roles: worker, operator, reader
+create function event_types() returns table (type text, usual boolean, meaning text)
+language sql immutable security definer set search_path from current
+as $$
+    values
+        ('enqueued', true, 'a job was enqueued'),
+        ('claimed', true, 'a worker took a job'),
+        ('completed', true, 'a job was completed; of DAGs and maps it is a change'),
+        ('released', true, 'a worker gave a job back'),
+        ('retried', false, 'an attempt failed, the job is tried again: error, run_at'),
+        ('snoozed', false, 'a handler put its job off: run_at'),
+        ('failed', false, 'a job failed for good: error'),
+        ('cancelled', false, 'a job was cancelled: error'),
+        ('expired', false, 'a job was not started in time'),
+        ('skipped', false, 'a node is not run, since its parents rule it out: cause'),
+        ('cancel_requested', false, 'a running job is to be cancelled: reason'),
+        ('retry_requested', false, 'a job is run again at somebody''s wish'),
+        ('rescheduled', false, 'a job got another time: run_at'),
+        ('replaced', false, 'a unique job got the args of a later one'),
+        ('moved', false, 'a job went to another queue: from, to'),
+        ('priority_set', false, 'a job got another priority: from, to'),
+        ('signalled', false, 'a signal was sent to a job: step'),
+        ('submitted', false, 'a DAG was submitted: nodes'),
+        ('extended', false, 'a DAG got more nodes: nodes'),
+        ('held', false, 'nodes of a DAG are not started: reason'),
+        ('resumed', false, 'nodes of a DAG, or jobs of a queue, are started again'),
+        ('opened', false, 'an external node waits for its answer, or a sleep for its time'),
+        ('paused', false, 'jobs of a queue are not started: reason'),
+        ('breaker_opened', false, 'a circuit breaker opened at the end of this job'),
+        ('breaker_closed', false, 'a circuit breaker closed at the end of this job'),
+        ('operated', false, 'an operator changed many jobs: verb, by, reason, filter, outcomes')
+$$;
+comment on function event_types is 'Types of events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- events_of_batch(batch): events as they are shown, with the kinds of their jobs, in order. Internal: consume_events, lease_events.
+create function events_of_batch(batch events[])
+returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
+               at timestamptz, data jsonb, kind text)
+language sql stable
+as $$
+    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+    from unnest(batch) with ordinality e(xid, id, job_id, queue, type, attempt, worker_id, at, data, place)
+    left join lateral (select jobs.kind from jobs where jobs.id = e.job_id offset 0) j on true
+    order by e.place
+$$;
+comment on function events_of_batch is 'Events as they are shown.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8045,7 +8383,7 @@ create function export_events(
 returns table (id bigint, line jsonb)
 language sql stable security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
 as $$
-    select e.id, jsonb_build_object('type', 'event', 'event', to_jsonb(e))
+    select e.id, jsonb_build_object('type', 'event', 'event', to_jsonb(e) - 'xid')
     from events e
     where e.id > after
       and (queues is null or e.queue = any(queues))
@@ -8139,6 +8477,25 @@ comment on function export_tables is 'Tables whose rows belong to one job each.'
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- extend_events(name, token, lease): lets a lease of events last for so long from now on. False: it was lost. Raises PQ001 when lease is not
+-- 1 ms to 1 day. Locks: the consumer's row.
+-- roles: worker, operator
+create function extend_events(name text, token bigint, lease interval) returns boolean
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if lease is null or lease not between interval '1 ms' and interval '1 day' then
+        perform invalid('lease', 'must be 1 ms to 1 day');
+    end if;
+    update consumers c set leased_until = clock_timestamp() + lease
+    where c.name = extend_events.name and c.token = extend_events.token and c.leased_id is not null;
+    return found;
+end
+$$;
+comment on function extend_events is 'Extends a lease of events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
 -- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
 -- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
@@ -8204,6 +8561,32 @@ begin
 end
 $$;
 comment on function fail_dag is 'Ends a DAG that fails fast.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- fail_events(name, token, up_to, error, retry_in, skipped): says that of the events of a lease those up to an id (0: none) are done and the next one
+-- failed: it is the first of the next batch, which nobody gets before retry_in has passed; skipped of them were given up. Ends the lease. False: the lease was lost.
+-- Raises PQ001 when retry_in is not 0 to 1 day or skipped is negative. Locks: the consumer's row.
+-- roles: worker, operator
+create function fail_events(name text, token bigint, up_to bigint, error text, retry_in interval default '1 s', skipped integer default 0)
+returns boolean
+language plpgsql security definer set search_path from current
+as $$
+begin
+    if retry_in is null or retry_in not between interval '0' and interval '1 day' then
+        perform invalid('retry_in', 'must be 0 to 1 day');
+    elsif skipped is null or skipped < 0 then
+        perform invalid('skipped', 'must not be negative');
+    elsif not move_position(fail_events.name, fail_events.token, coalesce(up_to, 0), fail_events.skipped) then
+        return false;
+    end if;
+    update consumers c
+    set failures = c.failures + 1, error = left(coalesce(fail_events.error, 'failed'), 2000), retry_at = clock_timestamp() + retry_in
+    where c.name = fail_events.name;
+    return true;
+end
+$$;
+comment on function fail_events is 'Says that a leased event failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -8706,14 +9089,16 @@ comment on function holds_lease is 'Whether a worker holds an attempt.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- import_events(lines): appends events as export_events wrote them, with new ids. Returns how many.
+-- import_events(lines): appends events as export_events wrote them, with new ids. They are history: of the consumers only those that
+-- begin at the beginning or before them get them. Returns how many.
 -- roles: owner
 create function import_events(lines jsonb[]) returns integer
 language sql security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
 as $$
     with added as (
-        insert into events overriding user value
-        select p.* from unnest(lines) l, jsonb_populate_record(null::events, l->'event') p order by p.id
+        insert into events (xid, job_id, queue, type, attempt, worker_id, at, data)
+        select '3', p.job_id, p.queue, p.type, p.attempt, p.worker_id, coalesce(p.at, now()), p.data
+        from unnest(lines) l, jsonb_populate_record(null::events, l->'event') p order by p.id
         returning id
     )
     select count(*)::integer from added
@@ -8996,6 +9381,19 @@ create function is_owner(who oid) returns boolean
 language sql stable
 as $$ select coalesce(pg_has_role(who, current_user, 'usage'), false) $$;
 comment on function is_owner is 'Whether a database role may do everything.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- is_unread(c, xid, id): whether a consumer has yet to read an event. Internal, inlined.
+create function is_unread(c consumers, xid xid8, id bigint) returns boolean
+language sql immutable
+as $$
+    select case
+        when xid < c.from_xid and xid <> all(c.from_open) then false
+        when xid < c.to_xid and xid <> all(c.to_open) then not c.exhausted and id > c.after_id
+        else true end
+$$;
+comment on function is_unread is 'Whether a consumer has yet to read an event.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9385,6 +9783,21 @@ comment on function judge is 'Decides waiting jobs by their counters as they sta
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- keep_position(c, taken): writes the position of a consumer, of which so many events were taken. A lease that it had ends. Internal.
+create function keep_position(c consumers, taken integer) returns void
+language sql
+as $$
+    update consumers x
+    set from_xid = c.from_xid, from_open = c.from_open, to_xid = c.to_xid, to_open = c.to_open, to_open_ids = c.to_open_ids,
+        to_id = c.to_id, after_id = c.after_id, exhausted = c.exhausted, token = x.token + 1,
+        leased_id = null, leased_last = null, leased_count = null, leased_until = null, leased_by = null, failures = 0, error = null, retry_at = null,
+        handled = x.handled + taken, read_at = case when taken > 0 then clock_timestamp() else x.read_at end
+    where x.name = c.name
+$$;
+comment on function keep_position is 'Writes the position of a consumer.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- keep_waited(job_ids): lets the DAG or sub-DAG of each parent that has not ended wait for that parent itself, because nodes
 -- that did (job_ids) are about to be ended before their time: a DAG never ends while something of it is alive.
 -- Internal: cancel and expire. Locks: what pin locks, then rows of waiting of DAGs.
@@ -9461,7 +9874,7 @@ begin
     end if;
     return query
         select f.* from (
-            select e.*, j.kind
+            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
             from (
                 (select * from events where job_ids is null order by id desc limit 100000)
                 union all
@@ -9477,6 +9890,48 @@ begin
 end
 $$;
 comment on function latest_events is 'The latest events that fit.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- lease_events(name, at_most, lease, leased_by): reads the next events of a consumer and leases them to the caller: they are its until the lease
+-- ends, and nobody else gets any of this consumer's. Say that they are done with ack_events, or that one failed with fail_events; else they
+-- come again once the lease is over. token names the lease, failures is how often the first of them has failed in a row. Zero rows: nothing
+-- new has happened, somebody else has a lease, or it waits after a failure. Raises PQ001 when at_most is not 1 to 10,000, lease not 1 ms to
+-- 1 day, or the transaction is not read committed, PQ004 when there is no such consumer. Locks: the consumer's row, skipping it when it is locked.
+-- roles: worker, operator
+create function lease_events(name text, at_most integer default 100, lease interval default '30 s', leased_by text default null)
+returns table (token bigint, failures integer, id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
+               at timestamptz, data jsonb, kind text)
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    next record;
+    c consumers;
+begin
+    if lease is null or lease not between interval '1 ms' and interval '1 day' then
+        perform invalid('lease', 'must be 1 ms to 1 day');
+    end if;
+    select * into next from next_batch(lease_events.name, lease_events.at_most);
+    c := next.consumer;
+    if c.name is null then
+        return;
+    elsif next.batch = '{}' then
+        perform keep_position(c, 0);
+        return;
+    end if;
+    update consumers x
+    set from_xid = c.from_xid, from_open = c.from_open, to_xid = c.to_xid, to_open = c.to_open, to_open_ids = c.to_open_ids,
+        to_id = c.to_id, after_id = c.after_id, exhausted = false, token = x.token + 1,
+        leased_id = (next.batch[cardinality(next.batch)]).id, leased_last = c.exhausted,
+        leased_count = cardinality(next.batch), leased_until = clock_timestamp() + lease,
+        leased_by = left(lease_events.leased_by, 200), retry_at = null, read_at = clock_timestamp()
+    where x.name = c.name;
+    return query select c.token + 1, c.failures, e.* from events_of_batch(next.batch) e;
+end
+$$;
+comment on function lease_events is 'Leases the next events of a consumer.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9822,6 +10277,89 @@ comment on function move is 'Moves jobs that wait to another queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- move_position(name, token, up_to, skipped): moves the position of a consumer behind the leased events up to an id and ends the lease;
+-- false when there is no such lease. Failures are forgotten if it moves. Internal: ack_events, fail_events. Locks: the consumer's row.
+create function move_position(name text, token bigint, up_to bigint, skipped integer) returns boolean
+language plpgsql
+as $$
+declare
+    c consumers;
+    taken integer := 0;
+begin
+    select * into c from consumers x
+    where x.name = move_position.name and x.token = move_position.token and x.leased_id is not null
+    for update;
+    if not found then
+        return false;
+    elsif up_to >= c.leased_id then
+        taken := c.leased_count;
+    elsif up_to > c.after_id then
+        select count(*) into taken from unnest(read_window(c, c.leased_count)) e where e.id <= up_to;
+    end if;
+    update consumers x
+    set after_id = greatest(c.after_id, least(up_to, c.leased_id)), exhausted = c.leased_last and up_to >= c.leased_id,
+        failures = case when taken > 0 then 0 else c.failures end, error = case when taken > 0 then null else c.error end,
+        leased_id = null, leased_last = null, leased_count = null, leased_until = null, leased_by = null,
+        handled = c.handled + greatest(taken - move_position.skipped, 0), skipped = c.skipped + move_position.skipped
+    where x.name = c.name;
+    return true;
+end
+$$;
+comment on function move_position is 'Moves a consumer behind leased events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- newest_event_id(): the highest id that was drawn for an event, committed or not; 0: none. Internal.
+create function newest_event_id() returns bigint
+language sql volatile
+as $$ select case when is_called then last_value else 0 end from events_id_seq $$;
+comment on function newest_event_id is 'Highest id drawn for an event.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- next_batch(name, at_most): takes the row of a consumer and reads the next events that it wants, at most so many, in order: all of a
+-- window by their ids. Returns the consumer with its window as it is then, not yet written, and the events; null for both when there is
+-- nothing to do: somebody else has it, it waits after a failure, or nothing new has happened. Raises PQ001 for at_most, PQ004 when there
+-- is no such consumer. Locks: the consumer's row, if there is something to do; skips it when it is locked. Internal: consume_events, lease_events.
+create function next_batch(name text, at_most integer, out consumer consumers, out batch events[])
+language plpgsql
+as $$
+declare
+    -- Whether the transaction had its number before newest_id was read; the lock gives it one.
+    begun constant boolean := pg_current_xact_id_if_assigned() is not null;
+    newest_id constant bigint := newest_event_id();
+    c consumers;
+    moved boolean := false;
+begin
+    if at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    select * into c from consumers x where x.name = next_batch.name;
+    if not found then
+        raise exception using errcode = 'PQ004', message = format('no consumer %s', next_batch.name);
+    elsif not consumer_is_due(c) then
+        return;
+    end if;
+    select * into c from consumers x where x.name = next_batch.name for update skip locked;
+    if not found or not consumer_is_due(c) then
+        return;
+    end if;
+    loop
+        if c.exhausted then
+            c := open_window(c, newest_id, event_fence(c.name, begun));
+            moved := true;
+        end if;
+        batch := read_window(c, at_most);
+        c.exhausted := cardinality(batch) < at_most;
+        exit when batch <> '{}' or moved;
+    end loop;
+    consumer := c;
+end
+$$;
+comment on function next_batch is 'Next events of a consumer.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- next_bit(mask, at_least): the lowest bit of a mask that is set and is no lower than at_least (0 to 62); null when there is none. Internal.
 create function next_bit(mask bigint, at_least integer) returns integer
 language sql immutable
@@ -10069,17 +10607,27 @@ comment on function note_unfired is 'Notes times of a schedule that did not fire
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- notify_subscribers(): wakes the readers of the event stream, if there are any, once the transaction commits.
+-- notify_subscribers(): wakes those who read the events, if there are any, once the transaction commits: live subscribers, and consumers who
+-- sleep. Those hold the gates on their LISTEN connections: where nobody does no NOTIFY is sent, since NOTIFY makes commits wait for each other.
 create function notify_subscribers() returns void
 language plpgsql
 as $$
+declare
+    gate bigint;
 begin
     if exists (select from subscribers where alive_until > now()) then
         perform pg_notify(event_channel(), '');
+    elsif exists (select from consumers) then
+        gate := event_gate() + pg_backend_pid() % 16;
+        if pg_try_advisory_lock(gate) then
+            perform pg_advisory_unlock(gate);
+        else
+            perform pg_notify(event_channel(), '');
+        end if;
     end if;
 end
 $$;
-comment on function notify_subscribers is 'Wakes the readers of the event stream.';
+comment on function notify_subscribers is 'Wakes the readers of the events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10122,6 +10670,51 @@ begin
 end
 $$;
 comment on function open_external is 'Lets an external or sleeping node wait for its answer or time.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- open_window(c, newest_id, fence): moves the window of a consumer on: from where it ended to what has ended by now. newest_id is the newest id
+-- of an event at some moment, and fence the number of a transaction that got it later than that (event_fence); null where there is none.
+-- Internal: next_batch, consumer_start.
+--
+-- Why no event is passed by: an event is in the window if its transaction had not ended at the first look and has at the second one,
+-- and the next window begins where this one ends. So each event that commits is in exactly one window, whatever its id.
+-- A window is read in the order of ids behind after_id, which is below all ids in it: a transaction draws ids after it has got its number
+-- (events.xid is before events.id). So one whose number is above the fence has ids above newest_id (to_id), and one that was open at
+-- a look and not at the look before has ids above the to_id of that one (to_open_ids).
+-- The own transaction counts as open: what it writes after this comes later.
+-- Raises PQ001 unless each statement has a snapshot of its own, PQ008 when the position is another server's.
+create function open_window(c consumers, newest_id bigint, fence xid8) returns consumers
+language plpgsql
+as $$
+declare
+    look record;
+begin
+    if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+        perform invalid('transaction_isolation', 'must be read committed where events are consumed');
+    end if;
+    if c.to_xid > fence then
+        raise exception using errcode = 'PQ008',
+            message = format('the position of consumer %s and the events are of another server', c.name),
+            hint = 'select adopt_events()';
+    end if;
+    select l.xid, l.open into look from transactions_look(greatest(fence, c.to_xid)) l;
+    c.from_xid := c.to_xid;
+    c.from_open := c.to_open;
+    c.after_id := least(c.to_id, (select min(o.id) from unnest(c.to_open, c.to_open_ids) o(xid, id) where o.xid <> all(look.open)));
+    c.to_open_ids := array(
+        select coalesce(o.id, c.to_id)
+        from unnest(look.open) with ordinality l(xid, place)
+        left join unnest(c.to_open, c.to_open_ids) o(xid, id) on o.xid = l.xid
+        order by l.place);
+    c.to_xid := look.xid;
+    c.to_open := look.open;
+    c.to_id := case when fence is null then c.to_id else greatest(c.to_id, newest_id) end;
+    c.exhausted := false;
+    return c;
+end
+$$;
+comment on function open_window is 'Moves the window of a consumer on.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10600,7 +11193,7 @@ comment on function propagate_frontier is 'Tells children of finished jobs that 
 
 -- +goose StatementBegin
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
--- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
+-- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
 -- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
@@ -10609,7 +11202,6 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 declare
     due bigint[];
-    longest interval;
 begin
     due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
@@ -10646,13 +11238,45 @@ begin
 
     perform prune_keys(at_most);
 
-    select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
-    delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
+    perform prune_events(10 * at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
     return cardinality(due);
 end
 $$;
 comment on function prune is 'Deletes finished jobs that were kept long enough.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- prune_events(at_most): deletes events that were kept for long enough: as long as the results of the queue that keeps them longest,
+-- and, while a consumer has not read them, for as long as its keep says. Looks at the oldest at_most events, by id. Consumers that had
+-- not read what is deleted are marked (lost_at). Returns how many were deleted.
+-- roles: worker, operator
+create function prune_events(at_most integer default 10000) returns integer
+language plpgsql security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+as $$
+declare
+    longest constant interval := (select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) from queues);
+    past bigint[];
+begin
+    if at_most is null or at_most < 1 then
+        perform invalid('at_most', 'must be at least 1');
+    elsif not exists (select from (select e.at from events e order by e.id limit 1) e where e.at < now() - longest) then
+        return 0;
+    end if;
+    past := array(
+        select e.id from (select * from events order by events.id limit at_most) e
+        where e.at < now() - longest
+          and not exists (select from consumers c where e.at >= now() - c.keep and is_unread(c, e.xid, e.id)
+                          and (c.queues is null or e.queue = any(c.queues)) and (c.types is null or e.type = any(c.types))));
+    update consumers c set lost_at = now()
+    where exists (select from events e where e.id = any(past) and is_unread(c, e.xid, e.id)
+                  and (c.queues is null or e.queue = any(c.queues)) and (c.types is null or e.type = any(c.types)));
+    delete from events e where e.id = any(past);
+    return cardinality(past);
+end
+$$;
+comment on function prune_events is 'Deletes events that were kept long enough.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11107,7 +11731,7 @@ returns table (id bigint, job_id bigint, queue text, type text, attempt integer,
 language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
-    select e.*, j.kind
+    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
     from (
         select * from events where id = any(gaps)
         union all
@@ -11322,6 +11946,35 @@ as $$
     where s.job_id = read_steps.job_id
 $$;
 comment on function read_steps is 'The steps of a job, for a handler that begins.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_up_to(c): an id up to which a consumer has read everything. Internal, inlined.
+create function read_up_to(c consumers) returns bigint
+language sql immutable
+as $$ select least(c.to_id, case when not c.exhausted then c.after_id end, (select min(i) from unnest(c.to_open_ids) i)) $$;
+comment on function read_up_to is 'An id up to which a consumer has read everything.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- read_window(c, at_most): the next events in the window of a consumer that it wants, by id. A walk along the primary key from after_id.
+-- Internal: next_batch.
+create function read_window(c consumers, at_most integer) returns events[]
+language plpgsql stable
+set jit = off set enable_seqscan = off set enable_bitmapscan = off set plan_cache_mode = force_custom_plan
+as $$
+begin
+    return array(
+        select e from events e
+        where e.id > c.after_id
+          and not (e.xid < c.from_xid and e.xid <> all(c.from_open))
+          and e.xid < c.to_xid and e.xid <> all(c.to_open)
+          and (c.queues is null or e.queue = any(c.queues))
+          and (c.types is null or e.type = any(c.types))
+        order by e.id limit at_most);
+end
+$$;
+comment on function read_window is 'Next events in the window of a consumer.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11947,6 +12600,28 @@ begin
 end
 $$;
 comment on function rescue_worker is 'Ends attempts of a dead worker.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- reset_consumer(name, start_at): puts the position of a consumer to now, beginning or behind an event's id. A lease that somebody has
+-- is lost. Raises PQ001 for another start_at, PQ004 when there is no such consumer. Locks: its row.
+-- roles: operator
+create function reset_consumer(name text, start_at text) returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    update consumers c
+    set (from_xid, from_open, to_xid, to_open, to_open_ids, to_id, after_id, exhausted)
+          = (select s.from_xid, s.from_open, s.to_xid, s.to_open, s.to_open_ids, s.to_id, s.after_id, s.exhausted from consumer_start(start_at) s),
+        token = c.token + 1, leased_id = null, leased_last = null, leased_count = null, leased_until = null, leased_by = null,
+        failures = 0, error = null, retry_at = null, lost_at = null, updated_at = now()
+    where c.name = reset_consumer.name;
+    if not found then
+        raise exception using errcode = 'PQ004', message = format('no consumer %s', reset_consumer.name);
+    end if;
+end
+$$;
+comment on function reset_consumer is 'Puts the position of a consumer elsewhere.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -12685,6 +13360,47 @@ comment on function sequence_problem is 'The first rule that a job breaks with i
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- set_consumer(name, queues, types, keep, start_at): creates a consumer of events, or sets which events it wants (null: all) and for how long
+-- they are kept for it at most when it does not read. start_at is where a new one begins: now, beginning (the oldest event that is kept) or an
+-- event's id, behind which it begins; one that exists stays where it is (reset_consumer). Returns created, changed or unchanged.
+-- Raises PQ001 when a field breaks a rule. Locks: its row.
+-- roles: worker, operator
+create function set_consumer(
+    name text, queues text[] default null, types text[] default null, keep interval default '7 days', start_at text default 'now')
+returns text
+language plpgsql security definer set search_path from current
+as $$
+declare
+    old consumers;
+begin
+    if set_consumer.start_at is null or set_consumer.start_at not in ('now', 'beginning') and set_consumer.start_at !~ '^[0-9]{1,18}$' then
+        perform invalid('start_at', 'must be now, beginning or the id of an event');
+    end if;
+    perform check_consumer(set_consumer.name, set_consumer.queues, set_consumer.types, set_consumer.keep);
+    select * into old from consumers c where c.name = set_consumer.name for update;
+    if found then
+        if (old.queues, old.types, old.keep) is not distinct from (set_consumer.queues, set_consumer.types, set_consumer.keep) then
+            return 'unchanged';
+        end if;
+        update consumers c
+        set queues = set_consumer.queues, types = set_consumer.types, keep = set_consumer.keep, updated_at = now()
+        where c.name = set_consumer.name;
+        return 'changed';
+    end if;
+    insert into consumers as c (name, queues, types, keep, from_xid, from_open, to_xid, to_open, to_open_ids, to_id, after_id, exhausted)
+    select set_consumer.name, set_consumer.queues, set_consumer.types, set_consumer.keep, s.from_xid, s.from_open, s.to_xid, s.to_open,
+           s.to_open_ids, s.to_id, s.after_id, s.exhausted
+    from consumer_start(start_at) s
+    on conflict do nothing;
+    -- Not found: somebody created it at the same moment; it is there by now, and this call sets it.
+    return case when found then 'created'
+                else set_consumer(set_consumer.name, set_consumer.queues, set_consumer.types, set_consumer.keep, start_at) end;
+end
+$$;
+comment on function set_consumer is 'Creates or changes a consumer of events.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- set_kind(kind, settings): sets what the object names for all jobs of a kind; null puts a setting back to what their queue says.
 -- Settings: backoff. A job's own setting wins over its kind's, and that over its queue's.
 --
@@ -13188,6 +13904,24 @@ create function sleep_gate(queue_name text) returns bigint[]
 language sql stable security definer set search_path from current
 as $$ select array(select advisory_key('sleep/' || queue_name) + shard from generate_series(0, 15) shard) $$;
 comment on function sleep_gate is 'Advisory locks of workers that sleep on a queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- sleep_on_events(): makes this session one that is woken when events are written: it listens to the channel of the events and holds the
+-- gates that writers try, shared. Once the call is committed look for events once more, and again after 10, 20, 40 ms … up to the polling
+-- interval: transactions that looked at the gate before send nothing. Not through a transaction pooler. Returns the channel.
+-- Locks: the gates, shared, until wake_on_events or the end of the session; each call has to be undone by one of that.
+-- roles: worker, operator
+create function sleep_on_events() returns text
+language plpgsql security definer set search_path from current
+as $$
+begin
+    execute format('listen %I', event_channel());
+    perform pg_advisory_lock_shared(event_gate() + shard) from generate_series(0, 15) shard;
+    return event_channel();
+end
+$$;
+comment on function sleep_on_events is 'Makes this session one that is woken by events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13780,6 +14514,25 @@ comment on function too_busy is 'Raises PQ006: jobs move faster than they can be
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- transactions_look(at_least): which transactions have ended in the snapshot of the statement that calls it: those below xid that are not
+-- among open; xid is above at_least. Open is the own one, too, which PostgreSQL leaves out, and all from the snapshot's xmax on: they may
+-- have begun. (Numbers of subtransactions among these do no harm: no event has one.) Internal, inlined.
+create function transactions_look(at_least xid8) returns table (xid xid8, open xid8[])
+language sql stable
+as $$
+    select b.border,
+           array(select x from pg_snapshot_xip(s) x
+                 union
+                 select own from pg_current_xact_id_if_assigned() own where own < b.border
+                 union
+                 select n::text::xid8 from generate_series(pg_snapshot_xmax(s)::text::bigint, b.border::text::bigint - 1) n)
+    from pg_current_snapshot() s
+    cross join lateral (select greatest(pg_snapshot_xmax(s), (at_least::text::bigint + 1)::text::xid8) as border) b
+$$;
+comment on function transactions_look is 'Which transactions have ended.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- unique_key(spec, kind, queue, args): the key of a job that is to be unique: spec.key as it is, or, for spec.by, the kind and what is named:
 -- "queue", "args" (all of them), "args.customer.id" (a member; null where it is missing). With a period also which
 -- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. Internal.
@@ -14102,6 +14855,19 @@ begin
 end
 $$;
 comment on function wake_chores is 'Asks a worker to do the chores soon.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- wake_on_events(): gives up what sleep_on_events took but for the channel: writers send nothing to this session any more.
+-- roles: worker, operator
+create function wake_on_events() returns void
+language plpgsql security definer set search_path from current
+as $$
+begin
+    perform pg_advisory_unlock_shared(event_gate() + shard) from generate_series(0, 15) shard;
+end
+$$;
+comment on function wake_on_events is 'Gives up the gates of the events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14845,6 +15611,57 @@ comment on column throughput.exact is 'False: the figures are partly estimates, 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- consumer_states: one row per consumer of events: where it is, how far behind, and whether all is well. behind is counted among the first
+-- 10,000 events that it might not have read; exact is false when there are more. A stable contract for SELECT. Locks nothing.
+-- roles: operator, reader
+create view consumer_states as
+select c.name,
+       case when c.failures > 0 then 'failing' when c.leased_until > statement_timestamp() then 'reading'
+            when b.behind > 0 then 'behind' else 'idle' end as state,
+       c.queues,
+       c.types,
+       b.behind,
+       b.exact,
+       statement_timestamp() - b.oldest_at as lag,
+       b.position_id,
+       c.handled,
+       c.skipped,
+       c.failures,
+       c.error,
+       c.retry_at,
+       c.leased_by,
+       c.leased_until,
+       c.keep,
+       c.read_at,
+       c.lost_at,
+       c.created_at,
+       c.updated_at
+from consumers c
+cross join lateral consumer_lag(c.name) b;
+comment on view consumer_states is 'One row per consumer of events: where it is and how far behind.';
+comment on column consumer_states.name is 'The consumer.';
+comment on column consumer_states.state is 'idle (has read all), behind, reading (a batch is leased), failing (a handler fails; it tries again).';
+comment on column consumer_states.queues is 'Events of which queues it wants; null: of all.';
+comment on column consumer_states.types is 'Which types it wants; null: all.';
+comment on column consumer_states.behind is 'How many events it has yet to read, counted among 10,000.';
+comment on column consumer_states.exact is 'Whether there are no more than those.';
+comment on column consumer_states.lag is 'How old the oldest of them is.';
+comment on column consumer_states.position_id is 'It is at this id; events of transactions that committed late may lie below it.';
+comment on column consumer_states.handled is 'How many events it has taken.';
+comment on column consumer_states.skipped is 'How many it gave up after failures.';
+comment on column consumer_states.failures is 'How often the next event has failed in a row.';
+comment on column consumer_states.error is 'Why it failed last.';
+comment on column consumer_states.retry_at is 'When it is tried again.';
+comment on column consumer_states.leased_by is 'Who has the batch.';
+comment on column consumer_states.leased_until is 'Until when.';
+comment on column consumer_states.keep is 'For how long unread events are kept for it.';
+comment on column consumer_states.read_at is 'When a batch was last taken; null: never.';
+comment on column consumer_states.lost_at is 'When unread events were last deleted since they were older than keep; null: never.';
+comment on column consumer_states.created_at is 'When it was created.';
+comment on column consumer_states.updated_at is 'When it was last set or put back.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- dag_blockers: what waiting nodes wait for: one row per node and parent that is not finished. A stable contract for
 -- SELECT; ask for one DAG (dag_id) or node. Locks nothing. Nothing for a node: it does not wait for parents; see
 -- dag_explain. Parents may be hidden gates ("etl/(start)"), which have rows of their own; one that is not of this DAG has
@@ -15410,6 +16227,8 @@ comment on function sequence_line is 'The jobs of a sequence that have not ended
 -- For whom they are, from the headers of their files.
 delete from rights;
 insert into rights (object, class) values
+    ('ack_events', 'operator'),
+    ('ack_events', 'worker'),
     ('add_logs', 'worker'),
     ('await_step', 'worker'),
     ('batch_add', 'operator'),
@@ -15436,6 +16255,12 @@ insert into rights (object, class) values
     ('claim_jobs', 'worker'),
     ('complete', 'worker'),
     ('complete_job', 'worker'),
+    ('consume_events', 'operator'),
+    ('consume_events', 'worker'),
+    ('consumer_lag', 'operator'),
+    ('consumer_lag', 'reader'),
+    ('consumer_states', 'operator'),
+    ('consumer_states', 'reader'),
     ('counts', 'operator'),
     ('counts', 'reader'),
     ('cron_problem', 'operator'),
@@ -15496,6 +16321,7 @@ insert into rights (object, class) values
     ('dags', 'operator'),
     ('dags', 'reader'),
     ('delete', 'operator'),
+    ('delete_consumer', 'operator'),
     ('delete_limit', 'operator'),
     ('delete_schedule', 'operator'),
     ('disown', 'worker'),
@@ -15514,11 +16340,18 @@ insert into rights (object, class) values
     ('error_fingerprint', 'reader'),
     ('event_gaps', 'operator'),
     ('event_gaps', 'reader'),
+    ('event_types', 'operator'),
+    ('event_types', 'reader'),
+    ('event_types', 'worker'),
     ('expire', 'operator'),
     ('expire', 'worker'),
     ('explain_job', 'operator'),
     ('explain_job', 'reader'),
+    ('extend_events', 'operator'),
+    ('extend_events', 'worker'),
     ('fail', 'worker'),
+    ('fail_events', 'operator'),
+    ('fail_events', 'worker'),
     ('fail_job', 'worker'),
     ('failures', 'operator'),
     ('failures', 'reader'),
@@ -15565,6 +16398,8 @@ insert into rights (object, class) values
     ('kind_settings', 'reader'),
     ('latest_events', 'operator'),
     ('latest_events', 'reader'),
+    ('lease_events', 'operator'),
+    ('lease_events', 'worker'),
     ('limit_settings', 'operator'),
     ('limit_settings', 'reader'),
     ('limit_states', 'operator'),
@@ -15605,6 +16440,8 @@ insert into rights (object, class) values
     ('propagate_frontier', 'worker'),
     ('prune', 'operator'),
     ('prune', 'worker'),
+    ('prune_events', 'operator'),
+    ('prune_events', 'worker'),
     ('prune_finished', 'operator'),
     ('queue_figures', 'operator'),
     ('queue_figures', 'reader'),
@@ -15632,6 +16469,7 @@ insert into rights (object, class) values
     ('reschedule', 'operator'),
     ('rescue', 'operator'),
     ('rescue', 'worker'),
+    ('reset_consumer', 'operator'),
     ('resume_limit', 'operator'),
     ('resume_queue', 'operator'),
     ('resume_schedule', 'operator'),
@@ -15657,6 +16495,8 @@ insert into rights (object, class) values
     ('sequence_line', 'operator'),
     ('sequence_line', 'reader'),
     ('sequence_states', 'operator'),
+    ('set_consumer', 'operator'),
+    ('set_consumer', 'worker'),
     ('set_kind', 'operator'),
     ('set_limit', 'operator'),
     ('set_priority', 'operator'),
@@ -15666,6 +16506,8 @@ insert into rights (object, class) values
     ('sleep_gate', 'operator'),
     ('sleep_gate', 'reader'),
     ('sleep_gate', 'worker'),
+    ('sleep_on_events', 'operator'),
+    ('sleep_on_events', 'worker'),
     ('snooze', 'worker'),
     ('snooze_job', 'worker'),
     ('subscribe', 'operator'),
@@ -15679,6 +16521,8 @@ insert into rights (object, class) values
     ('unknown_kinds', 'worker'),
     ('unsubscribe', 'operator'),
     ('unsubscribe', 'reader'),
+    ('wake_on_events', 'operator'),
+    ('wake_on_events', 'worker'),
     ('wake_up', 'worker'),
     ('worker_states', 'operator'),
     ('worker_states', 'reader');
@@ -15700,6 +16544,7 @@ drop view limit_states;
 drop view job_details;
 drop view dag_nodes;
 drop view dag_blockers;
+drop view consumer_states;
 drop view throughput;
 drop view running_jobs;
 drop view registered_queues;
@@ -15722,6 +16567,7 @@ drop function wants_event;
 drop function walk_completed;
 drop function wake_up;
 drop function wake_turns;
+drop function wake_on_events;
 drop function wake_chores;
 drop function wake;
 drop function visible;
@@ -15734,6 +16580,7 @@ drop function unique_verdicts;
 drop function unique_until;
 drop function unique_problem;
 drop function unique_key;
+drop function transactions_look;
 drop function too_busy;
 drop function tokens_at;
 drop function time_after;
@@ -15750,6 +16597,7 @@ drop function spread;
 drop function spend;
 drop function snooze_job;
 drop function snooze;
+drop function sleep_on_events;
 drop function sleep_gate;
 drop function skip_in_line;
 drop function sink_of;
@@ -15762,6 +16610,7 @@ drop function set_queue;
 drop function set_priority;
 drop function set_limit;
 drop function set_kind;
+drop function set_consumer;
 drop function sequence_problem;
 drop function send_signal;
 drop function select_jobs;
@@ -15786,6 +16635,7 @@ drop function resume_sequence;
 drop function resume_schedule;
 drop function resume_queue;
 drop function resume_limit;
+drop function reset_consumer;
 drop function rescue_worker;
 drop function rescue;
 drop function reschedule;
@@ -15803,6 +16653,8 @@ drop function reconcile_schedules;
 drop function recent_times;
 drop function rearrange;
 drop function ready_rows;
+drop function read_window;
+drop function read_up_to;
 drop function read_steps;
 drop function read_step;
 drop function read_spec;
@@ -15822,6 +16674,7 @@ drop function put_off_wide;
 drop function put_off_missed;
 drop function prune_keys;
 drop function prune_finished;
+drop function prune_events;
 drop function prune;
 drop function propagate_frontier;
 drop function propagate;
@@ -15839,6 +16692,7 @@ drop function pause_queue;
 drop function pause_limit;
 drop function own_tenants;
 drop function own_producers;
+drop function open_window;
 drop function open_external;
 drop function notify_subscribers;
 drop function note_unfired;
@@ -15850,6 +16704,9 @@ drop function next_times;
 drop function next_time;
 drop function next_in_line;
 drop function next_bit;
+drop function next_batch;
+drop function newest_event_id;
+drop function move_position;
 drop function move;
 drop function members_of;
 drop function max_run_size;
@@ -15861,9 +16718,11 @@ drop function list_limits;
 drop function list_failures;
 drop function line_up;
 drop function limit_of;
+drop function lease_events;
 drop function latest_events;
 drop function kind_names;
 drop function keep_waited;
+drop function keep_position;
 drop function judge;
 drop function jobs_from_json;
 drop function job_streams;
@@ -15874,6 +16733,7 @@ drop function job_logs;
 drop function job_history;
 drop function job_errors;
 drop function jittered;
+drop function is_unread;
 drop function is_owner;
 drop function is_item;
 drop function is_finished;
@@ -15904,8 +16764,10 @@ drop function find_schedule;
 drop function fill_sequences;
 drop function fall_asleep;
 drop function fail_job;
+drop function fail_events;
 drop function fail_dag;
 drop function fail;
+drop function extend_events;
 drop function export_tables;
 drop function export_jobs;
 drop function export_events;
@@ -15928,7 +16790,11 @@ drop function expire;
 drop function expand_maps_of;
 drop function expand_map;
 drop function events_wanted;
+drop function events_of_batch;
+drop function event_types;
+drop function event_gate;
 drop function event_gaps;
+drop function event_fence;
 drop function event_channel;
 drop function error_shape;
 drop function error_fingerprint;
@@ -15952,12 +16818,14 @@ drop function doctor_transactions;
 drop function doctor_tables;
 drop function doctor_server;
 drop function doctor_rights;
+drop function doctor_events;
 drop function doctor;
 drop function do_chores;
 drop function disown;
 drop function deliver;
 drop function delete_schedule;
 drop function delete_limit;
+drop function delete_consumer;
 drop function delete;
 drop function decide;
 drop function deal_round;
@@ -16031,6 +16899,10 @@ drop function cron_field;
 drop function cron_after;
 drop function counts;
 drop function count_strikes;
+drop function consumer_start;
+drop function consumer_lag;
+drop function consumer_is_due;
+drop function consume_events;
 drop function complete_job;
 drop function complete;
 drop function claim_turns;
@@ -16054,6 +16926,7 @@ drop function check_jobs_json;
 drop function check_invariants;
 drop function check_grant;
 drop function check_depth;
+drop function check_consumer;
 drop function check_callbacks_object;
 drop function check_callbacks;
 drop function check_callback;
@@ -16090,7 +16963,9 @@ drop function answer_node;
 drop function announce;
 drop function advisory_key;
 drop function advance_sequences;
+drop function adopt_events;
 drop function add_strikes;
 drop function add_logs;
 drop function add_backlogs;
 drop function act_as_owner;
+drop function ack_events;

@@ -34,7 +34,7 @@ begin
         more := rescue(most) >= most or more;
     end if;
     if chore_is_due('prune', interval '10 s') then
-        if prune(most) >= most then
+        if greatest(prune(most), prune_events(10 * most) / 10) >= most then
             update chores set last_run_at = '-infinity' where name = 'prune';
             more := true;
         end if;

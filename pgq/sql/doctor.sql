@@ -19,6 +19,7 @@ as $$
         union all select * from doctor_transactions(coalesce(long_transaction, interval '10 minutes'), coalesce(transaction_age, 1000000000))
         union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(sequence_share, 0.5))
         union all select * from doctor_work(coalesce(old_job, interval '1 hour'), coalesce(late_chores, interval '30 seconds'), coalesce(frontier_rows, 1000))
+        union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
         union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
 $$;

@@ -8,7 +8,7 @@ create function export_events(
 returns table (id bigint, line jsonb)
 language sql stable security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
 as $$
-    select e.id, jsonb_build_object('type', 'event', 'event', to_jsonb(e))
+    select e.id, jsonb_build_object('type', 'event', 'event', to_jsonb(e) - 'xid')
     from events e
     where e.id > after
       and (queues is null or e.queue = any(queues))

@@ -18,7 +18,7 @@ begin
     end if;
     return query
         select f.* from (
-            select e.*, j.kind
+            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
             from (
                 (select * from events where job_ids is null order by id desc limit 100000)
                 union all

@@ -1,5 +1,5 @@
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
--- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, and events and subscribers that are past.
+-- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
 -- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
@@ -8,7 +8,6 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 declare
     due bigint[];
-    longest interval;
 begin
     due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
@@ -45,8 +44,7 @@ begin
 
     perform prune_keys(at_most);
 
-    select max(greatest(keep_completed, keep_failed, keep_cancelled, keep_expired)) into longest from queues;
-    delete from events where id in (select id from events where at < now() - longest order by id limit at_most);
+    perform prune_events(10 * at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
     return cardinality(due);
 end
