@@ -11,6 +11,7 @@
 //	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
 //	go run ./examples/isolated        # a handler in a child process, where it may crash or hoard memory
 //	go run ./examples/callbacks       # jobs that are enqueued when another one succeeds, fails or is retried
+//	go run ./examples/events          # consume what happens: exactly once, and after a pause
 //	go run ./examples/bulk            # a handler that takes several jobs at once
 //	examples/sql/run.sh               # enqueue from psql and from a trigger
 //

@@ -111,6 +111,14 @@ var outputs = map[string][]string{
 		"order 8: pay",
 		"order 8: ship",
 	},
+	"events": {
+		`orders shipped: 1`,
+		`orders shipped: 2`,
+		`an order was not shipped: nobody packs number 13`,
+		`and now for what happened meanwhile`,
+		`orders shipped: 3`,
+		`handled 4 events, 0 to go`,
+	},
 	"steps": {
 		`attempt 1 charges order 7`,
 		`attempt 2 packs item 0`,

@@ -20,6 +20,7 @@ func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
 		{file: dagsGuide, sources: []string{"*/main.go", "../dagsql/example*_test.go"}, handle: handleDAGs},
 		{file: "../docs/handlers.md", sources: []string{"steps/main.go", "bulk/main.go", "isolated/main.go", "callbacks/main.go"}, handle: handleOrders},
 		{file: "../docs/batches.md", sources: []string{"batches/main.go"}},
+		{file: "../docs/events.md", sources: []string{"events/main.go"}},
 		{file: "../docs/schedules.md", sources: []string{"schedules/main.go"}},
 		{file: "../docs/codecs.md", sources: []string{"encrypted/main.go"}, program: "encrypted"},
 		{file: configurationGuide, sources: []string{"../worker/config/example_test.go"}},
