@@ -51,6 +51,7 @@ func scenarios() []scenario {
 		{"dag-layers", layersCells},
 		{"dag-skip", skipCells},
 		{"views", viewsCells},
+		{"events", eventsCells},
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 
 	readMilliseconds   = "read_ms"
 	finishMilliseconds = "finish_ms"
+	eventsPerSecond    = "events_per_second"
 )
 
 // units has the unit of every metric.
@@ -44,6 +45,7 @@ var units = map[string]string{
 
 	readMilliseconds:   "ms",
 	finishMilliseconds: "ms",
+	eventsPerSecond:    "events/s",
 }
 
 // A param is one of the circumstances of a measurement.
