@@ -17,6 +17,9 @@ type Config struct {
 	Client *pgq.Client
 	// Queues to work, by name; {"default": {}} by default.
 	Queues Queues
+	// Concurrency is how many jobs of all queues together run at the same time; 0: each queue has slots of its own. The queues share the
+	// slots by their weights; what one does not need, others use.
+	Concurrency int
 	// Name of the process for humans; host and process id by default.
 	Name string
 	// Lease is how long after its last heartbeat the worker is declared dead and its jobs are run by others;
@@ -52,13 +55,17 @@ type Queues map[string]QueueConfig
 
 // QueueConfig holds the settings of a worker for one queue.
 type QueueConfig struct {
-	// Concurrency is how many jobs of the queue run at the same time; 10 by default.
+	// Concurrency is how many jobs of the queue run at the same time; Config.Concurrency by default, 10 if that is not given.
 	Concurrency int
+	// Weight is how many slots the queue gets where others get one as long as all have work, 1 to 1000; 1 by default. Only with
+	// Config.Concurrency.
+	Weight int
 }
 
 const (
 	defaultConcurrency = 10
 	maxConcurrency     = 100_000
+	maxWeight          = 1000
 )
 
 // withDefaults returns the settings completed, or the first rule that they break as *pgq.ArgumentError.
@@ -79,17 +86,15 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	queues := make(Queues, len(c.Queues))
 	for name, q := range c.Queues {
-		setDefault(&q.Concurrency, defaultConcurrency)
-		queues[name] = q
-		if name == "" || utf8.RuneCountInString(name) > 128 || name == "*" {
-			return c, &pgq.ArgumentError{Field: "Queues", Rule: fmt.Sprintf("must be named with 1 to 128 characters, not %q", name)}
-		}
-		if q.Concurrency < 1 || q.Concurrency > maxConcurrency {
-			return c, &pgq.ArgumentError{Field: fmt.Sprintf("Queues[%q].Concurrency", name), Rule: "must be 1 to 100000"}
+		var err error
+		if queues[name], err = q.withDefaults(name, c.Concurrency); err != nil {
+			return c, err
 		}
 	}
 	c.Queues = queues
 	switch {
+	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:
+		return c, &pgq.ArgumentError{Field: "Concurrency", Rule: "must be 0 to 100000"}
 	case c.Lease < time.Second:
 		return c, &pgq.ArgumentError{Field: "Lease", Rule: "must be at least 1s"}
 	case c.Heartbeat < 0 || c.Heartbeat > c.Lease/2:
@@ -101,6 +106,26 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Grace, c.Prefetch = max(c.Grace, 0), max(c.Prefetch, 0)
 	return c, nil
+}
+
+// withDefaults returns the settings of a queue completed, or the first rule that they break. Shared: the slots that the queues share, 0 for none.
+func (q QueueConfig) withDefaults(name string, shared int) (QueueConfig, error) {
+	switch {
+	case name == "" || utf8.RuneCountInString(name) > 128 || name == "*":
+		return q, &pgq.ArgumentError{Field: "Queues", Rule: fmt.Sprintf("must be named with 1 to 128 characters, not %q", name)}
+	case q.Weight != 0 && shared == 0:
+		return q, &pgq.ArgumentError{Field: fmt.Sprintf("Queues[%q].Weight", name), Rule: "must not be given without Concurrency, which the queues share"}
+	}
+	setDefault(&q.Concurrency, shared)
+	setDefault(&q.Concurrency, defaultConcurrency)
+	setDefault(&q.Weight, 1)
+	switch {
+	case q.Concurrency < 1 || q.Concurrency > maxConcurrency:
+		return q, &pgq.ArgumentError{Field: fmt.Sprintf("Queues[%q].Concurrency", name), Rule: "must be 1 to 100000"}
+	case q.Weight < 1 || q.Weight > maxWeight:
+		return q, &pgq.ArgumentError{Field: fmt.Sprintf("Queues[%q].Weight", name), Rule: "must be 1 to 1000"}
+	}
+	return q, nil
 }
 
 // setDefault sets what is not set.

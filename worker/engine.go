@@ -72,6 +72,7 @@ func newEngine(ctx context.Context, w *Worker) *engine {
 		e.lanes = append(e.lanes, l)
 		e.byName[name] = l
 	}
+	shareSlots(e.lanes, w.config.Concurrency)
 	return e
 }
 
@@ -119,7 +120,22 @@ func (e *engine) place(l *lane, claimed []*pgq.Attempt, now time.Time) {
 		}
 		l.buffer = append(l.buffer, waiting{a, now})
 	}
-	e.call(l)
+	e.callNext(l)
+}
+
+// callNext calls a slot for the lane, or for those that share slots with it whose turn it is. Needs mu.
+func (e *engine) callNext(l *lane) {
+	if l.slots == nil {
+		e.call(l)
+		return
+	}
+	for {
+		next := l.slots.next()
+		if next == nil || next.calling { // when its slot begins, it calls the next one
+			return
+		}
+		e.call(next)
+	}
 }
 
 // call calls a slot if there is work for one more. Slots are called one after the other, each by its predecessor,
@@ -144,13 +160,13 @@ func (e *engine) begin(l *lane) *started {
 	defer e.mu.Unlock()
 	l.calling = false
 	s := e.next(l)
-	e.call(l)
+	e.callNext(l)
 	return s
 }
 
 // next takes an attempt from the buffer; without one the slot is free. Needs mu.
 func (e *engine) next(l *lane) *started {
-	if len(l.buffer) == 0 || e.stopping {
+	if len(l.buffer) == 0 || e.stopping || l.slots != nil && !l.slots.stays(l) {
 		l.running--
 		l.parked++
 		poke(e.signal) // the lane wants a job more now
@@ -176,6 +192,9 @@ func (e *engine) finish(l *lane, s *started, end ending) *started {
 	}
 	poke(e.signal)
 	next := e.next(l)
+	if next == nil {
+		e.callNext(l)
+	}
 	if e.stopping && len(e.active) == 0 {
 		e.closeIdle()
 	}

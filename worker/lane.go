@@ -46,6 +46,8 @@ type waiting struct {
 type lane struct {
 	name        string
 	concurrency int
+	weight      int
+	slots       *slotPool     // that it shares with other lanes; nil: it has its own
 	prefetch    int           // at most
 	maxPause    time.Duration // between looks at an empty queue
 	pollOnly    bool
@@ -78,24 +80,33 @@ type lane struct {
 
 func newLane(name string, c Config) *lane {
 	return &lane{
-		name: name, concurrency: c.Queues[name].Concurrency, prefetch: c.Prefetch,
+		name: name, concurrency: c.Queues[name].Concurrency, weight: c.Queues[name].Weight, prefetch: c.Prefetch,
 		maxPause: c.PollInterval, pollOnly: c.PollOnly, hungry: true, wokenGap: time.Second,
 		call: make(chan struct{}, 1),
 	}
 }
 
 // demand returns how many jobs the lane wants now.
-func (l *lane) demand() int {
-	free := l.concurrency - l.running - len(l.buffer) - l.claiming
-	if l.calling {
-		free++ // the slot that was called counts as running, and so does the job in the buffer that it will take
+func (l *lane) demand(now time.Time) int {
+	if l.slots != nil {
+		return l.slots.demand(l, now)
 	}
+	free := l.concurrency - l.held()
 	want := free + l.prefetchTarget()
 	// Refill the buffer when it is half empty, not job by job.
 	if free <= 0 && 2*len(l.buffer)+2*l.claiming > l.prefetchTarget() {
 		return 0
 	}
 	return min(want, maxBatch)
+}
+
+// held is how many slots its jobs have or will have.
+func (l *lane) held() int {
+	held := l.running + len(l.buffer) + l.claiming
+	if l.calling {
+		held-- // the slot that was called counts as running, and so does the job in the buffer that it will take
+	}
+	return held
 }
 
 // prefetchTarget is how many attempts end in the time of two round trips: with as many in the buffer no slot

@@ -57,17 +57,17 @@ func TestALaneWantsWhatItsSlotsLack(t *testing.T) {
 		l := laneOf(t, 10)
 		l.running, l.claiming, l.buffer = c.running, c.claiming, buffered(c.buffered)
 		l.rate, l.trip = c.rate, c.trip
-		if got := max(0, l.demand()); got != c.want {
+		if got := max(0, l.demand(time.Now())); got != c.want {
 			t.Errorf("%s: demand is %d, want %d", name, got, c.want)
 		}
 	}
 	called := laneOf(t, 10)
 	called.running, called.buffer, called.calling = 5, buffered(1), true
-	if n := called.demand(); n != 5 {
+	if n := called.demand(time.Now()); n != 5 {
 		t.Errorf("while a slot is called for the only job of the buffer, demand is %d, want 5", n)
 	}
-	if big := laneOf(t, 50_000); big.demand() != maxBatch {
-		t.Errorf("demand of an empty lane of 50000 is %d, want a batch of %d", big.demand(), maxBatch)
+	if big := laneOf(t, 50_000); big.demand(time.Now()) != maxBatch {
+		t.Errorf("demand of an empty lane of 50000 is %d, want a batch of %d", big.demand(time.Now()), maxBatch)
 	}
 }
 

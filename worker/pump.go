@@ -134,7 +134,7 @@ func (e *engine) wish(job *work, now time.Time) {
 		return
 	}
 	for _, l := range e.lanes {
-		want := l.demand()
+		want := l.demand(now)
 		if want <= 0 || !nodes && !l.due(now.Add(l.pause/4)) {
 			continue
 		}
@@ -160,7 +160,7 @@ func (e *engine) looksAt(now time.Time) bool {
 		return false
 	}
 	for _, l := range e.lanes {
-		if l.due(now) && l.demand() > 0 {
+		if l.due(now) && l.demand(now) > 0 {
 			return true
 		}
 	}
@@ -174,7 +174,7 @@ func (e *engine) nextLook(now time.Time) time.Duration {
 		next = wait
 	}
 	for _, l := range e.lanes {
-		if l.demand() > 0 && !e.stopping {
+		if l.demand(now) > 0 && !e.stopping {
 			next = min(next, l.retryAt.Sub(now))
 		}
 	}

@@ -35,6 +35,7 @@ func (l *Loaded) WorkerConfig(code worker.Config) worker.Config {
 	setDefault(&c.PollInterval, w.PollInterval)
 	setDefault(&c.PollOnly, w.PollOnly)
 	setDefault(&c.Grace, orNone(w.Grace))
+	setDefault(&c.Concurrency, w.Concurrency)
 	setDefault(&c.Prefetch, orNone(w.Prefetch))
 	setDefault(&c.NoChores, w.NoChores)
 	return c

@@ -35,6 +35,7 @@ type Worker struct {
 	PollInterval time.Duration
 	PollOnly     bool
 	Grace        time.Duration // 0: no waiting
+	Concurrency  int           // that the queues share; 0: each has its own
 	Prefetch     int           // 0: none
 	NoChores     bool
 }
@@ -143,7 +144,7 @@ func defaults() Settings {
 		Schema:   pgq.DefaultSchema,
 		LogLevel: slog.LevelInfo,
 		Worker: Worker{
-			Queues:       worker.Queues{pgq.DefaultQueue: {Concurrency: defaultConcurrency}},
+			Queues:       worker.Queues{pgq.DefaultQueue: {}},
 			Lease:        30 * time.Second,
 			PollInterval: 2 * time.Second,
 			Grace:        30 * time.Second,
@@ -168,6 +169,15 @@ func (l *Loaded) set(where, name, value string) error {
 // finish derives what was not given and checks what depends on more than one field.
 func (l *Loaded) finish() error {
 	w := &l.Worker
+	for name, q := range w.Queues {
+		if q.Weight > 0 && w.Concurrency == 0 {
+			return &Error{Where: l.Source(queuesField), Field: queuesField + "." + name,
+				Rule: "must not have a weight without worker.concurrency, which the queues share"}
+		}
+		setDefault(&q.Concurrency, w.Concurrency)
+		setDefault(&q.Concurrency, defaultConcurrency)
+		w.Queues[name] = q
+	}
 	if w.Heartbeat == 0 {
 		w.Heartbeat = w.Lease / 6
 	}

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -100,6 +101,9 @@ func TestAFileThatBreaksARuleIsRefusedWithLineAndField(t *testing.T) {
 		"worker:\n  queues:\n    mail: {concurency: 5}":    ":3: unknown setting worker.queues.mail.concurency; did you mean",
 		"worker:\n  queues:\n    mail: {concurrency: 0}":   `:3: worker.queues.mail must have a concurrency of 1 to 100000, not "0"`,
 		"worker:\n  queues:\n    mail: {concurrency: [1]}": ":3: worker.queues.mail.concurrency must have one value",
+		"worker: {concurrency: -1}":                        ":1: worker.concurrency must be a number from 0 to 100000",
+		"worker:\n  queues:\n    mail: {weight: 2}":        ":2: worker.queues.mail must not have a weight without worker.concurrency",
+		"worker:\n  queues:\n    mail: {weight: 0}":        `:3: worker.queues.mail must have a weight of 1 to 1000, not "0"`,
 		"no_notify: yes please":                            ":1: no_notify must be true or false",
 		"worker: {name: \"a\\tb\"}":                        ":1: worker.name must have at most 128 characters that can be printed",
 		"worker: {no_chores: 1}":                           ":1: worker.no_chores must be true or false",
@@ -118,6 +122,23 @@ func TestAFileThatBreaksARuleIsRefusedWithLineAndField(t *testing.T) {
 	}
 }
 
+func TestQueuesShareTheConcurrencyByWeights(t *testing.T) {
+	t.Parallel()
+	want := worker.Queues{"a": {Concurrency: 50, Weight: 3}, "b": {Concurrency: 20, Weight: 1}, "c": {Concurrency: 50}}
+	for name, s := range map[string]config.Sources{
+		"file":        {File: file(t, "worker:\n  concurrency: 50\n  queues: {a: {weight: 3}, b: {concurrency: 20, weight: 1}, c: {}}")},
+		"environment": {Environ: []string{"PGQ_WORKER_CONCURRENCY=50", "PGQ_WORKER_QUEUES=a=:3,b=20:1,c"}},
+	} {
+		loaded, err := config.Load(s)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if c := loaded.WorkerConfig(worker.Config{}); c.Concurrency != 50 || !maps.Equal(c.Queues, want) {
+			t.Errorf("%s: %d slots, shared by %v", name, c.Concurrency, c.Queues)
+		}
+	}
+}
+
 func TestAVariableThatBreaksARuleIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for variable, want := range map[string]string{
@@ -126,6 +147,9 @@ func TestAVariableThatBreaksARuleIsRefusedByName(t *testing.T) {
 		"PGQ_SCHEMA=pg_x":               "PGQ_SCHEMA: schema must not begin",
 		"PGQ_WORKER_LEASE=soon":         "PGQ_WORKER_LEASE: worker.lease must be a duration",
 		"PGQ_WORKER_QUEUES=a=1,a=2":     `PGQ_WORKER_QUEUES: worker.queues must name each queue once, not "a" twice`,
+		"PGQ_WORKER_QUEUES=a=":          `PGQ_WORKER_QUEUES: worker.queues must have a number after the = of "a"`,
+		"PGQ_WORKER_QUEUES=a=1:0":       `PGQ_WORKER_QUEUES: worker.queues must have a weight of 1 to 1000; that of "a" is "0"`,
+		"PGQ_WORKER_QUEUES=a=:3":        "PGQ_WORKER_QUEUES: worker.queues.a must not have a weight without worker.concurrency",
 		"PGQ_WORKER_QUEUES=a=1,,":       "PGQ_WORKER_QUEUES: worker.queues must be named",
 		"PGQ_WORKER_QUEUES=a=many":      `that of "a" is "many"`,
 		"PGQ_DATABASE_URL=password=x y": "PGQ_DATABASE_URL: database_url must be a URL",
@@ -230,7 +254,7 @@ func TestAHeartbeatThatFollowsFromTheLeaseFollowsThatOfCode(t *testing.T) {
 
 func TestWhatAnOperatorWouldSetOfAWorkerIsASetting(t *testing.T) {
 	t.Parallel()
-	loaded, err := config.Load(config.Sources{Environ: []string{"PGQ_WORKER_NAME=n", "PGQ_WORKER_POLL_ONLY=true", "PGQ_WORKER_NO_CHORES=true"}})
+	loaded, err := config.Load(config.Sources{Environ: []string{"PGQ_WORKER_NAME=n", "PGQ_WORKER_CONCURRENCY=5", "PGQ_WORKER_POLL_ONLY=true", "PGQ_WORKER_NO_CHORES=true"}})
 	if err != nil {
 		t.Fatal(err)
 	}

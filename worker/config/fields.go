@@ -18,6 +18,7 @@ import (
 const (
 	defaultConcurrency = 10
 	maxConcurrency     = 100_000
+	maxWeight          = 1000
 	maxQueueName       = 128
 	maxWorkerName      = 128
 	maxSchemaName      = 48
@@ -49,6 +50,8 @@ var fields = []field{
 	{"worker.name", "of the process, for people; host and process id if it is empty", setWorkerName, func(s *Settings) string { return s.Worker.Name }},
 	{queuesField, "what to work, and how many jobs of each at the same time",
 		setQueues, func(s *Settings) string { return queueList(s.Worker.Queues) }},
+	{"worker.concurrency", "how many jobs of all queues together run at the same time, shared by the weights of the queues; 0: each queue has its own slots",
+		setShared, func(s *Settings) string { return strconv.Itoa(s.Worker.Concurrency) }},
 	duration("worker.lease", "after its last heartbeat a worker is declared dead and others run its jobs", time.Second,
 		func(s *Settings) *time.Duration { return &s.Worker.Lease }),
 	duration("worker.heartbeat", "how often it says that it lives; a sixth of the lease unless given", time.Millisecond,
@@ -157,6 +160,15 @@ func setWorkerName(s *Settings, value string) string {
 	return ""
 }
 
+func setShared(s *Settings, value string) string {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 0 || n > maxConcurrency {
+		return fmt.Sprintf("must be a number from 0 to %d, not %q", maxConcurrency, value)
+	}
+	s.Worker.Concurrency = n
+	return ""
+}
+
 func setPrefetch(s *Settings, value string) string {
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 0 {
@@ -166,13 +178,16 @@ func setPrefetch(s *Settings, value string) string {
 	return ""
 }
 
-// setQueues reads "default=10,mail=50"; a queue without number has the default concurrency.
+// setQueues reads "default=10,mail=50:3": how many jobs at a time, and the weight. A queue without numbers has the defaults.
 func setQueues(s *Settings, value string) string {
 	queues := worker.Queues{}
 	for _, item := range strings.Split(value, ",") {
-		name, number := strings.TrimSpace(item), strconv.Itoa(defaultConcurrency)
+		name, numbers := strings.TrimSpace(item), ""
 		if i := strings.LastIndex(name, "="); i >= 0 {
-			name, number = strings.TrimSpace(name[:i]), strings.TrimSpace(name[i+1:])
+			name, numbers = strings.TrimSpace(name[:i]), strings.TrimSpace(name[i+1:])
+			if numbers == "" {
+				return fmt.Sprintf("must have a number after the = of %q", name)
+			}
 		}
 		if _, twice := queues[name]; twice {
 			return fmt.Sprintf("must name each queue once, not %q twice", name)
@@ -181,8 +196,16 @@ func setQueues(s *Settings, value string) string {
 			return rule
 		}
 		var q worker.QueueConfig
-		if rule := setConcurrency(&q, number); rule != "" {
-			return fmt.Sprintf("%s; that of %q is %q", rule, name, number)
+		number, weight, weighs := strings.Cut(numbers, ":")
+		if number != "" {
+			if rule := setConcurrency(&q, number); rule != "" {
+				return fmt.Sprintf("%s; that of %q is %q", rule, name, number)
+			}
+		}
+		if weighs {
+			if rule := setWeight(&q, weight); rule != "" {
+				return fmt.Sprintf("%s; that of %q is %q", rule, name, weight)
+			}
 		}
 		queues[name] = q
 	}
@@ -200,6 +223,7 @@ func queueNameRule(name string) string {
 // queueOptions are what the file says of a queue.
 var queueOptions = map[string]func(q *worker.QueueConfig, value string) (rule string){
 	"concurrency": setConcurrency,
+	"weight":      setWeight,
 }
 
 func setConcurrency(q *worker.QueueConfig, value string) string {
@@ -211,11 +235,24 @@ func setConcurrency(q *worker.QueueConfig, value string) string {
 	return ""
 }
 
+func setWeight(q *worker.QueueConfig, value string) string {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxWeight {
+		return fmt.Sprintf("must have a weight of 1 to %d", maxWeight)
+	}
+	q.Weight = n
+	return ""
+}
+
 // queueList returns queues as in PGQ_WORKER_QUEUES.
 func queueList(queues worker.Queues) string {
 	list := make([]string, 0, len(queues))
 	for _, name := range slices.Sorted(maps.Keys(queues)) {
-		list = append(list, fmt.Sprintf("%s=%d", name, queues[name].Concurrency))
+		item := fmt.Sprintf("%s=%d", name, queues[name].Concurrency)
+		if queues[name].Weight > 0 {
+			item += fmt.Sprintf(":%d", queues[name].Weight)
+		}
+		list = append(list, item)
 	}
 	return strings.Join(list, ",")
 }

@@ -129,7 +129,7 @@ func (f file) queues(entry *ast.MappingValueNode) error {
 }
 
 func (f file) queue(entry *ast.MappingValueNode) (worker.QueueConfig, error) {
-	q := worker.QueueConfig{Concurrency: defaultConcurrency}
+	q := worker.QueueConfig{}
 	name := queuesField + "." + nameOf(entry)
 	options, ok := entriesOf(entry.Value)
 	if !ok {
