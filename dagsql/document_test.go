@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgq-go/queue/dagsql"
+	"github.com/pgq-go/queue/internal/pgtest"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -266,5 +267,19 @@ func TestALargeDAGTakesLittleMemory(t *testing.T) {
 	t.Logf("%d nodes: %d MB of JSON, %d MB allocated in all", layers*width, len(document)>>20, allocated)
 	if allocated > 150 {
 		t.Errorf("building and encoding %d nodes allocated %d MB", layers*width, allocated)
+	}
+}
+
+// What the engine would leave out is refused, not left out.
+func TestOptionsThatNodesCannotHaveAreRefused(t *testing.T) {
+	t.Parallel()
+	pool := pgtest.Pool(t)
+	for field, o := range map[string]pgq.Options{"sequence": {Sequence: "s"}, "unique": {Unique: pgq.Unique{Key: "k"}}} {
+		b := dagsql.New("d", dagsql.Options{})
+		b.Add("a", step{1}, o)
+		_, err := dagsql.NewClient(pgq.New(pgq.Config{})).Submit(t.Context(), pool, b)
+		if err == nil || !strings.Contains(err.Error(), field) {
+			t.Errorf("%s: %v", field, err)
+		}
 	}
 }

@@ -106,6 +106,19 @@ func AppendJob(to []byte, args Args, o Options) ([]byte, error) {
 	if j.group != nil {
 		to = AppendText(append(to, `,"group":`...), *j.group)
 	}
+	if j.sequence != nil {
+		to = AppendText(append(to, `,"sequence":`...), *j.sequence)
+	}
+	if j.onFailure != nil {
+		to = AppendText(append(to, `,"on_failure":`...), *j.onFailure)
+	}
+	if j.unique != nil {
+		unique, err := json.Marshal(j.unique)
+		if err != nil {
+			return to, err
+		}
+		to = append(append(to, `,"unique":`...), unique...)
+	}
 	if j.callbacks != nil {
 		to = append(append(to, `,"callbacks":`...), j.callbacks...)
 	}

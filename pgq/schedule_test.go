@@ -76,6 +76,22 @@ func TestCronProblemNamesTheFieldThatIsWrong(t *testing.T) {
 	}
 }
 
+func TestTheJobsOfASchedulesHaveAllOptionsThatWereGiven(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := pgq.Schedule{Name: "s", Spec: "@yearly", Args: note{"a"}, Options: pgq.Options{
+		Group: "g", Sequence: "order/1", OnFailure: pgq.SkipSequence, Unique: pgq.Unique{Key: "once"},
+	}}
+	_, err := w.q.SetSchedule(t.Context(), w.pool, s)
+	must(t, err)
+	id, err := w.q.RunSchedule(t.Context(), w.pool, s.Name)
+	must(t, err)
+	got := one[string](t, w.pool, "select concat_ws(' ', group_name, sequence, on_failure, unique_key is not null) from pgq.jobs where id = $1", id)
+	if got != "g order/1 skip t" {
+		t.Errorf("its job has %s", got)
+	}
+}
+
 func TestAScheduleIsSetReadAndSteeredFromGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
