@@ -8,6 +8,7 @@
 //	go run ./examples/batch           # 10,000 jobs at once, counts per state
 //	go run ./examples/unique          # jobs that are there once, debounced jobs
 //	go run ./examples/sequence        # jobs of one order after the other, one that fails and stops them
+//	go run ./examples/limits          # limits, rates, groups that take turns, a service that wants to be left alone
 //	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
 //	go run ./examples/isolated        # a handler in a child process, where it may crash or hoard memory
 //	go run ./examples/callbacks       # jobs that are enqueued when another one succeeds, fails or is retried

@@ -119,6 +119,12 @@ var outputs = map[string][]string{
 		`orders shipped: 3`,
 		`handled 4 events, 0 to go`,
 	},
+	"limits": {
+		"sent 63 mails",
+		"the small customer, who came last, did not wait for the big one: true",
+		"no more than two of a customer ran at a time: true",
+		"the service was left alone: true",
+	},
 	"steps": {
 		`attempt 1 charges order 7`,
 		`attempt 2 packs item 0`,
