@@ -114,6 +114,7 @@ func TestTheViewsReadNoMoreOfALargeInstallation(t *testing.T) {
 	}
 	views := []string{"queue_states", "running_jobs", "throughput", "worker_states", "health"}
 	w.exec("select pgq.register_worker('w', '{q0}', '{k}')")
+	const vacuum = "vacuum analyze pgq.results, pgq.ready, pgq.scheduled, pgq.jobs"
 	fill := func(from, to int) {
 		w.exec(`insert into pgq.jobs (id, queue, kind, priority) select i, 'q' || i % 3, 'k', i % 10 from generate_series($1::int, $2) i`, from, to)
 		w.exec(`insert into pgq.results (job_id, queue, state, attempt, finished_at) select id, queue, 'completed', 1, now() - interval '1 s' * (id % 86400) from pgq.jobs where id between $1::int and $2 and id % 4 > 0`, from, to)
@@ -121,7 +122,7 @@ func TestTheViewsReadNoMoreOfALargeInstallation(t *testing.T) {
 		w.exec(`insert into pgq.scheduled (job_id, queue, run_at) select id, queue, now() + interval '1 h' from pgq.jobs where id between $1::int and $2 and id % 8 = 4`, from, to)
 		w.exec("select setval('pgq.jobs_id_seq', $1::int)", to)
 		w.exec("select count(*) from pgq.claim(1, '{q0}', '{5}')")
-		w.exec("vacuum analyze pgq.results, pgq.ready, pgq.scheduled, pgq.jobs")
+		w.exec(vacuum)
 	}
 	fill(1, 120_000)
 	few := map[string]int{}
@@ -131,7 +132,13 @@ func TestTheViewsReadNoMoreOfALargeInstallation(t *testing.T) {
 	fill(120_001, 360_000)
 	for _, view := range views {
 		// Indexes have become higher, and the walk over ids begins to skip some.
-		if many := touched(view); float64(many) > 1.6*float64(few[view])+500 {
+		limit := 1.6*float64(few[view]) + 500
+		many := touched(view)
+		for tries := 0; float64(many) > limit && tries < 5; tries++ {
+			w.exec(vacuum) // an autovacuum that analyzed kept the first one from marking pages as visible to all
+			many = touched(view)
+		}
+		if float64(many) > limit {
 			t.Errorf("%s touches %d buffers with 120,000 jobs, %d with 360,000", view, few[view], many)
 		}
 	}
