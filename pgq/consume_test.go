@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -270,6 +273,18 @@ func TestTheTypesOfEventsInGoAndSQLAreTheSame(t *testing.T) {
 	slices.Sort(types)
 	if got := one[[]string](t, w.pool, `select array_agg(type order by type collate "C") from pgq.event_types()`); !slices.Equal(got, types) {
 		t.Errorf("SQL has %v, Go has %v", got, types)
+	}
+	sources, err := filepath.Glob("sql/*.sql")
+	must(t, err)
+	written := regexp.MustCompile(`record_event\(\s*'(\w+)'`)
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
+		must(t, err)
+		for _, call := range written.FindAllSubmatch(text, -1) {
+			if !slices.Contains(types, string(call[1])) {
+				t.Errorf("%s writes events of type %s, which is not among them", source, call[1])
+			}
+		}
 	}
 }
 

@@ -57,6 +57,12 @@ const (
 	EventBreakerClosed EventType = "breaker_closed"
 )
 
+// Changes of sequences (see Options.Sequence), with the job that stopped them.
+const (
+	EventSequenceStopped EventType = "sequence_stopped" // Sequence
+	EventSequenceResumed EventType = "sequence_resumed" // Sequence
+)
+
 // AnyEvent stands for all types where a handler is given; see [Consumer.Handle].
 const AnyEvent EventType = ""
 
@@ -65,7 +71,7 @@ func EventTypes() []EventType {
 	return []EventType{EventEnqueued, EventClaimed, EventCompleted, EventReleased, EventRetried, EventSnoozed, EventFailed, EventCancelled,
 		EventExpired, EventSkipped, EventCancelRequested, EventRetryRequested, EventRescheduled, EventReplaced, EventMoved, EventPrioritySet,
 		EventSignalled, EventSubmitted, EventExtended, EventHeld, EventResumed, EventOpened, EventPaused, EventOperated, EventBreakerOpened,
-		EventBreakerClosed}
+		EventBreakerClosed, EventSequenceStopped, EventSequenceResumed}
 }
 
 // EventDetails are what else there is to say of an event: which fields are set depends on its type.
@@ -77,6 +83,7 @@ type EventDetails struct {
 	Reason    string          `json:"reason"`
 	Cause     *int64          `json:"cause"` // the job whose end ruled this one out
 	Step      string          `json:"step"`
+	Sequence  string          `json:"sequence"`
 	Nodes     int             `json:"nodes"`
 	From      json.RawMessage `json:"from"` // a queue (a JSON string) or a priority (a number)
 	To        json.RawMessage `json:"to"`

@@ -30,6 +30,8 @@ as $$
         ('paused', false, 'jobs of a queue are not started: reason'),
         ('breaker_opened', false, 'a circuit breaker opened at the end of this job'),
         ('breaker_closed', false, 'a circuit breaker closed at the end of this job'),
+        ('sequence_stopped', false, 'a sequence stands still, since this job of it failed for good: sequence'),
+        ('sequence_resumed', false, 'a sequence goes on without the job that stopped it: sequence'),
         ('operated', false, 'an operator changed many jobs: verb, by, reason, filter, outcomes')
 $$;
 comment on function event_types is 'Types of events.';
