@@ -165,6 +165,27 @@ func TestTheContextHoldsTheAttemptAndALoggerThatOthersReadWhileTheJobRuns(t *tes
 	worker.Logger(t.Context()).Debug("outside of handlers this is the default logger")
 }
 
+func TestWhatAJobHasLoggedIsThereWhenItHasEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	w := b.worker(worker.Config{})
+	worker.Handle(w, func(ctx context.Context, job *pgq.Job[letter]) error {
+		worker.Logger(ctx).Info("at work")
+		if job.Args.To%2 == 0 {
+			return pgq.Permanent(errors.New("moved"))
+		}
+		return nil
+	})
+	b.run(w)
+	for i := range 10 {
+		id := b.add(letter{To: i}, pgq.Options{})
+		b.finished(id)
+		if lines, err := b.q.Logs(t.Context(), b.pool, id, 0); err != nil || len(lines) != 1 {
+			t.Errorf("job %d has ended, and its log is %v (%v)", id, lines, err)
+		}
+	}
+}
+
 func TestLinesOfAJobThatIsDeletedAreDropped(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

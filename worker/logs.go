@@ -18,7 +18,7 @@ const (
 
 // Logger returns a logger for the handler that was given the context. Its records carry the job's id, queue,
 // kind and attempt; they go to the worker's logger, and from the level Info on they are kept with the job,
-// where pgq.Client.Logs reads them while it runs. Outside of handlers it returns slog.Default().
+// where pgq.Client.Logs reads them, a quarter of a second later while it runs, and at once when it has ended. Outside of handlers it returns slog.Default().
 func Logger(ctx context.Context) *slog.Logger {
 	s, ok := ctx.Value(contextKey{}).(*started)
 	if !ok {
@@ -121,12 +121,13 @@ func plain(v slog.Value) any {
 	}
 }
 
-// logBuffer collects lines of all handlers and writes them now and then.
+// logBuffer collects lines of all handlers and writes them now and then, and before jobs end.
 type logBuffer struct {
-	engine *engine
-	mu     sync.Mutex
-	lines  []pgq.AddLog
-	lost   int
+	engine  *engine
+	writing sync.Mutex // held by who writes: whoever comes next finds all earlier lines written
+	mu      sync.Mutex
+	lines   []pgq.AddLog
+	lost    int
 }
 
 func newLogBuffer(e *engine) *logBuffer { return &logBuffer{engine: e} }
@@ -156,6 +157,8 @@ func (b *logBuffer) flushLoop(ctx context.Context) {
 
 // flush writes what there is. Lines that cannot be written are kept for the next time.
 func (b *logBuffer) flush(ctx context.Context) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	b.mu.Lock()
 	lines, lost := b.lines, b.lost
 	b.lines, b.lost = nil, 0

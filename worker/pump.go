@@ -192,6 +192,9 @@ func (e *engine) exchange(job *work) {
 		}
 	}
 	defer unlock()
+	if len(job.endings) > 0 {
+		e.logs.flush(e.calls) // whoever sees that a job has ended finds what it has logged
+	}
 	if len(job.lanes) == 0 {
 		e.flush(job.endings, false)
 		return
