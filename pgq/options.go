@@ -163,7 +163,8 @@ func prepare(args Args, o Options, fallback Codec) (newJob, error) {
 		sequence: given(o.Sequence), onFailure: given(string(o.OnFailure)),
 	}
 	if !o.RunAt.IsZero() {
-		j.runAt = &o.RunAt
+		at := o.RunAt // a pointer to o would have all of it allocated for each job
+		j.runAt = &at
 	}
 	if !o.Backoff.isZero() {
 		if rule := o.Backoff.problem(); rule != "" {
@@ -172,7 +173,8 @@ func prepare(args Args, o Options, fallback Codec) (newJob, error) {
 		j.backoff, _ = json.Marshal(o.Backoff)
 	}
 	if o.Unique.given() {
-		j.unique = &o.Unique
+		unique := o.Unique
+		j.unique = &unique
 		if err := j.unique.check(); err != nil {
 			return newJob{}, err
 		}
@@ -196,5 +198,7 @@ func given[T comparable](v T) *T {
 	if v == zero {
 		return nil
 	}
-	return &v
+	p := new(T) // &v would be allocated for zero values, too
+	*p = v
+	return p
 }
