@@ -76,6 +76,10 @@ func (e *engine) take(now time.Time) *work {
 // gather moves endings into a work. Those of a DAG stay while another pump writes endings of the same one: the two would
 // meet at the nodes that come after, and what one finds locked has to be made up for by the chores. Needs mu.
 func (e *engine) gather(job *work) {
+	if !e.haveNodes() {
+		job.endings, e.endings = e.endings, nil
+		return
+	}
 	var kept []ending
 	for _, end := range e.endings {
 		id := end.attempt.DAGID

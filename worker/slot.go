@@ -131,21 +131,28 @@ func (e *engine) handle(ctx context.Context, s *started) (end ending) {
 
 // judge turns what a handler returned, and why its context was cancelled if it was, into an ending.
 func (e *engine) judge(s *started, result any, err error, stack string, cause error) ending {
+	if err != nil {
+		return e.judgeError(s, err, stack, cause)
+	}
+	if s.CompletedByHandler() {
+		// Its transaction has finished the job, unless it was not committed: then this ends the attempt.
+		return ending{attempt: s.Attempt, verdict: confirm,
+			err: errors.New("the transaction in which the handler completed the job was not committed")}
+	}
+	completion, err := s.NewCompletion(result)
+	if err != nil {
+		return e.failed(s, err, "")
+	}
+	return ending{attempt: s.Attempt, verdict: complete, completion: completion}
+}
+
+// judgeError is judge for handlers that returned an error: by itself, since what errors are searched for is allocated.
+func (e *engine) judgeError(s *started, err error, stack string, cause error) ending {
 	var suspend *pgq.SuspendError
 	var snooze *pgq.SnoozeError
 	var all *pgq.RetryAllError
 	var cancel *pgq.CancelError
 	switch {
-	case err == nil && s.CompletedByHandler():
-		// Its transaction has finished the job, unless it was not committed: then this ends the attempt.
-		return ending{attempt: s.Attempt, verdict: confirm,
-			err: errors.New("the transaction in which the handler completed the job was not committed")}
-	case err == nil:
-		completion, err := s.NewCompletion(result)
-		if err != nil {
-			return e.failed(s, err, "")
-		}
-		return ending{attempt: s.Attempt, verdict: complete, completion: completion}
 	case errors.Is(cause, pgq.ErrLeaseLost):
 		return ending{attempt: s.Attempt, verdict: drop, err: pgq.ErrLeaseLost}
 	case errors.As(err, &suspend):
