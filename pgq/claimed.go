@@ -10,7 +10,7 @@ import (
 )
 
 // claimColumns are the columns of claim in the order in which they are read.
-const claimColumns = "job_id, queue, kind, priority, seq, attempt, max_attempts, timeout, created_at, tags, metadata, codec, payload, args, dag_id"
+const claimColumns = "job_id, queue, kind, priority, seq, attempt, max_attempts, timeout, created_at, tags, metadata, codec, payload, args, dag_id, sequence"
 
 // collect reads what claim returns.
 func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, error) {
@@ -34,8 +34,12 @@ func (c *Client) collect(rows pgx.Rows, db DB, workerID int64) ([]*Attempt, erro
 func scanAttempt(rows pgx.Rows, a *Attempt) error {
 	var timeout *time.Duration
 	var dagID *int64
+	var sequence *string
 	err := rows.Scan(&a.ID, &a.Queue, &a.Kind, &a.Priority, &a.Seq, &a.Number, &a.MaxAttempts, &timeout, &a.CreatedAt,
-		&a.Tags, (*[]byte)(&a.Metadata), &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json), &dagID)
+		&a.Tags, (*[]byte)(&a.Metadata), &a.args.codec, &a.args.payload, (*[]byte)(&a.args.json), &dagID, &sequence)
+	if sequence != nil {
+		a.Sequence = *sequence
+	}
 	if dagID != nil {
 		a.DAGID = *dagID
 	}
@@ -81,6 +85,9 @@ func (r *binaryReader) read(rows pgx.Rows, a *Attempt) error {
 	}
 	if v[14] != nil {
 		a.DAGID = int64(binary.BigEndian.Uint64(v[14]))
+	}
+	if v[15] != nil {
+		a.Sequence = string(v[15])
 	}
 	types, fields := rows.Conn().TypeMap(), rows.FieldDescriptions()
 	if v[7] != nil {

@@ -35,6 +35,8 @@ type Attempt struct {
 	Metadata  json.RawMessage
 	// DAGID is the DAG of which the job is a node, 0 for others; see package dagsql.
 	DAGID int64
+	// Sequence is the sequence that the job belongs to, if any; see Options.Sequence.
+	Sequence string
 	// WorkerID is the worker that holds the lease.
 	WorkerID int64
 	// Seq is the place in the queue from which it was claimed.

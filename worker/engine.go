@@ -37,6 +37,7 @@ type engine struct {
 	endings   []ending       // attempts that ended, not yet flushed
 	dags      map[int64]bool // DAGs of which a pump writes endings at the moment
 	nodeEnded time.Time      // when the first node among endings ended
+	chained   bool           // jobs of sequences are among endings
 	stopping  bool           // no more claims
 	closed    bool           // no more endings either: pumps return when all is flushed
 	strays    bool           // a claim's answer was lost: disown before the next claim
@@ -186,6 +187,7 @@ func (e *engine) finish(l *lane, s *started, end ending) *started {
 	l.finished++
 	if end.verdict != drop {
 		e.endings = append(e.endings, end)
+		e.chained = e.chained || end.attempt.Sequence != ""
 		if end.attempt.DAGID != 0 && e.nodeEnded.IsZero() {
 			e.nodeEnded = time.Now()
 		}

@@ -13,6 +13,7 @@ import (
 type work struct {
 	endings []ending
 	dags    []int64          // those of endings
+	chained bool             // endings of sequences are among them
 	request pgq.ClaimRequest // Queues is empty if nothing is claimed
 	lanes   []*lane          // those of request.Queues
 	sweeps  []bool
@@ -59,9 +60,9 @@ func (e *engine) pump() {
 // take returns what there is to do now, nil for nothing. Needs mu.
 func (e *engine) take(now time.Time) *work {
 	job := &work{}
-	// Endings of nodes wait for each other, those of other jobs for a claim that is due soon and takes them along.
+	// Endings of nodes wait for each other, those of sequences for nothing, others for a claim that is due soon and takes them along.
 	if e.stopping || e.gathering(now) <= 0 &&
-		(e.haveNodes() || len(e.endings) >= maxRiders || e.looksAt(now) || e.nextLook(now) > busyPoll) {
+		(e.haveNodes() || e.chained || len(e.endings) >= maxRiders || e.looksAt(now) || e.nextLook(now) > busyPoll) {
 		e.gather(job)
 	}
 	if !e.stopping {
@@ -76,6 +77,7 @@ func (e *engine) take(now time.Time) *work {
 // gather moves endings into a work. Those of a DAG stay while another pump writes endings of the same one: the two would
 // meet at the nodes that come after, and what one finds locked has to be made up for by the chores. Needs mu.
 func (e *engine) gather(job *work) {
+	job.chained, e.chained = e.chained, false
 	if !e.haveNodes() {
 		job.endings, e.endings = e.endings, nil
 		return
@@ -133,7 +135,7 @@ func (e *engine) ripe() bool {
 
 // wish fills in the claim: all lanes that want jobs and are due, or soon will be. Needs mu.
 func (e *engine) wish(job *work, now time.Time) {
-	nodes := len(job.dags) > 0 // what comes after them may be claimed in the same go
+	nodes := len(job.dags) > 0 || job.chained // what comes after them may be claimed in the same go
 	if !nodes && !e.looksAt(now) {
 		return
 	}
@@ -267,7 +269,7 @@ func (e *engine) settle(job *work, claimed []*pgq.Attempt, took time.Duration) {
 	wanted := false
 	for i, l := range job.lanes {
 		got := byLane[l.name]
-		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], len(job.dags) > 0, took, now)
+		l.claimed(got, int(job.request.Limits[i]), job.sweeps[i], len(job.dags) > 0 || job.chained, took, now)
 		// Woken meanwhile: what woke it may have been committed too late for this claim.
 		l.hungry = l.hungry || l.wakes != job.wakes[i]
 		e.place(l, got, now)

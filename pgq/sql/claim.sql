@@ -13,7 +13,7 @@ create function claim(
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
-    dag_id bigint)
+    dag_id bigint, sequence text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 set enable_material = off set plan_cache_mode = force_generic_plan
@@ -119,7 +119,7 @@ begin
                     -- where it takes them for few.
                     cross join lateral (
                         select id, queue, kind, priority, max_attempts, timeout, created_at, tags, metadata, codec,
-                               payload, args, result_ttl, dag_id, nullif(spec ? 'callbacks', false) as callbacks
+                               payload, args, result_ttl, dag_id, sequence, nullif(spec ? 'callbacks', false) as callbacks
                         from jobs
                         where id >= c.job_id and id < c.job_id + c.keep and not (c.attempt = 0 and coalesce(expires_at <= now(), false))
                           and group_name is null and (gated is null or kind <> all(gated))
@@ -131,7 +131,7 @@ begin
                     from claimed
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
-                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
+                       coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id, sequence
                 from claimed;
             get diagnostics got = row_count;
             if loud or got < least(runs.jobs, wanted) then

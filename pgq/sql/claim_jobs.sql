@@ -9,7 +9,7 @@ create function claim_jobs(worker_id bigint, queue_name text, at_most integer de
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
-    dag_id bigint)
+    dag_id bigint, sequence text)
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_column

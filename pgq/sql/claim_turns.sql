@@ -4,7 +4,7 @@ create function claim_turns(worker_id bigint, queue_name text, wanted integer, k
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
-    dag_id bigint)
+    dag_id bigint, sequence text)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -31,7 +31,7 @@ begin
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
-               coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id
+               coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id, sequence
         from claimed order by place;
     get diagnostics got = row_count;
     if loud or got < cardinality(dealt.job_ids) then
