@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,17 +56,7 @@ func words(types []pgq.EventType) []string {
 
 // onConsumer connects and does something with the consumer of a name.
 func (a *app) onConsumer(c *cobra.Command, do func(ctx context.Context, s *session) error) error {
-	s, err := a.open(c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	err = do(c.Context(), s)
-	if errors.Is(err, pgq.ErrNotFound) {
-		text := strings.TrimPrefix(err.Error(), pgq.ErrNotFound.Error()+": ")
-		return (&output.Error{Code: output.ExitNotFound, Text: text, Err: err}).WithFix("pgq-admin consumer list shows the consumers")
-	}
-	return err
+	return a.onFound(c, "pgq-admin consumer list shows the consumers", do)
 }
 
 func consumerNames(ctx context.Context, s *session) ([]string, error) {
@@ -233,8 +221,8 @@ command or what reads its output break. Nothing: there is nothing new, or anothe
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			return a.onConsumer(c, func(ctx context.Context, s *session) error {
 				return pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/dagsql"
 	"github.com/pgq-go/queue/pgq"
 	"github.com/pgq-go/queue/worker/config"
 )
@@ -32,34 +31,6 @@ func dagCommand(a *app) *cobra.Command {
 		dagCancel(a), dagRetry(a), dagFork(a), dagHold(a), dagResume(a), dagAnswer(a))
 	return c
 }
-
-// session is a connection to a database, and what speaks to PGQ over it.
-type session struct {
-	conn *pgx.Conn
-	q    *pgq.Client
-	dags *dagsql.Client
-}
-
-// open connects to the database of the settings. *output.Error and others: it is not possible, or PGQ is not there in
-// the right version.
-func (a *app) open(c *cobra.Command) (*session, error) {
-	s, err := a.database(c)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := pgx.Connect(c.Context(), s.DatabaseURL)
-	if err != nil {
-		return nil, err
-	}
-	q := pgq.New(s.ClientConfig(pgq.Config{}))
-	if err := q.CheckVersion(c.Context(), conn); err != nil {
-		closeConn(conn)
-		return nil, err
-	}
-	return &session{conn, q, dagsql.NewClient(q)}, nil
-}
-
-func (s *session) close() { closeConn(s.conn) }
 
 // onDAG connects and does something with the DAG that the first argument names.
 func (a *app) onDAG(c *cobra.Command, name string, do func(ctx context.Context, s *session, id int64) error) error {

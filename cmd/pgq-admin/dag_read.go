@@ -46,8 +46,8 @@ func listCommand[T any](
 		if f.States, err = states(wanted, true); err != nil {
 			return err
 		}
-		if f.Limit < 1 || f.Limit > maxPage {
-			return usagef("--limit must be 1 to %d, not %d", maxPage, f.Limit)
+		if err := checkLimit(f.Limit); err != nil {
+			return err
 		}
 		if f.From < 0 {
 			return usagef("--after must be an id, not %d", f.From)

@@ -36,8 +36,8 @@ stops at --look-at jobs: then the page may be short, or empty, and there may be 
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			if after < 0 {
 				return usagef("--after must be an id, not %d", after)

@@ -199,8 +199,8 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			if scope != "" && !slices.Contains(scopes, scope) {
 				return usagef("--scope must be queue, kind or group, not %q", scope)

@@ -12,9 +12,12 @@ func (p *page) flags(flags *pflag.FlagSet, usual int) {
 	flags.IntVar(&p.limit, "limit", usual, "`N` rows at most")
 }
 
-func (p *page) check() error {
-	if p.limit < 1 || p.limit > maxPage {
-		return usagef("--limit must be 1 to %d, not %d", maxPage, p.limit)
+func (p *page) check() error { return checkLimit(p.limit) }
+
+// checkLimit refuses a --limit that is out of bounds.
+func checkLimit(limit int) error {
+	if limit < 1 || limit > maxPage {
+		return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -71,17 +70,7 @@ var scheduleRunColumns = []output.Column[pgq.ScheduleRun]{
 
 // onSchedule connects and does something with the schedule of a name.
 func (a *app) onSchedule(c *cobra.Command, do func(ctx context.Context, s *session) error) error {
-	s, err := a.open(c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	err = do(c.Context(), s)
-	if errors.Is(err, pgq.ErrNotFound) {
-		text := strings.TrimPrefix(err.Error(), pgq.ErrNotFound.Error()+": ")
-		return (&output.Error{Code: output.ExitNotFound, Text: text, Err: err}).WithFix("pgq-admin schedule list shows the schedules")
-	}
-	return err
+	return a.onFound(c, "pgq-admin schedule list shows the schedules", do)
 }
 
 func scheduleNames(ctx context.Context, s *session) ([]string, error) {
@@ -108,8 +97,8 @@ func scheduleList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			return a.onSchedule(c, func(ctx context.Context, s *session) error {
 				schedules, err := s.q.Schedules(ctx, s.conn, after, limit)
@@ -153,8 +142,8 @@ formats have the runs.`,
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			return a.onSchedule(c, func(ctx context.Context, s *session) error {
 				schedule, err := s.q.Schedule(ctx, s.conn, args[0])

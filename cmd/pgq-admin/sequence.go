@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,17 +40,7 @@ var sequenceColumns = []output.Column[pgq.SequenceState]{
 
 // onSequence connects and does something with a sequence.
 func (a *app) onSequence(c *cobra.Command, do func(ctx context.Context, s *session) error) error {
-	s, err := a.open(c)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	err = do(c.Context(), s)
-	if errors.Is(err, pgq.ErrNotFound) {
-		text := strings.TrimPrefix(err.Error(), pgq.ErrNotFound.Error()+": ")
-		return (&output.Error{Code: output.ExitNotFound, Text: text, Err: err}).WithFix("pgq-admin sequence list shows those that have some")
-	}
-	return err
+	return a.onFound(c, "pgq-admin sequence list shows those that have some", do)
 }
 
 func sequenceKeys(ctx context.Context, s *session) ([]string, error) {
@@ -78,8 +67,8 @@ func sequenceList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			return a.onSequence(c, func(ctx context.Context, s *session) error {
 				sequences, err := s.q.Sequences(ctx, s.conn, state, after, limit)
@@ -123,8 +112,8 @@ sequence, jobs; the other formats have the jobs. pgq-admin job explain says why 
 			if err != nil {
 				return err
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			return a.onSequence(c, func(ctx context.Context, s *session) error {
 				sequence, err := s.q.Sequence(ctx, s.conn, args[0])

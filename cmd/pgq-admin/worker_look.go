@@ -135,8 +135,8 @@ func workerShow(a *app) *cobra.Command {
 			if err != nil || id < 1 {
 				return usagef("a worker is named by its id, not %q", args[0]).WithFix("pgq-admin worker list shows the workers")
 			}
-			if limit < 1 || limit > maxPage {
-				return usagef("--limit must be 1 to %d, not %d", maxPage, limit)
+			if err := checkLimit(limit); err != nil {
+				return err
 			}
 			s, err := a.open(c)
 			if err != nil {
