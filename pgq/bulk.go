@@ -85,26 +85,32 @@ func (c *Client) EnqueueEach(ctx context.Context, db DB, items []Item) ([]Enqueu
 // prepareAll prepares jobs, using all processors. The error names the first job that breaks a rule.
 func prepareAll(items []Item, fallback Codec) ([]newJob, error) {
 	jobs := make([]newJob, len(items))
-	parts := min(runtime.GOMAXPROCS(0), 1+len(items)/1000)
-	errs := make([]error, parts)
-	var wait sync.WaitGroup
-	for part := range parts {
-		wait.Go(func() {
-			for i := part * len(items) / parts; i < (part+1)*len(items)/parts; i++ {
-				if jobs[i], errs[part] = prepare(items[i].Args, items[i].Options, fallback); errs[part] != nil {
-					errs[part] = atIndex(i, errs[part])
-					return
-				}
+	errs := inParts(len(items), func(from, to int) (err error) {
+		for i := from; i < to; i++ {
+			if jobs[i], err = prepare(items[i].Args, items[i].Options, fallback); err != nil {
+				return atIndex(i, err)
 			}
-		})
-	}
-	wait.Wait()
+		}
+		return nil
+	})
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
 		}
 	}
 	return jobs, nil
+}
+
+// inParts calls do for parts of n things, in order, using all processors, and returns what the calls return.
+func inParts[R any](n int, do func(from, to int) R) []R {
+	parts := min(runtime.GOMAXPROCS(0), 1+n/1000)
+	results := make([]R, parts)
+	var wait sync.WaitGroup
+	for part := range parts {
+		wait.Go(func() { results[part] = do(part*n/parts, (part+1)*n/parts) })
+	}
+	wait.Wait()
+	return results
 }
 
 // atIndex names the job in an error about one of its fields.

@@ -3,7 +3,6 @@ package pgq
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -132,12 +131,6 @@ func (u *Unique) copies() bool {
 	return u.Debounce == 0 && u.Throttle == 0 && u.OnConflict != ReplaceQueued
 }
 
-// bare reports whether the key stands for itself, and there is no more to check of it.
-func (u *Unique) bare() bool {
-	return u.By == nil && u.Period == 0 && u.For == 0 && utf8.RuneCountInString(u.Key) >= 1 && utf8.RuneCountInString(u.Key) <= 450 &&
-		(u.While == "" || u.While == Unfinished || u.While == Queued) && (u.OnConflict == "" || u.OnConflict == ReturnExisting || u.OnConflict == ConflictError)
-}
-
 // enqueueSpecial enqueues one job that has a group or callbacks, is to be unique or is in a sequence.
 func (c *Client) enqueueSpecial(ctx context.Context, db DB, j newJob) (Enqueued, error) {
 	document, err := json.Marshal([]newJob{j})
@@ -159,92 +152,4 @@ func (c *Client) enqueueSpecial(ctx context.Context, db DB, j newJob) (Enqueued,
 // take notes the outcome that enqueue_jobs gave.
 func (e *Enqueued) take(outcome string) {
 	e.Existing, e.Replaced = outcome == "existing", outcome == "replaced"
-}
-
-// takeKeys asks what becomes of those jobs of a bulk that are to be unique. It reports false if some cannot be copied.
-func (b *bulk) takeKeys(ctx context.Context) (known bool, err error) {
-	if !b.any(func(i int) bool { return b.jobs[i].unique != nil }) {
-		return true, nil
-	}
-	if b.any(func(i int) bool { u := b.jobs[i].unique; return u != nil && !u.copies() }) {
-		return false, nil
-	}
-	if err := b.makeKeys(ctx); err != nil {
-		return false, err
-	}
-	n := len(b.jobs)
-	whiles, conflicts := make([]string, n), make([]string, n)
-	for i := range b.jobs {
-		if u := b.jobs[i].unique; u != nil {
-			whiles[i], conflicts[i] = first(string(u.While), string(Unfinished)), first(string(u.OnConflict), string(ReturnExisting))
-		}
-	}
-	rows, err := b.tx.Query(ctx, b.client.from("place, outcome, job_id", "take_keys($1, $2, $3, $4, $5) where outcome <> 'added'"),
-		b.keys, b.ids, whiles, b.holds, conflicts)
-	if err != nil {
-		return false, wrap("enqueue", err)
-	}
-	defer rows.Close()
-	b.earlier = map[int]Enqueued{}
-	for rows.Next() {
-		var place int
-		var outcome string
-		var job Enqueued
-		if err := rows.Scan(&place, &outcome, &job.ID); err != nil {
-			return false, wrap("enqueue", err)
-		}
-		job.take(outcome)
-		b.earlier[place-1] = job
-	}
-	return true, wrap("enqueue", rows.Err())
-}
-
-// makeKeys works out the keys, in the database unless all stand for themselves.
-func (b *bulk) makeKeys(ctx context.Context) error {
-	n := len(b.jobs)
-	b.keys, b.holds = make([]*string, n), make([]*time.Time, n)
-	if !b.any(func(i int) bool { u := b.jobs[i].unique; return u != nil && !u.bare() }) {
-		for i := range b.jobs {
-			if u := b.jobs[i].unique; u != nil {
-				b.keys[i] = &u.Key
-			}
-		}
-		return nil
-	}
-	uniques, kinds, queues, args := make([]*Unique, n), make([]string, n), make([]string, n), make([]json.RawMessage, n)
-	for i := range b.jobs {
-		j := &b.jobs[i]
-		uniques[i], kinds[i], queues[i] = j.unique, j.kind, j.queue
-		if j.unique == nil {
-			continue
-		}
-		if j.args.codec != nil && slices.ContainsFunc(j.unique.By, func(by string) bool { return strings.HasPrefix(by, "args") }) {
-			return atIndex(i, &ArgumentError{Field: "unique.by", Rule: "must not name args that a codec has encoded"})
-		}
-		if j.unique.By != nil {
-			args[i] = j.args.json
-		}
-	}
-	err := b.tx.QueryRow(ctx, b.client.from("keys, holds", "make_keys($1::jsonb[], $2, $3, $4::jsonb[])"), uniques, kinds, queues, args).
-		Scan(&b.keys, &b.holds)
-	return wrap("enqueue", err)
-}
-
-// barred reports whether an earlier job stands for one of the bulk.
-func (b *bulk) barred(i int) bool {
-	_, barred := b.earlier[i]
-	return barred
-}
-
-// enqueued returns what became of the jobs.
-func (b *bulk) enqueued() []Enqueued {
-	all := make([]Enqueued, len(b.ids))
-	for i, id := range b.ids {
-		if earlier, barred := b.earlier[i]; barred {
-			all[i] = earlier
-			continue
-		}
-		all[i].ID = id
-	}
-	return all
 }

@@ -229,6 +229,19 @@ comment on function answer_node is 'Ends an external or sleeping node.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- any_key_known(keys): whether one of these unique keys stands for a job already. Internal: the Go client's EnqueueMany, which then does not try to
+-- copy them. Locks nothing: what it says is a guess at what will be so when they are copied.
+-- roles: owner
+create function any_key_known(keys text[]) returns boolean
+language sql stable set search_path from current
+set jit = off set enable_seqscan = off set enable_bitmapscan = off
+as $$
+    select exists (select from unique_keys u where u.key = any(keys))
+$$;
+comment on function any_key_known is 'Whether a unique key stands for a job already.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- apply_grants(role_ids): makes the rights on functions and views what grants and rights say, for these database roles (null: for
 -- all of grants): PUBLIC has none, nor has anybody on tables. The last step of the migration of the functions, and to be called
 -- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone.
@@ -14537,7 +14550,8 @@ comment on function transactions_look is 'Which transactions have ended.';
 -- +goose StatementBegin
 -- unique_key(spec, kind, queue, args): the key of a job that is to be unique: spec.key as it is, or, for spec.by, the kind and what is named:
 -- "queue", "args" (all of them), "args.customer.id" (a member; null where it is missing). With a period also which
--- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. Internal.
+-- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. The Go client works out most keys of bulks itself
+-- (pgq/unique_key.go): whatever changes here changes there. Internal.
 create function unique_key(spec jsonb, kind text, queue text, args jsonb) returns text
 language plpgsql stable
 as $$
@@ -14548,7 +14562,7 @@ declare
 begin
     if key is null then
         key := 'kind=' || to_json(kind);
-        for name in select distinct b from jsonb_array_elements_text(spec -> 'by') b order by b loop
+        for name in select distinct b collate "C" as b from jsonb_array_elements_text(spec -> 'by') b order by b loop
             key := key || ' ' || name || '=' || case name
                 when 'queue' then to_json(queue)::text
                 when 'args' then coalesce(args, 'null')::text
@@ -16961,6 +16975,7 @@ drop function await_step;
 drop function args_fit;
 drop function apply_verb;
 drop function apply_grants;
+drop function any_key_known;
 drop function answer_node;
 drop function announce;
 drop function advisory_key;

@@ -1,6 +1,7 @@
 -- unique_key(spec, kind, queue, args): the key of a job that is to be unique: spec.key as it is, or, for spec.by, the kind and what is named:
 -- "queue", "args" (all of them), "args.customer.id" (a member; null where it is missing). With a period also which
--- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. Internal.
+-- one it is, counted from 1970. Keys that would be longer than 500 characters are hashed. The Go client works out most keys of bulks itself
+-- (pgq/unique_key.go): whatever changes here changes there. Internal.
 create function unique_key(spec jsonb, kind text, queue text, args jsonb) returns text
 language plpgsql stable
 as $$
@@ -11,7 +12,7 @@ declare
 begin
     if key is null then
         key := 'kind=' || to_json(kind);
-        for name in select distinct b from jsonb_array_elements_text(spec -> 'by') b order by b loop
+        for name in select distinct b collate "C" as b from jsonb_array_elements_text(spec -> 'by') b order by b loop
             key := key || ' ' || name || '=' || case name
                 when 'queue' then to_json(queue)::text
                 when 'args' then coalesce(args, 'null')::text
