@@ -31,9 +31,10 @@ func TestQueueStatesCases(t *testing.T) {
 		{name: "when the next one is due", given: "select enqueue('a', delay => '2 h'), enqueue('a', delay => '1 h')", call: "select next_run_at - now() as due, oldest_ready_at from queue_states", want: "(01:00:00,)"},
 
 		{name: "more than are counted are estimated", given: "select enqueue_many((select jsonb_agg(jsonb_build_object('kind', 'a', 'priority', i % 10)) from generate_series(1, 20000) i))",
-			call: "select exact, ready between 15000 and 25000 as near from queue_states", want: "(f,t)"},
+			call: "select exact, ready between 10000 and 30000 as near from queue_states", want: "(f,t)"},
+		// Some 20 pages, of which each counts with a chance of one half, since the case before has left twice as many as are sampled.
 		{name: "with a bound of one's own", given: "select enqueue_many((select jsonb_agg(jsonb_build_object('kind', 'a', 'priority', i % 10)) from generate_series(1, 2000) i))",
-			call: "select exact, depth between 1000 and 3000 as near from queue_figures(100)", want: "(f,t)"},
+			call: "select exact, depth between 200 and 3800 as near from queue_figures(100)", want: "(f,t)"},
 	})
 }
 
@@ -192,4 +193,48 @@ func TestTheViewsWaitForNobody(t *testing.T) {
 		must(t, err)
 	}
 	must(t, tx.Rollback(t.Context()))
+}
+
+// The newest failures are looked for in shares per queue: it must not matter how they are spread over the queues, nor that many are of one time.
+func TestTheNewestFailuresAreFoundHoweverTheyAreSpread(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`insert into pgq.jobs (id, queue, kind) select i, 'q' || floor(sqrt(i % 400)), 'k' from generate_series(1, 4000) i`)
+	w.exec(`insert into pgq.results (job_id, queue, state, attempt, finished_at, error, dag_id)
+		select id, queue, case when id % 7 = 0 then 'cancelled' else 'failed' end, 1,
+		       now() - case when queue = 'q3' then interval '1 day' when queue > 'q5' then interval '1 s' * (id / 10) else interval '1 s' * id end,
+		       'e', case when id % 3 = 0 then 1 end
+		from pgq.jobs`)
+	const newest = `
+		select count(*) from (
+			select finished_at from pgq.newest_failures($1, now() - $2::interval, $3)
+			except all
+			(select finished_at from pgq.results where state = 'failed' and (queue = any($1) or $1::text[] is null) and finished_at >= now() - $2::interval
+			 order by finished_at desc limit $3)) f
+		union all
+		select count(*) from (
+			(select finished_at from pgq.results where state = 'failed' and (queue = any($1) or $1::text[] is null) and finished_at >= now() - $2::interval
+			 order by finished_at desc limit $3)
+			except all
+			select finished_at from pgq.newest_failures($1, now() - $2::interval, $3)) f`
+	conn := w.session()
+	_, err := conn.Exec(w.Context(), "set search_path = pgq")
+	must(t, err)
+	for _, queues := range [][]string{nil, {"q3"}, {"q3", "q1", "q3", "q19", "none"}, {}} {
+		for _, since := range []string{"1 min", "2 h", "10 days"} {
+			for _, atMost := range []int{1, 7, 100, 1001, 5000} {
+				rows, err := conn.Query(w.Context(), newest, queues, since, atMost)
+				must(t, err)
+				for rows.Next() {
+					var differ int
+					must(t, rows.Scan(&differ))
+					if differ > 0 {
+						t.Errorf("of queues %v since %s at most %d: %d differ", queues, since, atMost, differ)
+					}
+				}
+				must(t, rows.Err())
+			}
+		}
+	}
+	w.exec("truncate pgq.jobs, pgq.results") // nodes without a DAG
 }

@@ -2447,8 +2447,8 @@ comment on function count_strikes is 'Opens circuit breakers after too many fail
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most; beyond
--- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most, fewer where there are many queues (some
+-- 50,000 rows of a state are walked at the most); beyond it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
 -- roles: operator, reader
@@ -2464,6 +2464,8 @@ declare
     scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
     waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
+    names constant text[] := array(select queue_names());
+    bound constant integer := least(at_most, 1000 + 50000 / greatest(1, cardinality(names)));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query
@@ -2480,20 +2482,20 @@ begin
             select f.queue, f.state, count(*) * results_scale, results_scale = 1
             from results f tablesample system (100 / results_scale) group by 1, 2
         ), counted as (
-            select n.queue, 'ready' as state, c.jobs, c.rows <= at_most as exact
-            from queue_names() n(queue),
+            select n.queue, 'ready' as state, c.jobs, c.rows <= bound as exact
+            from unnest(names) n(queue),
                  lateral (select coalesce(sum(r.size), 0) as jobs, count(*) as rows
-                          from (select size from ready where queue = n.queue limit at_most + 1) r) c
+                          from (select size from ready where queue = n.queue limit bound + 1) r) c
             where ready_scale > 1
             union all
-            select n.queue, 'scheduled', c.jobs, c.jobs <= at_most
-            from queue_names() n(queue),
+            select n.queue, 'scheduled', c.jobs, c.jobs <= bound
+            from unnest(names) n(queue),
                  lateral (select count(*) as jobs
-                          from (select from scheduled where queue = n.queue limit at_most + 1) s) c
+                          from (select from scheduled where queue = n.queue limit bound + 1) s) c
             where scheduled_scale > 1
             union all
-            select n.queue, t.state, c.jobs, c.jobs <= at_most
-            from queue_names() n(queue),
+            select n.queue, t.state, c.jobs, c.jobs <= bound
+            from unnest(names) n(queue),
                  unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
                  lateral (select count(*) as jobs
                           from (select from results f
@@ -2501,7 +2503,7 @@ begin
                                 union all
                                 select from results f
                                 where f.queue = n.queue and f.state = t.state and f.state <> 'completed' and f.dag_id is not null
-                                limit at_most + 1) f) c
+                                limit bound + 1) f) c
             where results_scale > 1
         )
         select queue, state,
@@ -10018,19 +10020,7 @@ begin
     end if;
     return query
         with looked as materialized (
-            select f.job_id, f.finished_at
-            from unnest(coalesce(list_failures.queues, array(select queue_names()))) q
-            cross join lateral (
-                (select r.job_id, r.finished_at from results r
-                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is null
-                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
-                 order by r.finished_at desc limit look_at + 1)
-                union all
-                (select r.job_id, r.finished_at from results r
-                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is not null
-                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
-                 order by r.finished_at desc limit look_at + 1)) f
-            order by f.finished_at desc limit look_at + 1
+            select * from newest_failures(list_failures.queues, list_failures.since, look_at + 1)
         ), failed as materialized (
             select l.job_id, l.finished_at, j.kind, j.queue, error_fingerprint(coalesce(f.error, '')) as fingerprint
             from (select * from looked limit look_at) l
@@ -10329,6 +10319,64 @@ create function newest_event_id() returns bigint
 language sql volatile
 as $$ select case when is_called then last_value else 0 end from events_id_seq $$;
 comment on function newest_event_id is 'Highest id drawn for an event.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- newest_failures(queues, since, at_most): the newest jobs that failed for good, of these queues (null: of all), not before since (null: ever), latest
+-- first. Internal: list_failures.
+--
+-- Failures have an index per queue by time, none over all. Few are taken of each queue at first; then four times as many of those queues of which even the
+-- oldest that was taken is among the newest, until there are none. So where there are many queues most of what is read is also wanted.
+create function newest_failures(queues text[], since timestamptz, at_most integer) returns table (job_id bigint, finished_at timestamptz)
+language plpgsql stable
+as $$
+#variable_conflict use_column
+declare
+    names text[] := array(select distinct q from unnest(coalesce(queues, array(select queue_names()))) q);
+    share integer := least(at_most, 2 * at_most / greatest(1, cardinality(names)) + 10);
+    newest record;
+begin
+    select '{}'::bigint[] as ids, '{}'::timestamptz[] as times into newest;
+    loop
+        with failed as materialized (
+            select q as queue, f.*
+            from unnest(names) q
+            cross join lateral (
+                (select r.job_id, r.finished_at from results r
+                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is null
+                   and r.finished_at >= coalesce(newest_failures.since, '-infinity')
+                 order by r.finished_at desc limit share)
+                union all
+                (select r.job_id, r.finished_at from results r
+                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is not null
+                   and r.finished_at >= coalesce(newest_failures.since, '-infinity')
+                 order by r.finished_at desc limit share)
+                order by finished_at desc limit share) f
+        ), known as materialized (
+            select * from (
+                select job_id, finished_at from unnest(newest.ids, newest.times) k(job_id, finished_at)
+                union
+                select job_id, finished_at from failed) u
+            order by finished_at desc, job_id desc limit at_most
+        ), cut as (
+            select case when count(*) = at_most then min(finished_at) else '-infinity' end as at from known
+        ), unread as (
+            select f.queue from failed f cross join cut group by f.queue, cut.at
+            having count(*) = share and min(f.finished_at) >= cut.at
+        )
+        select array_agg(k.job_id order by k.finished_at desc, k.job_id desc) as ids,
+               array_agg(k.finished_at order by k.finished_at desc, k.job_id desc) as times,
+               array(select u.queue from unread u) as names
+        into newest
+        from known k;
+        exit when newest.names = '{}' or share = at_most;
+        names := newest.names;
+        share := least(at_most, 4 * share);
+    end loop;
+    return query select * from unnest(newest.ids, newest.times);
+end
+$$;
+comment on function newest_failures is 'The newest jobs that failed for good.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -16721,6 +16769,7 @@ drop function next_time;
 drop function next_in_line;
 drop function next_bit;
 drop function next_batch;
+drop function newest_failures;
 drop function newest_event_id;
 drop function move_position;
 drop function move;

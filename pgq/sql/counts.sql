@@ -1,5 +1,5 @@
--- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most; beyond
--- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most, fewer where there are many queues (some
+-- 50,000 rows of a state are walked at the most); beyond it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
 -- roles: operator, reader
@@ -15,6 +15,8 @@ declare
     scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
     waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
+    names constant text[] := array(select queue_names());
+    bound constant integer := least(at_most, 1000 + 50000 / greatest(1, cardinality(names)));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query
@@ -31,20 +33,20 @@ begin
             select f.queue, f.state, count(*) * results_scale, results_scale = 1
             from results f tablesample system (100 / results_scale) group by 1, 2
         ), counted as (
-            select n.queue, 'ready' as state, c.jobs, c.rows <= at_most as exact
-            from queue_names() n(queue),
+            select n.queue, 'ready' as state, c.jobs, c.rows <= bound as exact
+            from unnest(names) n(queue),
                  lateral (select coalesce(sum(r.size), 0) as jobs, count(*) as rows
-                          from (select size from ready where queue = n.queue limit at_most + 1) r) c
+                          from (select size from ready where queue = n.queue limit bound + 1) r) c
             where ready_scale > 1
             union all
-            select n.queue, 'scheduled', c.jobs, c.jobs <= at_most
-            from queue_names() n(queue),
+            select n.queue, 'scheduled', c.jobs, c.jobs <= bound
+            from unnest(names) n(queue),
                  lateral (select count(*) as jobs
-                          from (select from scheduled where queue = n.queue limit at_most + 1) s) c
+                          from (select from scheduled where queue = n.queue limit bound + 1) s) c
             where scheduled_scale > 1
             union all
-            select n.queue, t.state, c.jobs, c.jobs <= at_most
-            from queue_names() n(queue),
+            select n.queue, t.state, c.jobs, c.jobs <= bound
+            from unnest(names) n(queue),
                  unnest(array['failed', 'cancelled', 'skipped', 'expired']) t(state),
                  lateral (select count(*) as jobs
                           from (select from results f
@@ -52,7 +54,7 @@ begin
                                 union all
                                 select from results f
                                 where f.queue = n.queue and f.state = t.state and f.state <> 'completed' and f.dag_id is not null
-                                limit at_most + 1) f) c
+                                limit bound + 1) f) c
             where results_scale > 1
         )
         select queue, state,

@@ -21,19 +21,7 @@ begin
     end if;
     return query
         with looked as materialized (
-            select f.job_id, f.finished_at
-            from unnest(coalesce(list_failures.queues, array(select queue_names()))) q
-            cross join lateral (
-                (select r.job_id, r.finished_at from results r
-                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is null
-                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
-                 order by r.finished_at desc limit look_at + 1)
-                union all
-                (select r.job_id, r.finished_at from results r
-                 where r.queue = q and r.state = 'failed' and r.state <> 'completed' and r.dag_id is not null
-                   and r.finished_at >= coalesce(list_failures.since, '-infinity')
-                 order by r.finished_at desc limit look_at + 1)) f
-            order by f.finished_at desc limit look_at + 1
+            select * from newest_failures(list_failures.queues, list_failures.since, look_at + 1)
         ), failed as materialized (
             select l.job_id, l.finished_at, j.kind, j.queue, error_fingerprint(coalesce(f.error, '')) as fingerprint
             from (select * from looked limit look_at) l
