@@ -41,6 +41,7 @@ func scenarios() []scenario {
 		{"drain", drainCells},
 		{"latency", latencyCells},
 		{"sequence", sequenceCells},
+		{"schedules", scheduleCells},
 		{"pinned-xmin", pinnedCells},
 		{"idle", idleCells},
 		{"memory", memoryCells},

@@ -106,3 +106,23 @@ func TestRunReadsTheViews(t *testing.T) {
 		}
 	}
 }
+
+func TestRunFiresSchedules(t *testing.T) {
+	o, err := parseOptions([]string{"-only", "schedules", "-runs", "1"}, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.pacing.schedules = 50
+	b, err := newBench(t.Context(), o, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.close(t.Context())
+	samples, err := b.measure(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(samples) != 2 || samples[0].metric != p50Milliseconds || samples[1].metric != maxMilliseconds || samples[0].value < 0 || samples[1].value < samples[0].value {
+		t.Errorf("odd samples: %+v", samples)
+	}
+}

@@ -29,6 +29,7 @@ var budgets = []budget{
 	{scenario: "latency", metric: p50Milliseconds, text: "< 3", limit: 3, of: figure},
 	{scenario: "latency", metric: p99Milliseconds, text: "< 15", limit: 15, of: figure},
 	{scenario: "sequence", metric: p50Milliseconds, where: params{{"sequences", 1}}, text: "< 5", limit: 5, of: figure},
+	{scenario: "schedules", metric: maxMilliseconds, text: "< 5,000", limit: 5_000, of: figure},
 	{scenario: "pinned-xmin", metric: pinnedRatio, text: "≥ 0.9", limit: 0.9, atLeast: true, of: figure},
 	{scenario: "idle", metric: queriesPerSecond, text: "≤ 2", limit: 2, of: figure},
 	{scenario: "memory", metric: peakRSSMegabytes, text: "< 100", limit: 100, of: figure},

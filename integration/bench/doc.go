@@ -24,6 +24,7 @@
 //   - latency: jobs that arrive at random, 50 per second on average, on an otherwise idle system; from the return of the
 //     enqueuer's commit to the start of the handler.
 //   - sequence: 1,000 no-op jobs in one sequence, and in each of ten; from the start of a handler to the start of the next one of its sequence; of PGQ alone.
+//   - schedules: 10,000 schedules that are due at the same time; from that time to the claims of their jobs; of PGQ alone.
 //   - pinned-xmin: rounds of enqueueing and draining for -duration, while another transaction holds a snapshot from before
 //     the first job (pinned=true), and the same without it.
 //   - idle: queries per second of a worker process that has nothing to do, with 1 and with 20 queues.

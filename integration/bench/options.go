@@ -43,6 +43,9 @@ type pacing struct {
 
 	// backlogJobs is how many jobs wait behind a limit.
 	backlogJobs int
+
+	// schedules is how many schedules are due at the same time.
+	schedules int
 }
 
 var (
@@ -58,6 +61,7 @@ var (
 		manyNodes:   100_000,
 		viewJobs:    10_000_000,
 		backlogJobs: 1_000_000,
+		schedules:   10_000,
 	}
 	shortPacing = pacing{
 		txWarmUp:    200 * time.Millisecond,
@@ -71,6 +75,7 @@ var (
 		manyNodes:   20_000,
 		viewJobs:    1_000_000,
 		backlogJobs: 100_000,
+		schedules:   10_000,
 	}
 )
 

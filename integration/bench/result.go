@@ -13,6 +13,7 @@ const (
 	jobsPerSecond    = "jobs_per_second"
 	p50Milliseconds  = "p50_ms"
 	p99Milliseconds  = "p99_ms"
+	maxMilliseconds  = "max_ms"
 	walBytesPerJob   = "wal_bytes_per_job"
 	queriesPerSecond = "queries_per_second"
 	peakRSSMegabytes = "peak_rss_mb"
@@ -33,6 +34,7 @@ var units = map[string]string{
 	jobsPerSecond:    "jobs/s",
 	p50Milliseconds:  "ms",
 	p99Milliseconds:  "ms",
+	maxMilliseconds:  "ms",
 	walBytesPerJob:   "bytes",
 	queriesPerSecond: "queries/s",
 	peakRSSMegabytes: "MB",
