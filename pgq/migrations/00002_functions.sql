@@ -1546,9 +1546,17 @@ begin
             perform invalid(format('jobs[%s].unique.by', bad.index), 'must not name args that a codec has encoded');
         end if;
     end if;
-    select j.index, s.max_args_bytes into bad
-    from jobs_from_json(jobs) j, settings_of(j.queue) s
-    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > s.max_args_bytes
+    -- Settings once per queue, not per job.
+    with too_large as materialized (
+        select q.queue, s.max_args_bytes
+        from (select j.queue, max(coalesce(pg_column_size(j.args), octet_length(j.payload))) as largest from jobs_from_json(jobs) j group by j.queue) q
+        cross join lateral settings_of(q.queue) s
+        where q.largest > s.max_args_bytes
+    )
+    select j.index, t.max_args_bytes into bad
+    from too_large t
+    join jobs_from_json(jobs) j on j.queue = t.queue
+    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > t.max_args_bytes
     order by j.index limit 1;
     if found then
         perform invalid(format('jobs[%s].args', bad.index), format('must be at most %s bytes', bad.max_args_bytes));
@@ -7028,11 +7036,12 @@ comment on function enqueue is 'Adds a job in the caller''s transaction and retu
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     ids bigint[];
-    -- Of jobs that are to be unique. Variables and not a record: elements of texts in those would be searched for.
+    -- Of jobs that are to be unique. Variables, not a record, and generic plans, for which they stay variables: elements of texts would be searched for.
     keys text[];
     outcomes text[];
     those bigint[];
@@ -14312,6 +14321,7 @@ create function take_keys(keys text[], job_ids bigint[], whiles text[], holds ti
 returns table (place integer, outcome text, job_id bigint, taken_at timestamptz)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare

@@ -77,9 +77,17 @@ begin
             perform invalid(format('jobs[%s].unique.by', bad.index), 'must not name args that a codec has encoded');
         end if;
     end if;
-    select j.index, s.max_args_bytes into bad
-    from jobs_from_json(jobs) j, settings_of(j.queue) s
-    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > s.max_args_bytes
+    -- Settings once per queue, not per job.
+    with too_large as materialized (
+        select q.queue, s.max_args_bytes
+        from (select j.queue, max(coalesce(pg_column_size(j.args), octet_length(j.payload))) as largest from jobs_from_json(jobs) j group by j.queue) q
+        cross join lateral settings_of(q.queue) s
+        where q.largest > s.max_args_bytes
+    )
+    select j.index, t.max_args_bytes into bad
+    from too_large t
+    join jobs_from_json(jobs) j on j.queue = t.queue
+    where coalesce(pg_column_size(j.args), octet_length(j.payload)) > t.max_args_bytes
     order by j.index limit 1;
     if found then
         perform invalid(format('jobs[%s].args', bad.index), format('must be at most %s bytes', bad.max_args_bytes));

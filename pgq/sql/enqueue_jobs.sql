@@ -8,11 +8,12 @@
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
     ids bigint[];
-    -- Of jobs that are to be unique. Variables and not a record: elements of texts in those would be searched for.
+    -- Of jobs that are to be unique. Variables, not a record, and generic plans, for which they stay variables: elements of texts would be searched for.
     keys text[];
     outcomes text[];
     those bigint[];

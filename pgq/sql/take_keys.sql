@@ -16,6 +16,7 @@ create function take_keys(keys text[], job_ids bigint[], whiles text[], holds ti
 returns table (place integer, outcome text, job_id bigint, taken_at timestamptz)
 language plpgsql set search_path from current
 set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
