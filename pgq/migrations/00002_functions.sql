@@ -910,8 +910,8 @@ begin
                     when f.finished_at < now() then 'finished'
                     else 'cancelled' end
                 from unnest(groups) id
-                left join waiting w on w.job_id = id
-                left join results f on f.job_id = id
+                left join lateral (select job_id, role from waiting where job_id = id offset 0) w on true
+                left join lateral (select finished_at from results where job_id = id offset 0) f on true
                 where f.finished_at is not null or w.role in ('dag', 'items');
             return;
         end if;
@@ -6767,11 +6767,7 @@ begin
         perform advance_sequences(done.finished);
     end if;
     return query select id, o from unnest(done.ids, done.outcomes) u(id, o);
-    woken := array(
-        select distinct j.queue
-        from ready r
-        join jobs j on j.id = r.job_id
-        where r.job_id = any(job_ids) and r.seq <> r.job_id);
+    woken := array(select distinct r.queue from ready_again(job_ids) r);
     if woken <> '{}' then
         perform wake(woken);
     end if;
@@ -12050,6 +12046,19 @@ comment on function read_window is 'Next events in the window of a consumer.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- ready_again(job_ids): the rows of ready of those jobs that became ready again. Internal, inlined: an index look-up for each, whatever the
+-- planner takes for small ("= any" would do with a walk along the whole index of a table without rows, where a sort asks for one). Locks nothing.
+create function ready_again(job_ids bigint[]) returns setof ready
+language sql stable
+as $$
+    select r.*
+    from unnest(job_ids) u(id)
+    cross join lateral (select * from ready x where x.job_id = u.id and x.seq <> x.job_id offset 0) r
+$$;
+comment on function ready_again is 'The rows of ready of jobs that became ready again.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- ready_rows(job_ids): the rows of ready that hold jobs, one per job that is there. Internal. Locks nothing.
 create function ready_rows(job_ids bigint[]) returns table (job_id bigint, queue text, priority smallint, seq bigint)
 language sql stable
@@ -12062,7 +12071,7 @@ as $$
         order by x.seq desc limit 1) x
     where j.id = any(job_ids) and x.seq = x.job_id and j.id < x.job_id + x.size
     union
-    select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(job_ids) and x.seq <> x.job_id
+    select x.job_id, x.queue, x.priority, x.seq from ready_again(job_ids) x
 $$;
 comment on function ready_rows is 'The rows of ready that hold jobs.';
 -- +goose StatementEnd
@@ -13093,8 +13102,7 @@ as $$
         order by r.seq desc limit 1) r
     where w.id = any(job_ids) and r.seq = r.job_id and w.id < r.job_id + r.size
     union
-    select r.queue, r.priority, r.seq from ready r
-    where r.job_id = any(job_ids) and r.seq <> r.job_id
+    select r.queue, r.priority, r.seq from ready_again(job_ids) r
 $$;
 comment on function runs_of is 'The rows of ready that hold jobs.';
 -- +goose StatementEnd
@@ -15084,8 +15092,7 @@ begin
                 order by r.seq desc limit 1) r
             where r.seq = r.job_id and w.id < r.job_id + r.size
             union
-            select r.queue, r.priority, r.seq from ready r
-            where r.job_id = any(job_ids) and r.seq <> r.job_id and (r.attempt = 0 or not unstarted_only)
+            select r.queue, r.priority, r.seq from ready_again(job_ids) r where r.attempt = 0 or not unstarted_only
         ), locked as materialized (
             select r.tid
             from (select * from hit order by queue, priority, seq) h
@@ -16727,6 +16734,7 @@ drop function reconcile_schedules;
 drop function recent_times;
 drop function rearrange;
 drop function ready_rows;
+drop function ready_again;
 drop function read_window;
 drop function read_up_to;
 drop function read_steps;

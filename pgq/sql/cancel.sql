@@ -78,8 +78,8 @@ begin
                     when f.finished_at < now() then 'finished'
                     else 'cancelled' end
                 from unnest(groups) id
-                left join waiting w on w.job_id = id
-                left join results f on f.job_id = id
+                left join lateral (select job_id, role from waiting where job_id = id offset 0) w on true
+                left join lateral (select finished_at from results where job_id = id offset 0) f on true
                 where f.finished_at is not null or w.role in ('dag', 'items');
             return;
         end if;

@@ -132,11 +132,7 @@ begin
         perform advance_sequences(done.finished);
     end if;
     return query select id, o from unnest(done.ids, done.outcomes) u(id, o);
-    woken := array(
-        select distinct j.queue
-        from ready r
-        join jobs j on j.id = r.job_id
-        where r.job_id = any(job_ids) and r.seq <> r.job_id);
+    woken := array(select distinct r.queue from ready_again(job_ids) r);
     if woken <> '{}' then
         perform wake(woken);
     end if;

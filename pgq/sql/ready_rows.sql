@@ -10,6 +10,6 @@ as $$
         order by x.seq desc limit 1) x
     where j.id = any(job_ids) and x.seq = x.job_id and j.id < x.job_id + x.size
     union
-    select x.job_id, x.queue, x.priority, x.seq from ready x where x.job_id = any(job_ids) and x.seq <> x.job_id
+    select x.job_id, x.queue, x.priority, x.seq from ready_again(job_ids) x
 $$;
 comment on function ready_rows is 'The rows of ready that hold jobs.';

@@ -10,7 +10,6 @@ as $$
         order by r.seq desc limit 1) r
     where w.id = any(job_ids) and r.seq = r.job_id and w.id < r.job_id + r.size
     union
-    select r.queue, r.priority, r.seq from ready r
-    where r.job_id = any(job_ids) and r.seq <> r.job_id
+    select r.queue, r.priority, r.seq from ready_again(job_ids) r
 $$;
 comment on function runs_of is 'The rows of ready that hold jobs.';

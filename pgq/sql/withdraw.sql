@@ -43,8 +43,7 @@ begin
                 order by r.seq desc limit 1) r
             where r.seq = r.job_id and w.id < r.job_id + r.size
             union
-            select r.queue, r.priority, r.seq from ready r
-            where r.job_id = any(job_ids) and r.seq <> r.job_id and (r.attempt = 0 or not unstarted_only)
+            select r.queue, r.priority, r.seq from ready_again(job_ids) r where r.attempt = 0 or not unstarted_only
         ), locked as materialized (
             select r.tid
             from (select * from hit order by queue, priority, seq) h
