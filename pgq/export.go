@@ -26,9 +26,9 @@ type Export struct {
 // ExportHeader is the first line of an export.
 type ExportHeader struct {
 	Type          string    `json:"type"` // "export"
-	Of            string    `json:"of"`   // "jobs" or "events"
+	Of            string    `json:"of"`   // "jobs", "events" or "settings"
 	SchemaVersion int64     `json:"schema_version"`
-	MaxID         int64     `json:"max_id"` // no line has a higher one
+	MaxID         int64     `json:"max_id"` // no line has a higher one; 0 for settings
 	At            time.Time `json:"at"`
 }
 
@@ -120,9 +120,10 @@ type ImportOptions struct {
 	Try bool
 }
 
-// Imported counts what was imported.
+// Imported says what was imported.
 type Imported struct {
 	Jobs, Events int64
+	Settings     []ImportedSettings
 }
 
 // LineError says which line of an import is wrong.
@@ -146,10 +147,17 @@ const (
 // errTried takes back what was only tried.
 var errTried = errors.New("pgq: tried")
 
-// Import inserts what [Client.ExportJobs] and ExportEvents wrote, line by line, in one transaction: all or nothing. Nothing is overwritten.
+// Import takes what [Client.ExportJobs], ExportEvents and ExportSettings wrote, line by line, in one transaction: all or nothing.
+//
+// No job and no event is overwritten.
 // Jobs are in the state that they were in; those that were running are ready again, and that attempt does not count. They can be claimed
-// as soon as it commits, so what is moved should be held in the source (pause its queues) or be finished. Queues' settings and workers
+// as soon as it commits, so what is moved should be held in the source (pause its queues) or be finished. Workers
 // are not part of it. Ids are reserved before and in a transaction of their own: db must be a pool or a connection, unless NewIDs.
+//
+// Settings are made to be as they are said, again and again with the same result: what a queue, kind, limit, schedule or consumer has besides
+// is put back to the default, and what no line names is left alone. Schedules go on where they were unless their times change; one that was
+// paused is paused if it is created here. Consumers keep their positions, new ones begin now. Settings of other versions are taken if
+// all their names are known.
 //
 // Errors: *[LineError], around *[ArgumentError] for lines that break a rule, and around a *pgconn.PgError with SQLSTATE 23505
 // if there is such a job already.
@@ -165,8 +173,10 @@ func (c *Client) Import(ctx context.Context, db DB, lines iter.Seq2[json.RawMess
 		if err := in.run(ctx, db); err != nil {
 			return &LineError{in.line, err}
 		}
-		if _, err := db.Exec(ctx, c.from("*", "import_finish()")); err != nil {
-			return wrap("import", err)
+		if in.hasJobs {
+			if _, err := db.Exec(ctx, c.from("*", "import_finish()")); err != nil {
+				return wrap("import", err)
+			}
 		}
 		if o.Try {
 			return errTried

@@ -12,10 +12,12 @@ type importer struct {
 	options ImportOptions
 	next    func() (json.RawMessage, error, bool)
 	line    int64 // that was read last
-	maxID   int64 // of the jobs, once their header was read
+	hasJobs bool  // their header was read
+	maxID   int64 // of the jobs
 	page    []json.RawMessage
 	kind    string // of the lines of the page
 	bytes   int
+	named   map[ImportedSettings]bool // settings so far, without outcomes
 	done    Imported
 }
 
@@ -61,17 +63,19 @@ func (in *importer) begin(ctx context.Context, db DB) error {
 // check refuses an export that cannot be imported.
 func (in *importer) check(h ExportHeader) error {
 	switch {
+	case h.Of == "settings":
+		return nil // whose names are checked one by one
 	case h.SchemaVersion != SchemaVersion:
 		return fmt.Errorf("%w: the export is of version %d, this library works with %d", ErrSchemaVersion, h.SchemaVersion, SchemaVersion)
 	case h.Of != "jobs" && h.Of != "events":
-		return &ArgumentError{Field: "of", Rule: fmt.Sprintf("must be jobs or events, not %q", h.Of)}
+		return &ArgumentError{Field: "of", Rule: fmt.Sprintf("must be jobs, events or settings, not %q", h.Of)}
 	case h.Of == "events" && in.options.NewIDs:
 		return &ArgumentError{Field: "new_ids", Rule: "must not be given for events, which name jobs by their ids"}
 	case h.Of == "jobs" && in.line > 1:
-		return &ArgumentError{Field: "lines", Rule: "must be of one export of jobs, and events after it"}
+		return &ArgumentError{Field: "lines", Rule: "must be of one export of jobs, with events and settings after it"}
 	}
 	if h.Of == "jobs" {
-		in.maxID = h.MaxID
+		in.hasJobs, in.maxID = true, h.MaxID
 	}
 	return nil
 }
@@ -97,8 +101,13 @@ func (in *importer) add(ctx context.Context, db DB, line json.RawMessage, head l
 	switch {
 	case head.Type == "export":
 		return in.check(head.ExportHeader)
+	case head.Type == "setting":
+		if err := in.flush(ctx, db); err != nil {
+			return err
+		}
+		return in.set(ctx, db, line)
 	case head.Type != "job" && head.Type != "event":
-		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be of type export, job or event, not %q", head.Type)}
+		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be of type export, job, event or setting, not %q", head.Type)}
 	case head.Type == "job" && (head.Job.ID < 1 || head.Job.ID > in.maxID):
 		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must have ids from 1 to max_id, %d, and not %d", in.maxID, head.Job.ID)}
 	}
@@ -109,6 +118,25 @@ func (in *importer) add(ctx context.Context, db DB, line json.RawMessage, head l
 	}
 	in.kind, in.bytes = head.Type, in.bytes+len(line)
 	in.page = append(in.page, append(json.RawMessage(nil), line...))
+	return nil
+}
+
+// set takes a line of settings.
+func (in *importer) set(ctx context.Context, db DB, line json.RawMessage) error {
+	done, err := in.client.importSettings(ctx, db, line)
+	if err != nil {
+		return err
+	}
+	named := done
+	named.Outcome = ""
+	if in.named[named] {
+		return &ArgumentError{Field: "name", Rule: "must not be listed twice"}
+	}
+	if in.named == nil {
+		in.named = map[ImportedSettings]bool{}
+	}
+	in.named[named] = true
+	in.done.Settings = append(in.done.Settings, done)
 	return nil
 }
 

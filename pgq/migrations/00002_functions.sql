@@ -1859,6 +1859,56 @@ comment on function check_scope is 'Refuses what cannot be limited.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_setting(setting): raises PQ001 with the field unless it has the form of a line of export_settings; what the values may be, the
+-- set_… verbs say. Internal: import_setting.
+create function check_setting(setting jsonb) returns void
+language plpgsql stable
+as $$
+#variable_conflict use_variable
+declare
+    of constant text := setting ->> 'of';
+    settings constant jsonb := setting -> 'settings';
+    bad text;
+begin
+    if jsonb_typeof(setting) is distinct from 'object' or setting ->> 'type' is distinct from 'setting' then
+        perform invalid('type', 'must be setting');
+    end if;
+    select k into bad from jsonb_object_keys(setting) k
+    where k not in ('type', 'of', 'name', 'settings') and (k <> 'scope' or of <> 'limit') and (k <> 'paused' or of <> 'schedule')
+    order by k limit 1;
+    if of is null or of not in ('queue', 'kind', 'limit', 'schedule', 'consumer') then
+        perform invalid('of', 'must be queue, kind, limit, schedule or consumer');
+    elsif bad is not null then
+        perform invalid(left(bad, 60), format('is not a member of the settings of a %s', of));
+    elsif jsonb_typeof(setting -> 'name') is distinct from 'string' then
+        perform invalid('name', 'must be a string');
+    elsif of = 'limit' and jsonb_typeof(setting -> 'scope') is distinct from 'string' then
+        perform invalid('scope', 'must be queue, kind or group');
+    elsif jsonb_typeof(setting -> 'paused') not in ('object', 'null') then
+        perform invalid('paused', 'must be a JSON object');
+    elsif jsonb_typeof(settings) is distinct from 'object' then
+        perform invalid('settings', 'must be a JSON object');
+    elsif of = 'limit' and jsonb_strip_nulls(settings) = '{}' then
+        perform invalid('settings', 'must have a setting: a limit without one is none');
+    end if;
+    -- The other verbs refuse what they do not know.
+    select k into bad from jsonb_object_keys(settings) k
+    where of = 'schedule' and k <> all(array_remove(setting_fields('schedule'), 'job') || '{kind,args,options}'::text[])
+       or of = 'consumer' and k <> all(setting_fields('consumer'))
+    order by k limit 1;
+    if found then
+        perform invalid(left(bad, 60), format('is not a setting of a %s', of));
+    end if;
+    select k into bad from unnest('{queues,types}'::text[]) k where of = 'consumer' and jsonb_typeof(settings -> k) not in ('array', 'null') limit 1;
+    if found then
+        perform invalid(bad, 'must be a JSON array of names');
+    end if;
+end
+$$;
+comment on function check_setting is 'Refuses what is no line of export_settings.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- check_step_name(name): the name of a step, cursor, sleep or signal, or PQ001 for one that cannot be that. Internal.
 create function check_step_name(name text) returns text
 language plpgsql immutable
@@ -8471,6 +8521,51 @@ comment on function export_jobs is 'All facts of jobs, as import_jobs takes them
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- export_settings(of, name): the settings of queues, kinds, limits, schedules and consumers, as one JSON object each that import_setting takes:
+-- {"type": "setting", "of": "queue", "name": "mail", "settings": {"max_depth": 1000}}; limits have a "scope", schedules that are paused
+-- "paused". What is not set is left out; all that is in "settings" is what the set_… verbs take. Ordered by of, scope, name, as they are to be
+-- imported: a schedule's job must fit the settings of its queue. of, name: only those; null for all. Locks nothing.
+-- Not settings: pauses of queues and limits, which somebody made and will end; positions of consumers, runs of schedules; rights.
+-- roles: operator
+create function export_settings(of text default null, name text default null)
+returns table (line jsonb)
+language sql stable security definer set search_path from current set jit = off set timezone = 'UTC' set intervalstyle = 'iso_8601' set datestyle = 'ISO'
+as $$
+    with settings as (
+        select 1 as place, 'queue' as of, null::text collate "C" as scope, q.name, to_jsonb(q) as row, null::jsonb as paused from queues q
+        union all
+        select 2, 'kind', null, k.name, to_jsonb(k), null from kinds k
+        union all
+        select 3, 'limit', l.scope, l.name, to_jsonb(l), null from limits l
+        union all
+        select 4, 'schedule', null, s.name,
+               (to_jsonb(s) - 'job') || case when s.job is null then '{}' else
+                   jsonb_build_object('kind', s.job -> 'kind')
+                   || case when s.job ? 'args' then jsonb_build_object('args', s.job -> 'args') else '{}' end
+                   || case when s.job - 'kind' - 'args' = '{}' then '{}' else jsonb_build_object('options', s.job - 'kind' - 'args') end end,
+               case when s.paused_at is not null then jsonb_strip_nulls(jsonb_build_object('by', s.paused_by, 'reason', s.pause_reason)) end
+        from schedules s
+        union all
+        select 5, 'consumer', null, c.name, to_jsonb(c), null from consumers c
+    )
+    select jsonb_build_object('type', 'setting', 'of', s.of, 'name', s.name, 'settings', coalesce(f.settings, '{}'))
+           || case when s.scope is null then '{}' else jsonb_build_object('scope', s.scope) end
+           || case when s.paused is null then '{}' else jsonb_build_object('paused', s.paused) end
+    from settings s
+    cross join lateral (
+        select jsonb_object_agg(r.key, r.value) as settings
+        from jsonb_each(s.row) r
+        -- Null is what is not set; args may be JSON's null.
+        where (r.key = any(setting_fields(s.of)) or s.of = 'schedule' and r.key in ('kind', 'args', 'options'))
+          and (r.value <> 'null' or r.key = 'args')) f
+    where (export_settings.of is null or s.of = export_settings.of)
+      and (export_settings.name is null or s.name = export_settings.name)
+    order by s.place, s.scope, s.name
+$$;
+comment on function export_settings is 'The settings of queues, kinds, limits, schedules and consumers, as import_setting takes them.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs … and those of
 -- features to come. Not ready, whose rows are runs, nor slots, which end with attempts, nor events, which are exported on their own. columns: what is written of
 -- a row; json_columns: those that are jsonb, in which SQL's null and JSON's are not the same. Internal: export_jobs, import_jobs.
@@ -9316,6 +9411,69 @@ begin
 end
 $$;
 comment on function import_reserve is 'Keeps ids up to a number from being given out.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_setting(setting): makes a queue, kind, limit, schedule or consumer have the settings that the line of export_settings says, all of
+-- them: what it leaves out is put back to the default. Returns created, changed or unchanged; again with the same line it is unchanged. What no line
+-- names stays as it is. Call it for each line, in one transaction: all or nothing.
+--
+--   select pgq.import_setting('{"type": "setting", "of": "queue", "name": "mail", "settings": {"max_depth": 1000, "keep_failed": "30 days"}}');
+--
+-- Of queue '*' settings that must have a value keep it. Schedules go on where they were unless their times change; one that is created by a
+-- line with "paused" is paused, one that is there keeps its pause, or that it has none. Consumers keep their position, new ones begin now.
+-- Raises PQ001 with the field and the rule. Locks: the row, see set_queue, set_kind, set_limit, set_schedule, set_consumer.
+-- roles: operator
+create function import_setting(setting jsonb) returns text
+language plpgsql security definer set search_path from current
+set jit = off set timezone = 'UTC' set intervalstyle = 'iso_8601' set datestyle = 'ISO'
+as $$
+#variable_conflict use_variable
+declare
+    of constant text := setting ->> 'of';
+    name constant text := setting ->> 'name';
+    scope constant text := setting ->> 'scope';
+    settings constant jsonb := setting -> 'settings';
+    before jsonb;
+    after jsonb;
+begin
+    perform check_setting(setting);
+    select line into before from export_settings(of, name) where line ->> 'scope' is not distinct from scope;
+    if before = setting then
+        return 'unchanged';
+    end if;
+    case of
+        when 'queue' then
+            perform set_queue(name, (
+                select jsonb_object_agg(f, settings -> f)
+                from unnest(setting_fields('queue')) f
+                where name <> '*' or settings ? f or f in ('max_depth', 'warn_depth', 'timeout')) || settings);
+        when 'kind' then
+            perform set_kind(name, (select jsonb_object_agg(f, settings -> f) from unnest(setting_fields('kind')) f) || settings);
+        when 'limit' then
+            delete from limits l where (l.scope, l.name) = (scope, name);
+            perform set_limit(scope, name, settings);
+        when 'schedule' then
+            if set_schedule_json(settings - 'declared_by' || jsonb_build_object('name', name), settings ->> 'declared_by') = 'created'
+               and setting -> 'paused' <> 'null' then
+                perform pause_schedule(name, setting -> 'paused' ->> 'reason', coalesce(setting -> 'paused' ->> 'by', session_user));
+            end if;
+        when 'consumer' then
+            begin
+                perform set_consumer(
+                    name,
+                    case when settings -> 'queues' <> 'null' then array(select jsonb_array_elements_text(settings -> 'queues')) end,
+                    case when settings -> 'types' <> 'null' then array(select jsonb_array_elements_text(settings -> 'types')) end,
+                    coalesce((settings ->> 'keep')::interval, '7 days'));
+            exception when data_exception then
+                perform invalid('keep', 'cannot be read as interval');
+            end;
+    end case;
+    select line into after from export_settings(of, name) where line ->> 'scope' is not distinct from scope;
+    return case when before is null then 'created' when before = after then 'unchanged' else 'changed' end;
+end
+$$;
+comment on function import_setting is 'Makes a queue, kind, limit, schedule or consumer have the settings that a line of export_settings says.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13797,12 +13955,34 @@ begin
         name text, spec text, kind text, args jsonb, options jsonb, dag jsonb, zone text, jitter interval, starts_at timestamptz,
         ends_at timestamptz, max_runs bigint, missed text, missed_limit integer, overlap text);
     return (set_schedule(
-        s.name, s.spec, s.kind, s.args, nullif(s.options, 'null'), nullif(s.dag, 'null'), coalesce(s.zone, 'UTC'),
+        s.name, s.spec, s.kind, case when s.dag is null then schedule -> 'args' else s.args end, nullif(s.options, 'null'), nullif(s.dag, 'null'), coalesce(s.zone, 'UTC'),
         coalesce(s.jitter, interval '0'), s.starts_at, s.ends_at, s.max_runs, coalesce(s.missed, 'once'), coalesce(s.missed_limit, 100),
         coalesce(s.overlap, 'allow'), set_schedule_json.declared_by)).outcome;
 end
 $$;
 comment on function set_schedule_json is 'Creates or changes a schedule that is given as JSON.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- setting_fields(of): which columns of queues, kinds, limits, schedules and consumers are settings, and not state, position or a time of change: those
+-- that export_settings writes. Internal: export_settings, import_setting.
+create function setting_fields(of text) returns text[]
+language sql stable
+as $$
+    select array_agg(a.attname::text order by a.attnum)
+    from pg_attribute a
+    where a.attrelid = (select c.oid from pg_class c
+                        where c.relnamespace = (select oid from pg_namespace where nspname = current_schema()) and c.relkind = 'r'
+                          and c.relname = (case of when 'queue' then 'queues' when 'kind' then 'kinds' when 'limit' then 'limits'
+                                                   when 'schedule' then 'schedules' when 'consumer' then 'consumers' end))
+      and a.attnum > 0 and not a.attisdropped
+      and a.attname not in ('name', 'scope', 'created_at', 'updated_at', 'paused_at', 'paused_by', 'pause_reason')
+      -- Of schedules: how the spec was read, and how far it is. Of consumers: the position, the lease, what became of it.
+      and (of <> 'schedule' or a.attname in ('spec', 'zone', 'job', 'dag', 'jitter', 'starts_at', 'ends_at', 'max_runs', 'missed', 'missed_limit',
+                                             'overlap', 'declared_by'))
+      and (of <> 'consumer' or a.attname in ('queues', 'types', 'keep'))
+$$;
+comment on function setting_fields is 'Which columns are settings.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -16428,6 +16608,7 @@ insert into rights (object, class) values
     ('expire', 'worker'),
     ('explain_job', 'operator'),
     ('explain_job', 'reader'),
+    ('export_settings', 'operator'),
     ('extend_events', 'operator'),
     ('extend_events', 'worker'),
     ('fail', 'worker'),
@@ -16451,6 +16632,7 @@ insert into rights (object, class) values
     ('health', 'operator'),
     ('health', 'reader'),
     ('heartbeat', 'worker'),
+    ('import_setting', 'operator'),
     ('is_finished', 'operator'),
     ('is_finished', 'producer'),
     ('is_finished', 'reader'),
@@ -16685,6 +16867,7 @@ drop function sink_of;
 drop function settle_probes;
 drop function settle;
 drop function settings_of;
+drop function setting_fields;
 drop function set_schedule_json;
 drop function set_schedule;
 drop function set_queue;
@@ -16823,6 +17006,7 @@ drop function is_finished;
 drop function is_batch;
 drop function invalid;
 drop function instant_of;
+drop function import_setting;
 drop function import_reserve;
 drop function import_jobs;
 drop function import_insert;
@@ -16852,6 +17036,7 @@ drop function fail_dag;
 drop function fail;
 drop function extend_events;
 drop function export_tables;
+drop function export_settings;
 drop function export_jobs;
 drop function export_events;
 drop function explain_waiting;
@@ -16996,6 +17181,7 @@ drop function chore_is_due;
 drop function check_submitter;
 drop function check_step_type;
 drop function check_step_name;
+drop function check_setting;
 drop function check_scope;
 drop function check_schedule_job;
 drop function check_schedule_dag;

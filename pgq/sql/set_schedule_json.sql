@@ -25,7 +25,7 @@ begin
         name text, spec text, kind text, args jsonb, options jsonb, dag jsonb, zone text, jitter interval, starts_at timestamptz,
         ends_at timestamptz, max_runs bigint, missed text, missed_limit integer, overlap text);
     return (set_schedule(
-        s.name, s.spec, s.kind, s.args, nullif(s.options, 'null'), nullif(s.dag, 'null'), coalesce(s.zone, 'UTC'),
+        s.name, s.spec, s.kind, case when s.dag is null then schedule -> 'args' else s.args end, nullif(s.options, 'null'), nullif(s.dag, 'null'), coalesce(s.zone, 'UTC'),
         coalesce(s.jitter, interval '0'), s.starts_at, s.ends_at, s.max_runs, coalesce(s.missed, 'once'), coalesce(s.missed_limit, 100),
         coalesce(s.overlap, 'allow'), set_schedule_json.declared_by)).outcome;
 end
