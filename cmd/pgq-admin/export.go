@@ -16,15 +16,26 @@ import (
 	"github.com/pgq-go/queue/pgq"
 )
 
-const exportHelp = `Export jobs, results or events: all of one instant, in the order of their ids, with memory that does not grow.
+const exportHelp = `Export jobs, results, events or settings: all of one instant, with memory that does not grow.
 
-  jsonl     one JSON object per line. That of jobs and events can be imported again (pgq-admin import): a line of jobs has all
-            that is known of a job, its result and logs included. Numbers are exact
+  jsonl     one JSON object per line. That of a job has all that is known of it, its result, steps and logs included. Numbers are exact
   csv       a header and a line per row; JSON as text, nothing for null
   parquet   for analysis; JSON as text, times in microseconds
 
+Jobs, events and settings can be imported again (pgq-admin import). In CSV and Parquet the column "more" holds as JSON what has no column
+of its own, the header of the export in its first row; so all three formats hold the same. Results are for other programs only.
+
 The end of the file's name says the format: .jsonl, .csv, .parquet, and with .gz behind it is compressed. A file that is there is
 not overwritten without --force; it has its name only once it is complete.`
+
+const exportSettingsHelp = `Export the settings of queues, kinds, limits, schedules and consumers, as JSON lines: to carry them to another database (pgq-admin
+import), or to keep them in version control. A line looks like this, and may be written by hand:
+
+  {"type": "setting", "of": "queue", "name": "mail", "settings": {"max_depth": 1000, "keep_failed": "P30D"}}
+
+What is not set is left out. Queue '*' is the defaults of all queues. A line of a limit says its "scope", that of a schedule that is paused "paused".
+
+Not settings, and so not exported: pauses of queues and limits, positions of consumers, how often schedules have run, what roles may do.`
 
 // exporting is a run of export.
 type exporting struct {
@@ -38,7 +49,7 @@ type exporting struct {
 }
 
 func exportCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "export", Short: "Export jobs, results or events: JSON lines, CSV, Parquet", Long: exportHelp}
+	c := &cobra.Command{Use: "export", Short: "Export jobs, results, events or settings: JSON lines, CSV, Parquet", Long: exportHelp}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	for of, short := range map[string]string{
@@ -73,6 +84,23 @@ func exportCommand(a *app) *cobra.Command {
 		}
 		c.AddCommand(sub)
 	}
+	c.AddCommand(exportSettings(a))
+	return c
+}
+
+func exportSettings(a *app) *cobra.Command {
+	e := &exporting{app: a, of: archive.Settings, format: string(archive.JSONL)}
+	c := &cobra.Command{
+		Use:   "settings",
+		Short: "Export settings of queues, kinds, limits, schedules and consumers",
+		Long:  exportSettingsHelp,
+		Example: `  pgq-admin export settings --file settings.jsonl
+  pgq-admin export settings --url postgres://staging… | pgq-admin import - --url postgres://production… --dry-run`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return e.run(c) },
+	}
+	c.Flags().StringVarP(&e.file, "file", "f", "", "write to a `FILE` (.jsonl, .jsonl.gz) instead of the standard output")
+	c.Flags().BoolVar(&e.force, "force", false, "overwrite the file if it is there")
 	return c
 }
 
@@ -96,11 +124,15 @@ func (e *exporting) run(c *cobra.Command) error {
 		if err != nil {
 			return 0, err
 		}
-		export := s.q.ExportJobs
-		if e.of == archive.Events {
-			export = s.q.ExportEvents
+		switch e.of {
+		case archive.Events:
+			err = s.q.ExportEvents(c.Context(), s.conn, e.filter, out.Line)
+		case archive.Settings:
+			err = s.q.ExportSettings(c.Context(), s.conn, out.Line)
+		default:
+			err = s.q.ExportJobs(c.Context(), s.conn, e.filter, out.Line)
 		}
-		if err := export(c.Context(), s.conn, e.filter, out.Line); err != nil {
+		if err != nil {
 			return 0, err
 		}
 		return out.Rows, out.Close()
@@ -114,6 +146,9 @@ func (e *exporting) check() (format archive.Format, gz bool, err error) {
 	case e.format != "" && e.format != string(archive.JSONL) && e.format != string(archive.CSV) && e.format != string(archive.Parquet):
 		return "", false, usagef("--format must be jsonl, csv or parquet, not %q", e.format)
 	case e.format != "" && known && e.format != string(format):
+		if e.of == archive.Settings {
+			return "", false, usagef("settings are exported as JSON lines: the name of --file must end in .jsonl or .jsonl.gz")
+		}
 		return "", false, usagef("--format says %s, and the name of the file %s", e.format, format)
 	case e.format != "":
 		format = archive.Format(e.format)

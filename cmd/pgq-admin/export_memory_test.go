@@ -49,6 +49,8 @@ func TestExportAndImportTakeNoMoreMemoryForMoreJobs(t *testing.T) {
 		}
 		admin(t, "migrate", "up", "--url", url, "--schema", schema).want(t, 0)
 		used["import"] = append(used["import"], peak(t, "import", filepath.Join(dir, schema+".jsonl"), "--url", url, "--schema", schema))
+		admin(t, "migrate", "up", "--url", url, "--schema", schema+"_p").want(t, 0)
+		used["import of parquet"] = append(used["import of parquet"], peak(t, "import", filepath.Join(dir, schema+".parquet"), "--url", url, "--schema", schema+"_p"))
 	}
 	for what, mb := range used {
 		t.Logf("%s: %d MB for 2,000 jobs, %d MB for 40,000", what, mb[0], mb[1])

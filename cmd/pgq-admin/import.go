@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
@@ -13,24 +14,30 @@ import (
 	"github.com/pgq-go/queue/pgq"
 )
 
-const importHelp = `Import what pgq-admin export wrote as JSON lines, compressed or not: jobs and events. It is all or nothing: one transaction. Nothing is
-ever overwritten: where there is a job with one of the ids already, it is refused.
+const importHelp = `Import what pgq-admin export wrote, in any format, JSON lines and CSV compressed or not: jobs, events and settings. It is all or
+nothing: one transaction.
 
---ids keep (the default): jobs have the ids that they had. --ids new: they get new ones; DAGs keep theirs in any case.
+Jobs and events are never overwritten: where there is a job with one of the ids already, it is refused. --ids keep (the default): jobs have
+the ids that they had. --ids new: they get new ones; DAGs keep theirs in any case.
 
 Jobs are in the state that they were in, and workers claim those that are ready once the import is done. Jobs that were running
 are ready again. So pause the queues of an installation that you move, or stop its workers, before you export it.
-Unique keys stand for the jobs that they stood for. Not imported: settings of queues and kinds, schedules, limits, workers, and who
-enqueued a job with a granted role.`
+Unique keys stand for the jobs that they stood for. Not imported: workers, and who enqueued a job with a granted role.
+
+Settings are made to be as the file says, all of a queue, kind, limit, schedule or consumer that it names: what is left out goes back to
+the default. The rest stays as it is. Importing the same file again changes nothing. Schedules go on where they were unless
+their times change; one that was paused is paused if it is created here. Consumers keep their positions, new ones begin now. Settings come
+first or alone in a file, or behind jobs. --dry-run says what would be created and changed.`
 
 func importCommand(a *app) *cobra.Command {
 	var ids string
 	var o pgq.ImportOptions
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Import exported jobs and events",
+		Short: "Import exported jobs, events and settings",
 		Long:  importHelp,
 		Example: `  pgq-admin import jobs.jsonl.gz
+  pgq-admin import settings.jsonl --dry-run
   pgq-admin export jobs --url postgres://old… | pgq-admin import - --url postgres://new…`,
 		Args: args(1, "FILE (or - for the standard input)"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -70,7 +77,38 @@ func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions) 
 	if o.Try {
 		did = "would import"
 	}
-	_, err = fmt.Fprintf(a.out, "%s %d jobs, %d events\n", did, done.Jobs, done.Events)
+	if len(done.Settings) > 0 {
+		if err := a.importedSettings(o.Try, done.Settings); err != nil {
+			return err
+		}
+	}
+	if len(done.Settings) == 0 || done.Jobs > 0 || done.Events > 0 {
+		_, err = fmt.Fprintf(a.out, "%s %d jobs, %d events\n", did, done.Jobs, done.Events)
+	}
+	return err
+}
+
+// importedSettings says which settings are not as they were, and how many are.
+func (a *app) importedSettings(isTried bool, settings []pgq.ImportedSettings) error {
+	did, dry := "imported", ""
+	if isTried {
+		did, dry = "would import", "would have "
+	}
+	counts := map[string]int{}
+	var text strings.Builder
+	for _, s := range settings {
+		counts[s.Outcome]++
+		if s.Outcome == "unchanged" {
+			continue
+		}
+		scope := ""
+		if s.Scope != "" {
+			scope = " of " + output.Clean(s.Scope)
+		}
+		fmt.Fprintf(&text, "%s%s %s%s %s\n", dry, s.Outcome, output.Clean(s.Of), scope, quoted(output.Clean(s.Name)))
+	}
+	fmt.Fprintf(&text, "%s settings: %d created, %d changed, %d unchanged\n", did, counts["created"], counts["changed"], counts["unchanged"])
+	_, err := io.WriteString(a.out, text.String())
 	return err
 }
 
@@ -90,6 +128,8 @@ func refusedImport(err error) error {
 	case errors.As(err, &argument) && errors.As(err, &line):
 		return &output.Error{Code: output.ExitUsage, Err: err,
 			Text: fmt.Sprintf("line %d: %s %s; nothing was imported", line.Line, argument.Field, argument.Rule)}
+	case errors.As(err, &pg) && errors.As(err, &line) && (strings.HasPrefix(pg.Code, "22") || strings.HasPrefix(pg.Code, "23")):
+		return &output.Error{Code: output.ExitUsage, Err: err, Text: fmt.Sprintf("line %d: %s; nothing was imported", line.Line, pg.Message)}
 	case errors.As(err, &argument):
 		return &output.Error{Code: output.ExitUsage, Err: err, Text: fmt.Sprintf("%s %s; nothing was imported", argument.Field, argument.Rule)}
 	}

@@ -1,4 +1,4 @@
-// Package archive writes and reads exports: JSON lines, which can be imported again, and CSV and Parquet for other programs.
+// Package archive writes and reads exports: JSON lines, and CSV and Parquet, which other programs read, too.
 //
 //	w, err := archive.NewWriter(file, archive.Parquet, archive.Jobs)
 //	err = client.ExportJobs(ctx, conn, pgq.Export{}, w.Line)
@@ -12,16 +12,11 @@ package archive
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
-
-	"github.com/pgq-go/queue/pgq"
 )
 
 // Format is how rows are written.
@@ -39,6 +34,8 @@ const (
 	Jobs    = "jobs"
 	Results = "results"
 	Events  = "events"
+	// Settings of queues, kinds, limits, schedules and consumers.
+	Settings = "settings"
 )
 
 // FormatOf returns the format that the name of a file tells, and whether it is to be compressed by gzip.
@@ -57,37 +54,52 @@ type Writer struct {
 	// Rows counts what was written, without headers.
 	Rows int64
 
-	write func(line json.RawMessage) error
-	close func() error
+	header json.RawMessage // of the export, until the first row was written
+	write  func(text, header json.RawMessage) error
+	close  func() error
 }
 
-// NewWriter returns a writer of jobs, results (lines of jobs, too) or events.
+// NewWriter returns a writer of jobs, results (lines of jobs, too), events or settings, which are JSON lines always.
 func NewWriter(w io.Writer, f Format, of string) (*Writer, error) {
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	switch {
 	case f == JSONL && of == Results:
-		return &Writer{write: func(line json.RawMessage) error { return writeResult(buffered, line) }, close: buffered.Flush}, nil
+		return &Writer{write: func(text, _ json.RawMessage) error { return writeResult(buffered, text) }, close: buffered.Flush}, nil
 	case f == JSONL:
-		return &Writer{write: func(line json.RawMessage) error { return writeLine(buffered, line) }, close: buffered.Flush}, nil
-	case f == CSV:
-		return newCSV(buffered, of)
-	case f == Parquet && of == Events:
-		return newParquet(buffered, eventRowOf), nil
-	case f == Parquet && of == Results:
-		return newParquet(buffered, resultRowOf), nil
-	case f == Parquet:
-		return newParquet(buffered, jobRowOf), nil
+		write := func(text, header json.RawMessage) error {
+			if header != nil {
+				if err := writeLine(buffered, header); err != nil {
+					return err
+				}
+			}
+			return writeLine(buffered, text)
+		}
+		out := &Writer{write: write}
+		out.close = func() error { // an export of nothing is its header
+			if out.header != nil {
+				return errors.Join(writeLine(buffered, out.header), buffered.Flush())
+			}
+			return buffered.Flush()
+		}
+		return out, nil
+	case f == CSV && of != Settings:
+		return newCSV(buffered, columnsOf(of))
+	case f == Parquet && of != Settings:
+		return newParquet(buffered, columnsOf(of)), nil
 	}
-	return nil, fmt.Errorf("archive: there is no format %q", f)
+	return nil, fmt.Errorf("archive: there is no format %q of %s", f, of)
 }
 
-// Line writes a line of an export; the header only in JSON lines.
+// Line writes a line of an export.
 func (w *Writer) Line(line json.RawMessage) error {
-	header := bytes.HasPrefix(line, []byte(`{"type":"export"`))
-	if !header {
-		w.Rows++
+	if w.Rows == 0 && w.header == nil && bytes.HasPrefix(line, []byte(`{"type":"export"`)) {
+		w.header = bytes.Clone(line)
+		return nil
 	}
-	return w.write(line)
+	w.Rows++
+	header := w.header
+	w.header = nil
+	return w.write(line, header)
 }
 
 // Close writes what is left.
@@ -100,94 +112,47 @@ func writeLine(w *bufio.Writer, line json.RawMessage) error {
 	return w.WriteByte('\n')
 }
 
-func writeResult(w *bufio.Writer, line json.RawMessage) error {
-	l, err := parse(line)
-	if err != nil || l.Type == "export" {
+func writeResult(w *bufio.Writer, text json.RawMessage) error {
+	l, err := parse(text)
+	if err != nil {
 		return err
 	}
 	var object []byte
 	separator := byte('{')
-	for _, column := range resultColumns {
-		object = fmt.Appendf(object, "%c%q:%s", separator, column, l.value(column))
+	for _, c := range resultColumns {
+		v := l.get(c)
+		if v == nil {
+			v = json.RawMessage("null")
+		}
+		object = fmt.Appendf(object, "%c%q:%s", separator, c.name, v)
 		separator = ','
 	}
 	return writeLine(w, append(object, '}'))
 }
 
-func newCSV(w *bufio.Writer, of string) (*Writer, error) {
-	columns := columnsOf(of)
-	out := csv.NewWriter(w)
-	if err := out.Write(columns); err != nil {
-		return nil, err
+// rest takes apart a line for a format that has columns: put gets each value, and the last one what is left, with the header.
+func rest(columns []column, text, header json.RawMessage, put func(i int, v json.RawMessage) (exact bool)) error {
+	l, err := parse(text)
+	if err != nil {
+		return err
 	}
-	record := make([]string, len(columns))
-	write := func(line json.RawMessage) error {
-		l, err := parse(line)
-		if err != nil || l.Type == "export" {
+	left, err := l.split(columns, put)
+	last := len(columns) - 1
+	if err != nil || columns[last].name != moreColumn {
+		return err
+	}
+	if header != nil {
+		members := fields{}
+		if left != nil {
+			if err := json.Unmarshal(left, &members); err != nil {
+				return err
+			}
+		}
+		members["export"] = header
+		if left, err = json.Marshal(members); err != nil {
 			return err
 		}
-		for i, column := range columns {
-			record[i] = text(l.value(column))
-		}
-		return out.Write(record)
 	}
-	return &Writer{write: write, close: func() error {
-		out.Flush()
-		return errors.Join(out.Error(), w.Flush())
-	}}, nil
-}
-
-// text returns a JSON value for CSV: strings as they are, nothing for null.
-func text(value json.RawMessage) string {
-	var s string
-	switch {
-	case len(value) == 0 || string(value) == "null":
-		return ""
-	case value[0] == '"' && json.Unmarshal(value, &s) == nil:
-		return s
-	}
-	return string(value)
-}
-
-// maxLine is more than PostgreSQL takes as JSON.
-const maxLine = 256 << 20
-
-// Lines returns the lines of JSON lines, compressed by gzip or not, as they are read. A line is kept until the next one only.
-// *pgq.ArgumentError: a line is longer than any of an export, or long and no object, so that endless input is refused.
-func Lines(r io.Reader) iter.Seq2[json.RawMessage, error] {
-	return func(yield func(json.RawMessage, error) bool) {
-		in := bufio.NewReaderSize(r, 1<<16)
-		if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-			unzipped, err := gzip.NewReader(in)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			in = bufio.NewReaderSize(unzipped, 1<<16)
-		}
-		var line []byte
-		for {
-			part, err := in.ReadSlice('\n')
-			line = append(line, part...)
-			switch {
-			case len(line) > maxLine:
-				yield(nil, &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must have at most %d bytes each", maxLine)})
-				return
-			case errors.Is(err, bufio.ErrBufferFull) && !bytes.HasPrefix(bytes.TrimLeft(line, " \t\r"), []byte("{")):
-				yield(nil, &pgq.ArgumentError{Field: "lines", Rule: "must be JSON objects"})
-				return
-			case errors.Is(err, bufio.ErrBufferFull):
-				continue
-			case err != nil && !errors.Is(err, io.EOF):
-				yield(nil, err)
-				return
-			}
-			if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 && !yield(trimmed, nil) || err != nil {
-				return
-			}
-			if line = line[:0]; cap(line) > 1<<20 {
-				line = nil
-			}
-		}
-	}
+	put(last, left)
+	return nil
 }

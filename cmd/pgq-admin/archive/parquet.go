@@ -5,94 +5,71 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/pgq-go/queue/pgq"
 )
-
-// jobRow is a job in Parquet. JSON is text, so that its numbers are exact; intervals are ISO 8601.
-type jobRow struct {
-	ID            int64   `parquet:"id"`
-	Queue         string  `parquet:"queue,dict"`
-	Kind          string  `parquet:"kind,dict"`
-	Priority      int64   `parquet:"priority"`
-	State         string  `parquet:"state,dict"`
-	Attempt       int64   `parquet:"attempt"`
-	MaxAttempts   *int64  `parquet:"max_attempts"`
-	CreatedAt     *int64  `parquet:"created_at,timestamp(microsecond)"`
-	RunAt         *int64  `parquet:"run_at,timestamp(microsecond)"`
-	ClaimedAt     *int64  `parquet:"claimed_at,timestamp(microsecond)"`
-	FinishedAt    *int64  `parquet:"finished_at,timestamp(microsecond)"`
-	WorkerID      *int64  `parquet:"worker_id"`
-	ExpiresAt     *int64  `parquet:"expires_at,timestamp(microsecond)"`
-	Timeout       *string `parquet:"timeout"`
-	Tags          *string `parquet:"tags"`
-	Metadata      *string `parquet:"metadata"`
-	Args          *string `parquet:"args"`
-	Codec         *string `parquet:"codec"`
-	Payload       []byte  `parquet:"payload,optional"`
-	Output        *string `parquet:"output"`
-	OutputCodec   *string `parquet:"output_codec"`
-	OutputPayload []byte  `parquet:"output_payload,optional"`
-	Error         *string `parquet:"error"`
-	DAGID         *int64  `parquet:"dag_id"`
-	Name          *string `parquet:"name"`
-	Role          *string `parquet:"role"`
-	CauseID       *int64  `parquet:"cause_id"`
-}
-
-// resultRow is how a job ended, in Parquet.
-type resultRow struct {
-	JobID         int64   `parquet:"job_id"`
-	Queue         string  `parquet:"queue,dict"`
-	Kind          string  `parquet:"kind,dict"`
-	State         string  `parquet:"state,dict"`
-	Attempt       int64   `parquet:"attempt"`
-	WorkerID      *int64  `parquet:"worker_id"`
-	CreatedAt     *int64  `parquet:"created_at,timestamp(microsecond)"`
-	ClaimedAt     *int64  `parquet:"claimed_at,timestamp(microsecond)"`
-	FinishedAt    *int64  `parquet:"finished_at,timestamp(microsecond)"`
-	Output        *string `parquet:"output"`
-	OutputCodec   *string `parquet:"output_codec"`
-	OutputPayload []byte  `parquet:"output_payload,optional"`
-	Error         *string `parquet:"error"`
-	DAGID         *int64  `parquet:"dag_id"`
-	Name          *string `parquet:"name"`
-	CauseID       *int64  `parquet:"cause_id"`
-}
-
-// eventRow is an event in Parquet.
-type eventRow struct {
-	ID       int64   `parquet:"id"`
-	JobID    *int64  `parquet:"job_id"`
-	Queue    *string `parquet:"queue,dict"`
-	Type     string  `parquet:"type,dict"`
-	Attempt  *int64  `parquet:"attempt"`
-	WorkerID *int64  `parquet:"worker_id"`
-	At       *int64  `parquet:"at,timestamp(microsecond)"`
-	Data     *string `parquet:"data"`
-}
 
 const (
 	groupRows  = 5000
 	groupBytes = 16 << 20 // of lines: then a group of rows is written, whatever it holds
 )
 
+// schemaOf returns the schema of a table. JSON is text; times are in microseconds; intervals are ISO 8601.
+func schemaOf(columns []column) *parquet.Schema {
+	types := map[form]reflect.Type{
+		asText: reflect.TypeFor[string](), asJSON: reflect.TypeFor[string](), asNumber: reflect.TypeFor[int64](),
+		asTime: reflect.TypeFor[int64](), asBytes: reflect.TypeFor[[]byte](),
+	}
+	structure := make([]reflect.StructField, len(columns))
+	for i, c := range columns {
+		tag := c.name
+		if !c.required {
+			tag += ",optional"
+		}
+		if c.few {
+			tag += ",dict"
+		}
+		if c.form == asTime {
+			tag += ",timestamp(microsecond)"
+		}
+		structure[i] = reflect.StructField{Name: fmt.Sprintf("C%d", i), Type: types[c.form], Tag: reflect.StructTag(fmt.Sprintf("parquet:%q", tag))}
+	}
+	return parquet.SchemaOf(reflect.New(reflect.StructOf(structure)).Interface())
+}
+
 // newParquet returns a writer of rows that are made of lines.
-func newParquet[T any](w *bufio.Writer, rowOf func(*line) (T, error)) *Writer {
-	out := parquet.NewGenericWriter[T](w, parquet.Compression(&parquet.Zstd), parquet.CreatedBy("pgq-admin", "", ""))
+func newParquet(w *bufio.Writer, columns []column) *Writer {
+	out := parquet.NewWriter(w, schemaOf(columns), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("pgq-admin", "", ""))
+	row := make(parquet.Row, len(columns))
 	rows, size := 0, 0
-	write := func(text json.RawMessage) error {
-		l, err := parse(text)
-		if err != nil || l.Type == "export" {
+	write := func(text, header json.RawMessage) error {
+		var wrong error
+		err := rest(columns, text, header, func(i int, v json.RawMessage) bool {
+			c := columns[i]
+			one, exact := toParquet(c, v)
+			level := 1
+			switch {
+			case c.required && one.IsNull():
+				wrong = fmt.Errorf("archive: %s is missing", c.name)
+			case c.required || one.IsNull():
+				level = 0
+			}
+			row[i] = one.Level(0, level, i)
+			return exact
+		})
+		if err = errors.Join(err, wrong); err != nil {
 			return err
 		}
-		row, err := rowOf(l)
-		if err != nil {
-			return err
-		}
-		if _, err := out.Write([]T{row}); err != nil {
+		if _, err := out.WriteRows([]parquet.Row{row}); err != nil {
 			return err
 		}
 		if rows, size = rows+1, size+len(text); rows < groupRows && size < groupBytes {
@@ -104,108 +81,154 @@ func newParquet[T any](w *bufio.Writer, rowOf func(*line) (T, error)) *Writer {
 	return &Writer{write: write, close: func() error { return errors.Join(out.Close(), w.Flush()) }}
 }
 
-// reader reads columns of a line and keeps the first error.
-type reader struct {
-	*line
-	err error
+// toParquet returns a JSON value for Parquet; null, which is not exact, for what cannot be said there: times that are infinite, or far away.
+func toParquet(c column, v json.RawMessage) (one parquet.Value, exact bool) {
+	if v == nil {
+		return parquet.NullValue(), true
+	}
+	var s string
+	var n int64
+	switch c.form {
+	case asJSON:
+		return parquet.ByteArrayValue(v), true
+	case asNumber:
+		if json.Unmarshal(v, &n) != nil {
+			return parquet.NullValue(), false
+		}
+		return parquet.Int64Value(n), true
+	}
+	if json.Unmarshal(v, &s) != nil {
+		return parquet.NullValue(), false
+	}
+	switch c.form {
+	case asTime:
+		at, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			return parquet.NullValue(), false
+		}
+		return parquet.Int64Value(at.UnixMicro()), true
+	case asBytes:
+		b, err := hex.DecodeString(strings.TrimPrefix(s, `\x`))
+		if err != nil {
+			return parquet.NullValue(), false
+		}
+		return parquet.ByteArrayValue(b), true
+	}
+	return parquet.ByteArrayValue([]byte(s)), true
 }
 
-func (r *reader) into(column string, v any) bool {
-	value := r.find(column)
-	if len(value) == 0 || string(value) == "null" {
+func fromParquet(c column, one parquet.Value) (json.RawMessage, error) {
+	if one.IsNull() {
+		return nil, nil
+	}
+	switch c.form {
+	case asNumber:
+		return json.Marshal(one.Int64())
+	case asTime:
+		return json.Marshal(time.UnixMicro(one.Int64()).UTC().Format(time.RFC3339Nano))
+	case asBytes:
+		return json.Marshal(`\x` + hex.EncodeToString(one.ByteArray()))
+	}
+	b := one.ByteArray()
+	switch {
+	case !utf8.Valid(b):
+		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be UTF-8"}
+	case c.form == asText:
+		return json.Marshal(string(b))
+	case !json.Valid(b):
+		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be JSON"}
+	}
+	return append(json.RawMessage(nil), b...), nil
+}
+
+// parquetLines calls yield with the lines of an export that a Parquet file holds.
+func parquetLines(in io.ReaderAt, size int64, yield func(json.RawMessage, error) bool) {
+	yielding := false // a panic of who takes the lines is not ours
+	safely := func(line json.RawMessage, err error) bool {
+		yielding = true
+		goOn := yield(line, err)
+		yielding = false
+		return goOn
+	}
+	defer func() {
+		if yielding {
+			return
+		}
+		if broken := recover(); broken != nil { // what the library does for some files that are damaged
+			yield(nil, &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be a Parquet file that is whole: %v", broken)})
+		}
+	}()
+	file, err := parquet.OpenFile(in, size)
+	if err != nil {
+		safely(nil, &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be a Parquet file that is whole: %v", err)})
+		return
+	}
+	columns, at, err := columnsIn(file.Schema())
+	if err != nil {
+		safely(nil, err)
+		return
+	}
+	rows := parquet.NewReader(file)
+	defer rows.Close() //nolint:errcheck // it was only read
+	values := make([]json.RawMessage, len(columns))
+	page := make([]parquet.Row, 16)
+	for first := true; ; {
+		n, err := rows.ReadRows(page)
+		for _, row := range page[:n] {
+			for i, c := range columns {
+				var wrong error
+				if values[i], wrong = fromParquet(c, row[at[i]]); wrong != nil {
+					safely(nil, wrong)
+					return
+				}
+			}
+			if !yieldRow(columns, values, first, safely) {
+				return
+			}
+			first = false
+		}
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			safely(nil, &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be a Parquet file that is whole: %v", err)})
+			return
+		}
+	}
+}
+
+// columnsIn finds out what an export is of, as columnsNamed, and whether the columns are of the types that exports have.
+func columnsIn(schema *parquet.Schema) ([]column, []int, error) {
+	var names []string
+	for _, path := range schema.Columns() {
+		names = append(names, strings.Join(path, "."))
+	}
+	if len(names) == 0 {
+		return nil, nil, &pgq.ArgumentError{Field: "lines", Rule: "must be of an export, and have columns"}
+	}
+	columns, at, err := columnsNamed(names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range columns {
+		leaf, _ := schema.Lookup(c.name)
+		kind := leaf.Node.Type().Kind()
+		isNumber := c.form == asNumber || c.form == asTime
+		switch {
+		case leaf.Node.Repeated() || isNumber && kind != parquet.Int64 || !isNumber && kind != parquet.ByteArray:
+			return nil, nil, &pgq.ArgumentError{Field: c.name, Rule: "must have the type that it was exported with"}
+		case c.form == asTime && !inMicroseconds(leaf.Node.Type()):
+			return nil, nil, &pgq.ArgumentError{Field: c.name, Rule: "must be times in microseconds, as it was exported"}
+		}
+	}
+	return columns, at, nil
+}
+
+func inMicroseconds(t parquet.Type) bool {
+	logical := t.LogicalType()
+	if logical == nil {
 		return false
 	}
-	r.err = errors.Join(r.err, json.Unmarshal(value, v))
-	return true
-}
-
-func (r *reader) text(column string) (s string) {
-	r.into(column, &s)
-	return s
-}
-
-func (r *reader) number(column string) (n int64) {
-	r.into(column, &n)
-	return n
-}
-
-func (r *reader) someText(column string) *string {
-	var s string
-	if !r.into(column, &s) {
-		return nil
-	}
-	return &s
-}
-
-func (r *reader) someNumber(column string) *int64 {
-	var n int64
-	if !r.into(column, &n) {
-		return nil
-	}
-	return &n
-}
-
-// json returns a value as it is written; null for none, and also for JSON's null.
-func (r *reader) json(column string) *string {
-	value := string(r.find(column))
-	if value == "" || value == "null" {
-		return nil
-	}
-	return &value
-}
-
-// at returns a time in microseconds; null also for those that are infinite.
-func (r *reader) at(column string) *int64 {
-	s := r.someText(column)
-	if s == nil || strings.HasSuffix(*s, "infinity") {
-		return nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, *s)
-	r.err = errors.Join(r.err, err)
-	micros := t.UnixMicro()
-	return &micros
-}
-
-// binary returns bytes, which PostgreSQL writes as \x and hexadecimal digits.
-func (r *reader) binary(column string) []byte {
-	s := r.someText(column)
-	if s == nil {
-		return nil
-	}
-	b, err := hex.DecodeString(strings.TrimPrefix(*s, `\x`))
-	r.err = errors.Join(r.err, err)
-	return b
-}
-
-func jobRowOf(l *line) (jobRow, error) {
-	r := &reader{line: l}
-	row := jobRow{
-		ID: r.number("id"), Queue: r.text("queue"), Kind: r.text("kind"), Priority: r.number("priority"), State: r.text("state"),
-		Attempt: r.number("attempt"), MaxAttempts: r.someNumber("max_attempts"), CreatedAt: r.at("created_at"), RunAt: r.at("run_at"),
-		ClaimedAt: r.at("claimed_at"), FinishedAt: r.at("finished_at"), WorkerID: r.someNumber("worker_id"), ExpiresAt: r.at("expires_at"),
-		Timeout: r.someText("timeout"), Tags: r.json("tags"), Metadata: r.json("metadata"), Args: r.json("args"), Codec: r.someText("codec"),
-		Payload: r.binary("payload"), Output: r.json("output"), OutputCodec: r.someText("output_codec"), OutputPayload: r.binary("output_payload"),
-		Error: r.someText("error"), DAGID: r.someNumber("dag_id"), Name: r.someText("name"), Role: r.someText("role"), CauseID: r.someNumber("cause_id"),
-	}
-	return row, r.err
-}
-
-func resultRowOf(l *line) (resultRow, error) {
-	r := &reader{line: l}
-	row := resultRow{
-		JobID: r.number("job_id"), Queue: r.text("queue"), Kind: r.text("kind"), State: r.text("state"), Attempt: r.number("attempt"),
-		WorkerID: r.someNumber("worker_id"), CreatedAt: r.at("created_at"), ClaimedAt: r.at("claimed_at"), FinishedAt: r.at("finished_at"),
-		Output: r.json("output"), OutputCodec: r.someText("output_codec"), OutputPayload: r.binary("output_payload"), Error: r.someText("error"),
-		DAGID: r.someNumber("dag_id"), Name: r.someText("name"), CauseID: r.someNumber("cause_id"),
-	}
-	return row, r.err
-}
-
-func eventRowOf(l *line) (eventRow, error) {
-	r := &reader{line: l}
-	row := eventRow{
-		ID: r.number("id"), JobID: r.someNumber("job_id"), Queue: r.someText("queue"), Type: r.text("type"), Attempt: r.someNumber("attempt"),
-		WorkerID: r.someNumber("worker_id"), At: r.at("at"), Data: r.json("data"),
-	}
-	return row, r.err
+	stamp, ok := logical.Value.(*format.TimestampType)
+	return ok && stamp.Unit.Value != nil && stamp.Unit.Value.Duration() == time.Microsecond
 }

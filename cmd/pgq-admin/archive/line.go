@@ -1,0 +1,249 @@
+package archive
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/pgq-go/queue/pgq"
+)
+
+// fields are the members of a JSON object. Values stay as they are, so that numbers are exact.
+type fields map[string]json.RawMessage
+
+// line is a line of an export, taken apart.
+type line struct {
+	whole fields // without what follows
+	job   fields
+	event fields
+	rows  map[string][]fields // of tables
+}
+
+// derived are, by table, the fields of a row that say what the line says besides.
+var derived = map[string][]string{
+	"results":   {"job_id", "queue", "state", "attempt", "dag_id"},
+	"running":   {"job_id", "queue", "attempt", "dag_id", "result_ttl"},
+	"scheduled": {"job_id", "queue", "attempt"},
+}
+
+// placeOf returns the table that holds a row of each job in a state; "" for none, or any number of columns.
+func placeOf(state json.RawMessage) string {
+	switch string(state) {
+	case `"scheduled"`:
+		return "scheduled"
+	case `"running"`:
+		return "running"
+	case `"completed"`, `"failed"`, `"cancelled"`, `"skipped"`, `"expired"`:
+		return "results"
+	}
+	return ""
+}
+
+func parse(text json.RawMessage) (*line, error) {
+	l := &line{}
+	if err := json.Unmarshal(text, &l.whole); err != nil {
+		return nil, fmt.Errorf("archive: %w", err)
+	}
+	for name, into := range map[string]any{"job": &l.job, "event": &l.event, "rows": &l.rows} {
+		if member, ok := l.whole[name]; ok {
+			if err := json.Unmarshal(member, into); err != nil {
+				return nil, fmt.Errorf("archive: %s: %w", name, err)
+			}
+			delete(l.whole, name)
+		}
+	}
+	return l, nil
+}
+
+// isHeader reports whether it is the first line of an export.
+func (l *line) isHeader() bool { return string(l.whole["type"]) == `"export"` }
+
+// row returns the job's row of a table, or nil.
+func (l *line) row(table string) fields {
+	if rows := l.rows[table]; len(rows) == 1 {
+		return rows[0]
+	}
+	return nil
+}
+
+// part returns what a column is from, or nil.
+func (l *line) part(name string) fields {
+	switch name {
+	case inLine:
+		return l.whole
+	case inJob:
+		return l.job
+	case inEvent:
+		return l.event
+	case inLease:
+		if row := l.row("results"); row != nil {
+			return row
+		}
+		return l.row("running")
+	}
+	return l.row(name)
+}
+
+// get returns a value, nil for none and for null.
+func (l *line) get(c column) json.RawMessage {
+	v := l.part(c.part)[c.from()]
+	if string(v) == "null" {
+		return nil
+	}
+	return v
+}
+
+// said returns what rows of tables repeat, see derived.
+func (l *line) said() fields {
+	return fields{"job_id": l.job["id"], "queue": l.job["queue"], "dag_id": l.job["dag_id"], "result_ttl": l.job["result_ttl"],
+		"state": l.whole["state"], "attempt": l.whole["attempt"]}
+}
+
+// split gives each value to put, and takes those away that put reports to be exact. It returns what is left, nil if that is nothing.
+func (l *line) split(columns []column, put func(i int, v json.RawMessage) (exact bool)) (left json.RawMessage, err error) {
+	said, place := l.said(), placeOf(l.whole["state"])
+	for i, c := range columns {
+		if c.name == moreColumn {
+			continue
+		}
+		if v := l.get(c); put(i, v) && v != nil {
+			delete(l.part(c.part), c.from())
+		}
+	}
+	for table, rows := range l.rows {
+		names := derived[table]
+		if table != place || len(rows) != 1 {
+			names = nil
+		}
+		for _, row := range rows {
+			row.clean(said, names)
+		}
+		if names != nil && len(rows[0]) == 0 {
+			delete(l.rows, table)
+		}
+	}
+	delete(l.whole, "type")
+	l.job.clean(nil, nil)
+	l.event.clean(nil, nil)
+	return l.join("")
+}
+
+// clean takes away what is null, and of some names what is said besides; null, where something else is said, stays.
+func (f fields) clean(said fields, names []string) {
+	for name, v := range f {
+		if slices.Contains(names, name) && !bytes.Equal(v, said[name]) {
+			continue
+		}
+		if slices.Contains(names, name) || string(v) == "null" {
+			delete(f, name)
+		}
+	}
+}
+
+// join returns the line, of a type if that is not empty; nil if nothing is in it.
+func (l *line) join(of string) (json.RawMessage, error) {
+	put := func(name string, v any, n int) error {
+		if n == 0 {
+			return nil
+		}
+		text, err := json.Marshal(v)
+		l.whole[name] = text
+		return err
+	}
+	for _, err := range []error{put("type", of, len(of)), put("job", l.job, len(l.job)), put("event", l.event, len(l.event)), put("rows", l.rows, len(l.rows))} {
+		if err != nil {
+			return nil, fmt.Errorf("archive: %w", err)
+		}
+	}
+	if len(l.whole) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(l.whole)
+}
+
+// build makes a line of jobs or events from what split took apart, and returns the header of the export if the row holds it.
+// *pgq.ArgumentError: it cannot have come from an export.
+func build(columns []column, values []json.RawMessage, left json.RawMessage) (text, header json.RawMessage, err error) {
+	l := &line{whole: fields{}}
+	if left != nil {
+		if l, err = parse(left); err != nil || l.whole == nil {
+			return nil, nil, &pgq.ArgumentError{Field: moreColumn, Rule: "must be what an export wrote: a JSON object"}
+		}
+	}
+	if header = l.whole["export"]; header != nil {
+		delete(l.whole, "export")
+	}
+	isEvent := columns[0].part == inEvent
+	if isEvent {
+		return l.buildEvent(columns, values, header)
+	}
+	if l.job == nil {
+		l.job = fields{}
+	}
+	if l.rows == nil {
+		l.rows = map[string][]fields{}
+	}
+	place := l.place(columns, values)
+	for i, c := range columns {
+		part := c.part
+		if part == inLease {
+			part = place
+		}
+		if c.name != moreColumn && values[i] != nil {
+			if err := l.set(part, c, values[i]); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	said := l.said()
+	for _, name := range derived[place] {
+		if row := l.row(place); row != nil && row[name] == nil && said[name] != nil {
+			row[name] = said[name]
+		}
+	}
+	text, err = l.join("job")
+	return text, header, err
+}
+
+func (l *line) buildEvent(columns []column, values []json.RawMessage, header json.RawMessage) (text, _ json.RawMessage, err error) {
+	if l.event == nil {
+		l.event = fields{}
+	}
+	for i, c := range columns {
+		if c.name != moreColumn && values[i] != nil {
+			if err := l.set(inEvent, c, values[i]); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	text, err = l.join("event")
+	return text, header, err
+}
+
+// place returns the table that holds a row of the job, and sees to it that there is one.
+func (l *line) place(columns []column, values []json.RawMessage) string {
+	state := l.whole["state"]
+	for i, c := range columns {
+		if c.name == "state" && state == nil {
+			state = values[i]
+		}
+	}
+	place := placeOf(state)
+	if place != "" && l.rows[place] == nil {
+		l.rows[place] = []fields{{}}
+	}
+	return place
+}
+
+// set puts a value to its place; what "more" says wins.
+func (l *line) set(part string, c column, v json.RawMessage) error {
+	into := l.part(part)
+	if into == nil {
+		return &pgq.ArgumentError{Field: c.name, Rule: "must be empty for a job in this state"}
+	}
+	if _, ok := into[c.from()]; !ok {
+		into[c.from()] = v
+	}
+	return nil
+}

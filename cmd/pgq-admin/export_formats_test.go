@@ -1,0 +1,220 @@
+package main_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/pgq-go/queue/internal/pgtest"
+)
+
+// manySorts makes jobs in every state, with whatever a job can have, and values that are hard to write down.
+func manySorts(t *testing.T, conn *pgx.Conn) {
+	t.Helper()
+	for _, sql := range []string{
+		"set search_path = pgq",
+		`select enqueue('ready', '{"n": 9007199254740993, "big": 123456789012345678901234567890.12345}', tags => '{a,"b \" ü"}', metadata => '{"t": "x<y>&"}', priority => 9)`,
+		`select enqueue('null args', 'null', metadata => '{"x": null}')`,
+		`select enqueue('later', '[1.10, 1e400]', delay => '1 year', max_attempts => 3)`,
+		`select enqueue('expires', ttl => '1 hour', backoff => '{"type": "constant", "base": 3}', result_ttl => '1 day', timeout => '1.5 s', group_name => 'customer/7')`,
+		`select enqueue('unique', uniqueness => jsonb_build_object('key', e'first\r\n"line"'))`,
+		`select enqueue('bytes', codec => 'raw', payload => '\x00ff0d0a')`,
+		`select enqueue_many('[{"kind": "calls", "callbacks": {"on_success": {"kind": "thank"}}}]')`,
+		`select dag_submit('{"name": "etl", "key": "monday", "nodes": [{"name": "a", "kind": "a"}, {"name": "b", "kind": "b", "after": ["a"], "rule": "done"}]}')`,
+		`select enqueue('turn', sequence => 'k', on_failure => 'skip', delay => '1 year') from generate_series(1, 3)`,
+		`select enqueue('work', queue => 'work') from generate_series(1, 6)`,
+		`select register_worker('w', '{work}', '{work}')`,
+		`select claim(1, '{work}', '{6}')`,
+		`create temp table held as select job_id, row_number() over (order by job_id) as n from running`,
+		`select complete(1, array(select job_id from held where n <= 2 order by n), '{1,1}', '{"{\"a\": 1.50}", "null"}')`,
+		`select complete(1, array(select job_id from held where n = 3), '{1}', '{null}', '{raw}', array['\x00ff0d0a'::bytea])`,
+		`select fail(1, array(select job_id from held where n in (4, 5) order by n), '{1,1}', array[e'\r\n"q", ü', ''], null, '{f,f}')`,
+		`select add_logs(array(select job_id from held where n = 1), '{1}', array[now()], '{INFO}', array[e'hey\n'], '{null}')`,
+		`select cancel(array(select id from jobs where kind = 'expires'), 'not needed')`,
+	} {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// headOf returns the names of the columns of a file.
+func headOf(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if strings.HasSuffix(file, ".csv") {
+		names, err := csv.NewReader(f).Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	info, err := f.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := parquet.OpenFile(f, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, path := range table.Schema().Columns() {
+		names = append(names, path...)
+	}
+	return names
+}
+
+func TestEveryColumnIsExportedInEveryFormat(t *testing.T) {
+	t.Parallel()
+	url, dir := pgtest.Database(t), t.TempDir()
+	conn := connect(t, url)
+	manySorts(t, conn)
+	heads := map[string][]string{}
+	for _, of := range []string{"jobs", "results", "events"} {
+		for _, format := range []string{"csv", "parquet"} {
+			file := filepath.Join(dir, of+"."+format)
+			admin(t, "export", of, "--url", url, "--file", file).want(t, 0)
+			names := headOf(t, file)
+			if before := heads[of]; before != nil && !slices.Equal(before, names) {
+				t.Errorf("%s of %s have the columns %v, and not %v", format, of, names, before)
+			}
+			heads[of] = names
+		}
+	}
+	var result map[string]json.RawMessage
+	first, _, _ := strings.Cut(admin(t, "export", "results", "--url", url).stdout, "\n")
+	if err := json.Unmarshal([]byte(first), &result); err != nil || len(result) != len(heads["results"]) {
+		t.Errorf("%v: JSON lines of results have %d members, CSV has %v", err, len(result), heads["results"])
+	}
+	for _, name := range heads["results"] {
+		if _, ok := result[name]; !ok {
+			t.Errorf("JSON lines of results lack %s", name)
+		}
+	}
+
+	// What says the same as another column.
+	known := map[string][]string{
+		"scheduled": {"job_id", "queue", "attempt"},
+		"running":   {"job_id", "queue", "attempt", "result_ttl", "dag_id", "callbacks"},
+		"results":   {"job_id", "queue", "state", "attempt", "dag_id"},
+		"events":    {"xid"},
+	}
+	for _, table := range []string{"jobs", "scheduled", "running", "results", "events"} {
+		of := "jobs"
+		if table == "events" {
+			of = "events"
+		}
+		columns := query(t, conn, "select column_name::text from information_schema.columns where table_schema = 'pgq' and table_name = '"+table+"'")
+		for _, name := range strings.Split(columns, "\n") {
+			has := slices.Contains(heads[of], name) && (table != "results" || name != "codec" && name != "payload" && name != "expires_at") ||
+				table == "results" && (slices.Contains(heads[of], "output_"+name) || slices.Contains(heads[of], "result_"+name)) ||
+				slices.Contains(known[table], name)
+			if !has {
+				t.Errorf("%s.%s has no column of its own in CSV and Parquet; add it in archive/column.go", table, name)
+			}
+		}
+	}
+}
+
+func TestEveryFormatIsImportedAgainWithoutLosingAnything(t *testing.T) {
+	t.Parallel()
+	url, dir := pgtest.Database(t), t.TempDir()
+	manySorts(t, connect(t, url))
+	exported := func(of, schema string) []string {
+		t.Helper()
+		o := admin(t, "export", of, "--url", url, "--schema", schema)
+		o.want(t, 0)
+		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")[1:]
+		for i, line := range lines {
+			if strings.Contains(line, `"state": "running"`) {
+				lines[i] = "" // it becomes ready
+			} else if of == "events" {
+				_, lines[i], _ = strings.Cut(line, `"at":`) // its id is another one
+			}
+		}
+		return lines
+	}
+	jobs, events := exported("jobs", "pgq"), exported("events", "pgq")
+	if len(jobs) != 19 || len(events) == 0 {
+		t.Fatalf("%d jobs, %d events", len(jobs), len(events))
+	}
+	for _, format := range []string{"jsonl", "csv.gz", "parquet"} {
+		schema := "from_" + strings.ReplaceAll(format, ".", "_")
+		admin(t, "migrate", "up", "--url", url, "--schema", schema).want(t, 0)
+		for _, of := range []string{"jobs", "events"} {
+			file := filepath.Join(dir, of+"."+format)
+			admin(t, "export", of, "--url", url, "--file", file).want(t, 0)
+			admin(t, "import", file, "--url", url, "--schema", schema).want(t, 0, "imported ")
+		}
+		for i, line := range exported("jobs", schema) {
+			if jobs[i] != "" && line != jobs[i] {
+				t.Errorf("by %s\n%s\nbecame\n%s", format, jobs[i], line)
+			}
+		}
+		if again := exported("events", schema); !slices.Equal(again, events) {
+			t.Errorf("by %s events became\n%s", format, strings.Join(again, "\n"))
+		}
+		admin(t, "check", "--url", url, "--schema", schema).want(t, 0)
+	}
+	admin(t, "import", filepath.Join(dir, "jobs.csv.gz"), "--url", url).want(t, 6, "is there already; nothing was imported")
+}
+
+func TestWhatIsNoExportIsRefusedInEveryFormat(t *testing.T) {
+	t.Parallel()
+	url, dir := pgtest.Database(t), t.TempDir()
+	query(t, connect(t, url), `select pgq.enqueue('mail', '{"n": 1}')::text from generate_series(1, 3)`)
+	call := func(stdin string) outcome { return c(t, stdin, "import", "-", "--url", url, "--ids", "new") }
+	text := admin(t, "export", "jobs", "--url", url, "--format", "csv").stdout
+	head, rows, _ := strings.Cut(text, "\n")
+	row, others, _ := strings.Cut(rows, "\n")
+	call(text).want(t, 0, "imported 3 jobs")
+	call("\ufeff"+text).want(t, 0, "imported 3 jobs")
+	call(head+"\n").want(t, 0, "imported 0 jobs")
+	call(head+"\n"+others).want(t, 2, `line 1: more must have "export" in the first row`, "nothing was imported")
+	call(strings.Replace(text, "priority,", "prio,", 1)).want(t, 2, "there is no priority")
+	call(head+",colour\n"+row+",red\n").want(t, 2, `"colour" is none`)
+	call(head+"\n1,2\n").want(t, 2, "must be CSV of an export: line 2: wrong number of fields")
+	call(head+"\n\"1\n").want(t, 2, "line 2", "nothing was imported")
+	call(strings.Replace(text, `{""n"": 1}`, `{n: 1}`, 1)).want(t, 2, "args must be JSON")
+	call(strings.Replace(text, ",5,ready", ",five,ready", 1)).want(t, 2, "priority must be JSON")
+	call(strings.Replace(text, ",5,ready", ",55,ready", 1)).want(t, 2, "nothing was imported")
+	call(strings.Replace(text, ",ready,0", ",completed,0", 1)).want(t, 2, "nothing was imported")
+	call(strings.Replace(text, ",ready,0", ",asleep,0", 1)).want(t, 2, "nothing was imported")
+	call(strings.Replace(text, "mail", "\xff", 1)).want(t, 2, "kind must be UTF-8")
+	call(admin(t, "export", "results", "--url", url, "--format", "csv").stdout).want(t, 2, "results are exported for other programs")
+
+	file := filepath.Join(dir, "jobs.parquet")
+	admin(t, "export", "jobs", "--url", url, "--file", file).want(t, 0)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call(string(whole)).want(t, 2, "not in a pipe")
+	for name, broken := range map[string]string{
+		"half":    string(whole[:len(whole)/2]),
+		"garbage": "PAR1" + strings.Repeat("x", 500) + "PAR1",
+		"holes":   strings.Replace(string(whole), string(whole[100:300]), strings.Repeat("\x00", 200), 1),
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(broken), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := admin(t, "import", path, "--url", url, "--ids", "new")
+		o.want(t, 2, "nothing was imported")
+		o.hides(t, "goroutine")
+	}
+	if n := query(t, connect(t, url), "select count(*)::text from pgq.jobs"); n != "9" {
+		t.Errorf("there are %s jobs", n)
+	}
+}
