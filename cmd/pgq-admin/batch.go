@@ -89,7 +89,7 @@ func batchShow(a *app) *cobra.Command {
 		Aliases: []string{"describe", "get"},
 		Short:   "Show how far a batch is",
 		Long:    `Show a batch and how far it is. Its jobs are shown by dag show --items.`,
-		Example: `  pgq-admin batch show import/monday -o json | jq '.[0].percent'`,
+		Example: `  pgq-admin batch show import/monday -o json | jq '.items[0].percent'`,
 		Args:    args(1, "BATCH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			table, err := output.NewTable(&o, batchColumns)

@@ -70,6 +70,7 @@ func consumerNames(ctx context.Context, s *session) ([]string, error) {
 
 func consumerList(a *app) *cobra.Command {
 	var o output.Options
+	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -81,19 +82,21 @@ func consumerList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.check(); err != nil {
+				return err
+			}
 			return a.onConsumer(c, func(ctx context.Context, s *session) error {
 				states, err := s.q.ConsumerStates(ctx, s.conn)
 				if err != nil {
 					return err
 				}
-				if len(states) == 0 {
-					a.note(o, "no consumers")
-				}
-				return table.Print(a.screen(), states)
+				return showPage(a.screen(), table, p.page, states, func(s pgq.ConsumerState) bool { return s.Name > p.after },
+					func(s pgq.ConsumerState) string { return s.Name }, a.noter(o), "consumers")
 			})
 		},
 	}
 	o.Flags(c.Flags())
+	p.flags(c.Flags(), 1000, "consumers after this `NAME`")
 	return c
 }
 

@@ -72,6 +72,7 @@ func contextNames(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 func contextList(a *app) *cobra.Command {
 	var o output.Options
+	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -82,6 +83,9 @@ func contextList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.check(); err != nil {
+				return err
+			}
 			return a.contexts(false, func(all *config.Contexts) error {
 				var rows []named
 				for _, name := range all.Names() {
@@ -90,11 +94,13 @@ func contextList(a *app) *cobra.Command {
 				if len(rows) == 0 {
 					a.note(o, "no contexts; pgq-admin context set NAME --url … adds one")
 				}
-				return table.Print(a.screen(), rows)
+				return showPage(a.screen(), table, p.page, rows, func(n named) bool { return n.name > p.after },
+					func(n named) string { return n.name }, func(string, ...any) {}, "contexts")
 			})
 		},
 	}
 	o.Flags(c.Flags())
+	p.flags(c.Flags(), 1000, "contexts after this `NAME`")
 	return c
 }
 

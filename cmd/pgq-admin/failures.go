@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,13 +41,14 @@ var failureColumns = []output.Column[pgq.FailureGroup]{
 func failuresList(a *app) *cobra.Command {
 	var o output.Options
 	var f pgq.FailureFilter
+	var p namedPage
 	var since string
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List failures by fingerprint, most jobs first",
 		Long: `List failures by fingerprint, kind and queue, most jobs first, each with the error of the last one. Looks at the newest --look-at
-failures; where there are more it says so.`,
+failures; where there are more it says so. The cursor of --after is where the list stopped; jobs that fail or are redriven meanwhile move rows.`,
 		Example: `  pgq-admin failures list --queue mail --since 2h
   pgq-admin failures list -o json | jq '.items[0]'`,
 		Args: noArgs,
@@ -55,8 +57,12 @@ failures; where there are more it says so.`,
 			if err != nil {
 				return err
 			}
-			if f.Limit < 1 || f.Limit > 10_000 {
-				return usagef("--limit must be 1 to 10000, not %d", f.Limit)
+			if err := p.check(); err != nil {
+				return err
+			}
+			from, err := failureCursor(p.after)
+			if err != nil {
+				return err
 			}
 			if f.LookAt < 1 || f.LookAt > 1_000_000 {
 				return usagef("--look-at must be 1 to 1000000, not %d", f.LookAt)
@@ -69,6 +75,10 @@ failures; where there are more it says so.`,
 				return err
 			}
 			defer s.close()
+			if f.Limit = p.limit + 1; p.after != "" { // they are counted before they have an order
+				f.Limit = maxPage
+			}
+			f.Limit = min(f.Limit, maxPage)
 			groups, err := s.q.Failures(c.Context(), s.conn, f)
 			if err != nil {
 				return err
@@ -78,23 +88,20 @@ failures; where there are more it says so.`,
 					groups[i].Error = brief(groups[i].Error)
 				}
 			}
-			if err := table.Print(a.screen(), groups); err != nil {
-				return err
-			}
-			switch {
-			case len(groups) == 0:
-				a.note(o, "no failures")
-			case !groups[0].Exact:
+			slices.SortFunc(groups, func(a, b pgq.FailureGroup) int { return placeOf(a).compare(placeOf(b)) })
+			err = showPage(a.screen(), table, p.page, groups, func(g pgq.FailureGroup) bool { return p.after == "" || placeOf(g).compare(from) > 0 },
+				func(g pgq.FailureGroup) string { return placeOf(g).String() }, a.noter(o), "failures")
+			if err == nil && len(groups) > 0 && !groups[0].Exact {
 				a.note(o, "only the newest %d failures were looked at; --look-at looks at more", f.LookAt)
 			}
-			return nil
+			return err
 		},
 	}
 	o.Flags(c.Flags())
 	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "failures in this `QUEUE`; may be repeated")
 	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "failures of this `KIND`; may be repeated")
 	c.Flags().StringVar(&since, "since", "", "that failed from this `TIME` on, or since so long: 2h, 7d")
-	c.Flags().IntVar(&f.Limit, "limit", 100, "at most so `MANY` rows")
+	p.flags(c.Flags(), 100, "failures after this `CURSOR`")
 	c.Flags().IntVar(&f.LookAt, "look-at", 10_000, "look at the newest so `MANY` failures")
 	return c
 }

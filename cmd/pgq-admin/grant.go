@@ -159,6 +159,7 @@ func listed(names []string) any {
 
 func grantsCommand(a *app) *cobra.Command {
 	var o output.Options
+	var p namedPage
 	c := &cobra.Command{
 		Use:   "grants",
 		Short: "List which roles of the database may do what",
@@ -172,6 +173,9 @@ Roles that own the schema, or are members of its owner, are owners; superusers m
 			if err != nil {
 				return err
 			}
+			if err := p.check(); err != nil {
+				return err
+			}
 			s, err := a.open(c)
 			if err != nil {
 				return err
@@ -181,10 +185,13 @@ Roles that own the schema, or are members of its owner, are owners; superusers m
 			if err != nil {
 				return err
 			}
-			return table.Print(a.screen(), grants)
+			cursor := func(g pgq.Granted) string { return g.Role + "/" + string(g.Class) }
+			slices.SortFunc(grants, func(a, b pgq.Granted) int { return strings.Compare(cursor(a), cursor(b)) })
+			return showPage(a.screen(), table, p.page, grants, func(g pgq.Granted) bool { return cursor(g) > p.after }, cursor, a.noter(o), "grants")
 		},
 	}
 	a.schemaFlag(c.Flags())
 	o.Flags(c.Flags())
+	p.flags(c.Flags(), 1000, "grants after this `ROLE/CLASS`")
 	return c
 }

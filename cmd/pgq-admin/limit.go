@@ -150,12 +150,25 @@ func (s *session) limitRows(ctx context.Context, db pgq.DB) ([]limitRow, error) 
 	for _, state := range states {
 		rows = append(rows, limitRow{LimitState: state, updatedAt: setAt[state.Scope]})
 	}
-	slices.SortFunc(rows, func(a, b limitRow) int { return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(rows, func(a, b limitRow) int { return compareScopes(a.Scope, b.Scope) })
 	return rows, nil
 }
 
 func patternRow(l pgq.SetLimits) limitRow {
 	return limitRow{LimitState: pgq.LimitState{Scope: l.Scope, Limit: l.Limit, LimitName: l.Name}, pattern: true, updatedAt: &l.UpdatedAt}
+}
+
+func compareScopes(a, b pgq.Scope) int {
+	return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Name, b.Name))
+}
+
+// limitCursor reads --after of limits.
+func limitCursor(text string) (pgq.Scope, error) {
+	of, name, ok := strings.Cut(text, "/")
+	if text != "" && (!ok || !slices.Contains(scopes, of)) {
+		return pgq.Scope{}, usagef("--after must be SCOPE/NAME, kind/send_sms for example, not %q", text)
+	}
+	return pgq.Scope{Of: of, Name: name}, nil
 }
 
 // limitRow returns what is known of one queue, kind or group, or of a pattern; found is false where nothing limits it, and none of its jobs waits.
@@ -183,7 +196,7 @@ func limitList(a *app) *cobra.Command {
 	var w watching
 	var scope string
 	var full bool
-	var limit int
+	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -199,7 +212,11 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 			if err != nil {
 				return err
 			}
-			if err := checkLimit(limit); err != nil {
+			if err := p.check(); err != nil {
+				return err
+			}
+			from, err := limitCursor(p.after)
+			if err != nil {
 				return err
 			}
 			if scope != "" && !slices.Contains(scopes, scope) {
@@ -221,18 +238,8 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 				rows = slices.DeleteFunc(rows, func(r limitRow) bool {
 					return scope != "" && r.Of != scope || full && (r.pattern || r.HasRoom())
 				})
-				if len(rows) == 0 {
-					w.note(a, screen, o, "no limits")
-				}
-				rows = table.Sorted(rows)
-				more := len(rows) - limit
-				if err := table.Print(screen, rows[:min(limit, len(rows))]); err != nil {
-					return err
-				}
-				if more > 0 {
-					w.note(a, screen, o, "%d more; --limit shows them, --scope and --full choose", more)
-				}
-				return nil
+				return showPage(screen, table, p.page, rows, func(r limitRow) bool { return compareScopes(r.Scope, from) > 0 },
+					func(r limitRow) string { return r.Of + "/" + r.Name }, w.noter(a, screen, o), "limits")
 			})
 		},
 	}
@@ -240,7 +247,7 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 	w.flags(c.Flags(), watchEvery)
 	c.Flags().StringVar(&scope, "scope", "", "only of this `SCOPE`: queue, kind or group")
 	c.Flags().BoolVar(&full, "full", false, "only those of which no job may start now")
-	c.Flags().IntVar(&limit, "limit", 1000, "`N` rows at most")
+	p.flags(c.Flags(), 1000, "limits after this `SCOPE/NAME`")
 	_ = c.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(scopes, cobra.ShellCompDirectiveNoFileComp)) // it fails only if it was done before
 	return c
 }

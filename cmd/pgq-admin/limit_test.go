@@ -82,7 +82,7 @@ func TestALimitsLifeFromTheCommandLine(t *testing.T) {
 	s.admin("limit show group customer/7 -o jsonl").want(t, 0, `"state":"full"`, `"running":1`, `"max_running":1`, `"waiting":2`, `"limit_name":"customer/*"`)
 	s.admin("limit show group customer/* -o name").want(t, 0, "customer/*\ncustomer/7\ncustomer/8\ncustomer/9\n")
 	s.admin("limit list --full --scope group -o csv --columns name,waiting").want(t, 0, "name,waiting\ncustomer/7,2\ncustomer/8,0\ncustomer/9,0\n")
-	s.admin("limit list --limit 1").want(t, 0, "more; --limit shows them")
+	s.admin("limit list --limit 1").want(t, 0, "next page: --after 'group/customer/*'")
 	s.admin("status").want(t, 0, "Limits    3 full, jobs of 1 groups wait for their turn")
 	s.admin("job list --group customer/7 --state waiting -o csv --columns id,group").want(t, 0, "id,group\n3,customer/7\n2,customer/7\n")
 	s.admin("job show 2").want(t, 0, "group      customer/7", "why        limit: 1 of 1 jobs of group customer/7 that may run at a time are running")

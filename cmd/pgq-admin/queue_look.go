@@ -73,8 +73,7 @@ func (s *session) queueRows(ctx context.Context, db pgq.DB) ([]queueRow, error) 
 func queueList(a *app) *cobra.Command {
 	var o output.Options
 	var w watching
-	var p page
-	var after string
+	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -107,26 +106,14 @@ A number with ~ before it is an estimate from a sample; -o json has "exact": fal
 				}
 				// Not in the database's order, which its locale decides: the page after a name is that of greater names.
 				slices.SortFunc(all, func(a, b queueRow) int { return strings.Compare(a.Queue, b.Queue) })
-				queues, more := cut(p, all, func(q queueRow) bool { return q.Queue > after })
-				if len(queues) == 0 {
-					w.note(a, screen, o, "no queues")
-				}
-				if !more {
-					return table.Print(screen, queues)
-				}
-				last := queues[len(queues)-1].Queue
-				if err := table.PrintNamedPage(screen, queues, last); err != nil {
-					return err
-				}
-				w.note(a, screen, o, "next page: --after %s", quoted(output.Clean(last)))
-				return nil
+				return showPage(screen, table, p.page, all, func(q queueRow) bool { return q.Queue > p.after },
+					func(q queueRow) string { return q.Queue }, w.noter(a, screen, o), "queues")
 			})
 		},
 	}
 	o.Flags(c.Flags())
 	w.flags(c.Flags(), watchEvery)
-	p.flags(c.Flags(), 1000)
-	c.Flags().StringVar(&after, "after", "", "only queues after this `NAME`")
+	p.flags(c.Flags(), 1000, "queues after this `NAME`")
 	return c
 }
 

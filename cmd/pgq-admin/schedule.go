@@ -84,8 +84,7 @@ func scheduleNames(ctx context.Context, s *session) ([]string, error) {
 
 func scheduleList(a *app) *cobra.Command {
 	var o output.Options
-	var limit int
-	var after string
+	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -97,30 +96,21 @@ func scheduleList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkLimit(limit); err != nil {
+			if err := p.check(); err != nil {
 				return err
 			}
 			return a.onSchedule(c, func(ctx context.Context, s *session) error {
-				schedules, err := s.q.Schedules(ctx, s.conn, after, limit)
+				schedules, err := s.q.Schedules(ctx, s.conn, p.after, p.limit+1) // one more than are shown, if there is one
 				if err != nil {
 					return err
 				}
-				if len(schedules) == 0 {
-					a.note(o, "no schedules")
-				}
-				if err := table.Print(a.screen(), schedules); err != nil {
-					return err
-				}
-				if len(schedules) == limit {
-					a.note(o, "next page: --after %s", quoted(output.Clean(schedules[limit-1].Name)))
-				}
-				return nil
+				return showPage(a.screen(), table, p.page, schedules, always[pgq.ScheduleState],
+					func(s pgq.ScheduleState) string { return s.Name }, a.noter(o), "schedules")
 			})
 		},
 	}
 	o.Flags(c.Flags())
-	c.Flags().IntVar(&limit, "limit", 1000, "`N` rows at most")
-	c.Flags().StringVar(&after, "after", "", "only names after this `NAME`")
+	p.flags(c.Flags(), 1000, "schedules after this `NAME`")
 	return c
 }
 

@@ -54,8 +54,8 @@ func sequenceKeys(ctx context.Context, s *session) ([]string, error) {
 
 func sequenceList(a *app) *cobra.Command {
 	var o output.Options
-	var limit int
-	var state, after string
+	var p namedPage
+	var state string
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -67,31 +67,22 @@ func sequenceList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkLimit(limit); err != nil {
+			if err := p.check(); err != nil {
 				return err
 			}
 			return a.onSequence(c, func(ctx context.Context, s *session) error {
-				sequences, err := s.q.Sequences(ctx, s.conn, state, after, limit)
+				sequences, err := s.q.Sequences(ctx, s.conn, state, p.after, p.limit+1) // one more than are shown, if there is one
 				if err != nil {
 					return err
 				}
-				if len(sequences) == 0 {
-					a.note(o, "no sequences")
-				}
-				if err := table.Print(a.screen(), sequences); err != nil {
-					return err
-				}
-				if len(sequences) == limit {
-					a.note(o, "next page: --after %s", quoted(output.Clean(sequences[limit-1].Key)))
-				}
-				return nil
+				return showPage(a.screen(), table, p.page, sequences, always[pgq.SequenceState],
+					func(s pgq.SequenceState) string { return s.Key }, a.noter(o), "sequences")
 			})
 		},
 	}
 	o.Flags(c.Flags())
 	c.Flags().StringVar(&state, "state", "", "only in this `STATE`: active, stopped, skipping or \"handing over\"")
-	c.Flags().IntVar(&limit, "limit", 1000, "`N` rows at most")
-	c.Flags().StringVar(&after, "after", "", "only keys after this `KEY`")
+	p.flags(c.Flags(), 1000, "sequences after this `KEY`")
 	return c
 }
 

@@ -40,6 +40,11 @@ func (w *watching) show(ctx context.Context, s output.Screen, show func(output.S
 	return output.Watch(ctx, s, w.interval, show)
 }
 
+// noter is note of a command.
+func (w *watching) noter(a *app, screen output.Screen, o output.Options) func(format string, args ...any) {
+	return func(format string, args ...any) { w.note(a, screen, o, format, args...) }
+}
+
 // note tells people something besides the output; among what is shown where that is drawn again and again.
 func (w *watching) note(a *app, screen output.Screen, o output.Options, format string, args ...any) {
 	if w.on && o.Format.ForPeople() {
