@@ -6220,7 +6220,7 @@ language sql stable
 set jit = off set enable_seqscan = off
 as $$
     with c as (
-        select n.name, n.failures, n.error, n.keep, n.types, n.lost_at, n.read_at, l.behind, l.exact, statement_timestamp() - l.oldest_at as lag,
+        select n.name, n.failures, n.error, n.keep, n.queues, n.types, n.lost_at, n.read_at, l.behind, l.exact, statement_timestamp() - l.oldest_at as lag,
                coalesce(n.read_at, n.created_at) < statement_timestamp() - interval '1 day' as forgotten
         from consumers n
         cross join lateral consumer_lag(n.name) l
@@ -6249,7 +6249,7 @@ as $$
     union all
     select 'events_not_written', 'info', 'consumer ' || name,
            format('It waits for %s, which are written at level all, and no queue has that.', (select string_agg(t.type, ', ') from event_types() t where t.usual and t.type = any(c.types))),
-           format('select %I.set_queue(''…'', events => ''all'');', current_schema())
+           (select string_agg(format('select %I.set_queue(%L, events => ''all'');', current_schema(), q), ' ') from unnest(coalesce(c.queues, '{*}')) q)
     from c
     where types <@ array(select t.type from event_types() t where t.usual) and not exists (select from queues q where q.events = 'all')
     union all
@@ -6298,13 +6298,15 @@ as $$
     select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
            format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
-           format('alter … owner to %s; (as superuser: reassign owned by %s to %1$s;)', s.nspowner::regrole, o.relowner::regrole)
+           case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
+                else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
     from s
     cross join lateral (
-        select c.relname::text as name, c.relowner from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v', 'S')
-        union all select p.proname, p.proowner from pg_proc p where p.pronamespace = s.oid) o
+        select c.relname::text as name, c.relowner, format('%s %I.%I', case c.relkind when 'v' then 'view' else 'table' end, s.name, c.relname) as what
+        from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v')
+        union all select p.proname, p.proowner, 'routine ' || p.oid::regprocedure from pg_proc p where p.pronamespace = s.oid) o
     where o.relowner <> s.nspowner
-    group by s.nspowner, o.relowner
+    group by s.name, s.nspowner, o.relowner
     union all
     select 'extension_in_schema', 'warning', 'extension ' || e.extname,
            'It was installed into the schema of PGQ; its functions may be taken for PGQ''s, and removing PGQ leaves the schema.',
@@ -6333,7 +6335,7 @@ as $$
     select 'read_only', 'critical', case when pg_is_in_recovery() then 'standby' else 'default_transaction_read_only' end,
            'Nothing can be enqueued, claimed or completed here.',
            case when pg_is_in_recovery() then 'connect to the primary: target_session_attrs=read-write in the URL'
-                else 'alter database ' || quote_ident(current_database()) || ' reset default_transaction_read_only;' end
+                else 'begin read write; alter database ' || quote_ident(current_database()) || ' set default_transaction_read_only = off; commit;' end
     where pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
     union all
     select 'fsync_off', 'critical', 'fsync', 'A crash of the server or its machine may destroy the database.',
@@ -6414,6 +6416,11 @@ as $$
         join pg_class c on c.oid = s.seqrelid
         join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = current_schema()
+    ), ids (sequence, id) as (
+        values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
+               ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers))
+    ), m as (
+        select q.*, ids.sequence, ids.id from q join ids on q.name in (ids.sequence, format('%I.%I', current_schema(), ids.sequence))
     )
     select 'dead_rows', 'warning', name,
            format('%s dead rows beside %s live ones, vacuumed last %s: autovacuum does not keep up, or somebody keeps it from removing them.',
@@ -6447,16 +6454,18 @@ as $$
     union all
     select 'sequence_room', case when at > seqmax * 0.9 then 'critical' else 'warning' end, name,
            format('It is at %s, and ends at %s: then nothing more can be written.', at, seqmax),
-           format('if somebody set it by mistake and its table holds no such id: select setval(%L, …);', full_name)
-    from q where at > seqmax * sequence_share
+           case when last < seqmax * sequence_share then format('somebody set it by mistake, since no id is above %s: select setval(%L, %1$s);', last, full_name)
+                else 'no id is free above: carry the jobs to an installation of their own (pgq-admin export jobs, import --ids new)' end
+    from m
+    -- The places in queues come from the sequence of jobs, too.
+    cross join lateral (select greatest(id, case when sequence = 'jobs_id_seq' then (select max(seq) from ready) end, 1) as last offset 0) l
+    where at > seqmax * sequence_share
     union all
-    select 'sequence_behind', 'critical', q.name,
-           format('It is at %s, and there is an id %s: what is written next fails, or gets an id that was given out before. The tables were restored without it.', q.at, m.id),
-           format('select setval(%L, %s);', q.full_name, m.id)
-    from (values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
-                 ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers))) m(sequence, id)
-    join q on q.name in (m.sequence, format('%I.%I', current_schema(), m.sequence))
-    where m.id > q.at
+    select 'sequence_behind', 'critical', name,
+           format('It is at %s, and there is an id %s: what is written next fails, or gets an id that was given out before. The tables were restored without it.', at, id),
+           format('select setval(%L, %s);', full_name, id)
+    from m
+    where id > at
     union all
     select 'attempts_used_up', 'critical', 'job ' || r.job_id, format('It has had %s attempts; there is no number for more than 2,147,483,647.', r.attempt),
            format('select * from %I.cancel(array[%s]);', current_schema(), r.job_id)

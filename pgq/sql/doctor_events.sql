@@ -6,7 +6,7 @@ language sql stable
 set jit = off set enable_seqscan = off
 as $$
     with c as (
-        select n.name, n.failures, n.error, n.keep, n.types, n.lost_at, n.read_at, l.behind, l.exact, statement_timestamp() - l.oldest_at as lag,
+        select n.name, n.failures, n.error, n.keep, n.queues, n.types, n.lost_at, n.read_at, l.behind, l.exact, statement_timestamp() - l.oldest_at as lag,
                coalesce(n.read_at, n.created_at) < statement_timestamp() - interval '1 day' as forgotten
         from consumers n
         cross join lateral consumer_lag(n.name) l
@@ -35,7 +35,7 @@ as $$
     union all
     select 'events_not_written', 'info', 'consumer ' || name,
            format('It waits for %s, which are written at level all, and no queue has that.', (select string_agg(t.type, ', ') from event_types() t where t.usual and t.type = any(c.types))),
-           format('select %I.set_queue(''…'', events => ''all'');', current_schema())
+           (select string_agg(format('select %I.set_queue(%L, events => ''all'');', current_schema(), q), ' ') from unnest(coalesce(c.queues, '{*}')) q)
     from c
     where types <@ array(select t.type from event_types() t where t.usual) and not exists (select from queues q where q.events = 'all')
     union all

@@ -31,13 +31,15 @@ as $$
     select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
            format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
-           format('alter … owner to %s; (as superuser: reassign owned by %s to %1$s;)', s.nspowner::regrole, o.relowner::regrole)
+           case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
+                else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
     from s
     cross join lateral (
-        select c.relname::text as name, c.relowner from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v', 'S')
-        union all select p.proname, p.proowner from pg_proc p where p.pronamespace = s.oid) o
+        select c.relname::text as name, c.relowner, format('%s %I.%I', case c.relkind when 'v' then 'view' else 'table' end, s.name, c.relname) as what
+        from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v')
+        union all select p.proname, p.proowner, 'routine ' || p.oid::regprocedure from pg_proc p where p.pronamespace = s.oid) o
     where o.relowner <> s.nspowner
-    group by s.nspowner, o.relowner
+    group by s.name, s.nspowner, o.relowner
     union all
     select 'extension_in_schema', 'warning', 'extension ' || e.extname,
            'It was installed into the schema of PGQ; its functions may be taken for PGQ''s, and removing PGQ leaves the schema.',

@@ -16,7 +16,7 @@ as $$
     select 'read_only', 'critical', case when pg_is_in_recovery() then 'standby' else 'default_transaction_read_only' end,
            'Nothing can be enqueued, claimed or completed here.',
            case when pg_is_in_recovery() then 'connect to the primary: target_session_attrs=read-write in the URL'
-                else 'alter database ' || quote_ident(current_database()) || ' reset default_transaction_read_only;' end
+                else 'begin read write; alter database ' || quote_ident(current_database()) || ' set default_transaction_read_only = off; commit;' end
     where pg_is_in_recovery() or current_setting('default_transaction_read_only')::boolean
     union all
     select 'fsync_off', 'critical', 'fsync', 'A crash of the server or its machine may destroy the database.',

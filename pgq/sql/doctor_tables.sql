@@ -17,6 +17,12 @@ as $$
         join pg_class c on c.oid = s.seqrelid
         join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = current_schema()
+    ), ids (sequence, id) as (
+        values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
+               ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers)),
+               ('producers_id_seq', (select max(id) from producers))
+    ), m as (
+        select q.*, ids.sequence, ids.id from q join ids on q.name in (ids.sequence, format('%I.%I', current_schema(), ids.sequence))
     )
     select 'dead_rows', 'warning', name,
            format('%s dead rows beside %s live ones, vacuumed last %s: autovacuum does not keep up, or somebody keeps it from removing them.',
@@ -50,16 +56,18 @@ as $$
     union all
     select 'sequence_room', case when at > seqmax * 0.9 then 'critical' else 'warning' end, name,
            format('It is at %s, and ends at %s: then nothing more can be written.', at, seqmax),
-           format('if somebody set it by mistake and its table holds no such id: select setval(%L, …);', full_name)
-    from q where at > seqmax * sequence_share
+           case when last < seqmax * sequence_share then format('somebody set it by mistake, since no id is above %s: select setval(%L, %1$s);', last, full_name)
+                else 'no id is free above: carry the jobs to an installation of their own (pgq-admin export jobs, import --ids new)' end
+    from m
+    -- The places in queues come from the sequence of jobs, too.
+    cross join lateral (select greatest(id, case when sequence = 'jobs_id_seq' then (select max(seq) from ready) end, 1) as last offset 0) l
+    where at > seqmax * sequence_share
     union all
-    select 'sequence_behind', 'critical', q.name,
-           format('It is at %s, and there is an id %s: what is written next fails, or gets an id that was given out before. The tables were restored without it.', q.at, m.id),
-           format('select setval(%L, %s);', q.full_name, m.id)
-    from (values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
-                 ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers))) m(sequence, id)
-    join q on q.name in (m.sequence, format('%I.%I', current_schema(), m.sequence))
-    where m.id > q.at
+    select 'sequence_behind', 'critical', name,
+           format('It is at %s, and there is an id %s: what is written next fails, or gets an id that was given out before. The tables were restored without it.', at, id),
+           format('select setval(%L, %s);', full_name, id)
+    from m
+    where id > at
     union all
     select 'attempts_used_up', 'critical', 'job ' || r.job_id, format('It has had %s attempts; there is no number for more than 2,147,483,647.', r.attempt),
            format('select * from %I.cancel(array[%s]);', current_schema(), r.job_id)
