@@ -94,3 +94,21 @@ func codes(t *testing.T, expression *regexp.Regexp, files ...string) []string {
 	slices.SortFunc(found, cmp.Compare[string])
 	return slices.Compact(found)
 }
+
+func TestVerbsAreTheFunctionsThatRolesMayCall(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	granted := one[string](t, w.pool, `select coalesce(string_agg(distinct r.object, ','), '') from pgq.rights r join pg_proc p on p.proname = r.object and p.pronamespace = 'pgq'::regnamespace
+		where r.object <> all(array(select name from pgq.verbs)) and r.object not in ('enqueue_one', 'enqueue_reserve', 'set_schedule_json')`)
+	vague := one[string](t, w.pool, "select coalesce(string_agg(name, ','), '') from pgq.verbs where meaning is null or arguments is null or classes is null or cardinality(classes) = 0")
+	if granted != "" || vague != "" {
+		t.Errorf("granted and not in verbs: %s; without meaning or classes: %s", granted, vague)
+	}
+	row := one[string](t, w.pool, "select concat_ws(' | ', name, arguments, result, classes, left(meaning, 12)) from pgq.verbs where name = 'pause_queue'")
+	if row != "pause_queue | name text, reason text DEFAULT NULL::text | void | {operator} | Keeps jobs o" {
+		t.Error(row)
+	}
+	if inner := one[bool](t, w.pool, "select exists (select from pgq.verbs where name in ('invalid', 'check_limit'))"); inner {
+		t.Error("internal functions are shown")
+	}
+}

@@ -6418,7 +6418,8 @@ as $$
         where n.nspname = current_schema()
     ), ids (sequence, id) as (
         values ('jobs_id_seq', (select max(id) from jobs)), ('events_id_seq', (select max(id) from events)), ('logs_id_seq', (select max(id) from logs)),
-               ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers))
+               ('workers_id_seq', (select max(id) from workers)), ('subscribers_id_seq', (select max(id) from subscribers)),
+               ('producers_id_seq', (select max(id) from producers))
     ), m as (
         select q.*, ids.sequence, ids.id from q join ids on q.name in (ids.sequence, format('%I.%I', current_schema(), ids.sequence))
     )
@@ -15881,6 +15882,31 @@ comment on column throughput.exact is 'False: the figures are partly estimates, 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- verbs: the functions that are for use from outside, one row each: what \df shows without what is internal. A stable contract for SELECT. Locks nothing.
+--
+--   select name, arguments, meaning from pgq.verbs where 'operator' = any(classes);
+--
+-- roles: producer, worker, operator, reader
+create view verbs as
+select p.proname::text as name,
+       pg_get_function_arguments(p.oid) as arguments,
+       pg_get_function_result(p.oid) as result,
+       coalesce((select array_agg(r.class::text order by r.class) from rights r where r.object = p.proname), '{owner}') as classes,
+       obj_description(p.oid, 'pg_proc') as meaning
+from pg_proc p
+where p.pronamespace = (select c.relnamespace from pg_class c where c.oid = 'jobs'::regclass)
+  and p.prosecdef
+  and p.proname <> all('{enqueue_one,enqueue_reserve,set_schedule_json,import_finish,import_reserve}'::text[]) -- of the Go client
+  or p.oid = 'enqueue_trigger'::regproc;
+comment on view verbs is 'The functions that are for use from outside.';
+comment on column verbs.name is 'Its name; no two are named alike.';
+comment on column verbs.arguments is 'Its arguments with their types and defaults; all can be given by name.';
+comment on column verbs.result is 'What it returns.';
+comment on column verbs.classes is 'Which classes of roles may call it (grant_role); owners may call all.';
+comment on column verbs.meaning is 'What it does; pgq/sql has more.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- consumer_states: one row per consumer of events: where it is, how far behind, and whether all is well. behind is counted among the first
 -- 10,000 events that it might not have read; exact is false when there are more. A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
@@ -16793,6 +16819,10 @@ insert into rights (object, class) values
     ('unknown_kinds', 'worker'),
     ('unsubscribe', 'operator'),
     ('unsubscribe', 'reader'),
+    ('verbs', 'operator'),
+    ('verbs', 'producer'),
+    ('verbs', 'reader'),
+    ('verbs', 'worker'),
     ('wake_on_events', 'operator'),
     ('wake_on_events', 'worker'),
     ('wake_up', 'worker'),
@@ -16817,6 +16847,7 @@ drop view job_details;
 drop view dag_nodes;
 drop view dag_blockers;
 drop view consumer_states;
+drop view verbs;
 drop view throughput;
 drop view running_jobs;
 drop view registered_queues;
