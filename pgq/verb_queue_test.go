@@ -19,7 +19,7 @@ func TestSetQueueCases(t *testing.T) {
 			"keep_completed": null, "keep_failed": null, "keep_cancelled": null, "keep_expired": null, "events": null}`), want: `("")`, then: settings, is: defaults},
 		{name: "the defaults of all queues", given: set(`{"max_depth": 3}`), call: "select set_queue('*', '{\"max_attempts\": 2, \"max_depth\": 4}')", want: `("")`,
 			then: "select q.max_attempts, q.max_depth from unnest('{q,other}'::text[]) n, queue_settings(n) q", is: "(2,3) (2,4)"},
-		{name: "the defaults cannot be null", call: "select set_queue('*', '{\"max_attempts\": null}')", want: "PQ001 max_attempts breaks the rule queues_defaults_are_complete"},
+		{name: "the defaults cannot be null", call: "select set_queue('*', '{\"max_attempts\": null}')", want: "PQ001 max_attempts must have a value: it is the default of all queues"},
 		{name: "unless they are limits", given: "select set_queue('*', '{\"max_depth\": 2}')", call: "select set_queue('*', '{\"max_depth\": null}')", want: `("")`,
 			then: "select max_depth from queues", is: "()"},
 		{name: "a setting that is not there", call: set(`{"max_depth": 1, "depth": 2}`), want: "PQ001 depth is not a setting of a queue"},

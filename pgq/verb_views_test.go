@@ -166,7 +166,7 @@ func TestVerbsWithNamedArguments(t *testing.T) {
 			then: "select max_depth, keep_failed, events, warn_depth from queues where name = 'q'", is: `(5,"2 days",all,)`},
 		{name: "set_queue, both ways", given: "select set_queue('q', max_depth => 5)", call: `select set_queue('q', '{"max_depth": null, "timeout": "1 s"}', max_attempts => 3)`, want: `("")`,
 			then: "select max_depth, timeout, max_attempts from queues where name = 'q'", is: `(,00:00:01,3)`},
-		{name: "set_queue with a value that breaks a rule", call: "select set_queue('q', max_depth => 0)", want: "PQ001 max_depth breaks the rule queues_depths_are_positive"},
+		{name: "set_queue with a value that breaks a rule", call: "select set_queue('q', max_depth => 0)", want: "PQ001 max_depth must be at least 1"},
 		{name: "set_queue with nothing", call: "select set_queue('q')", want: `("")`, then: "select max_depth from queues where name = 'q'", is: "()"},
 		{name: "reschedule by a delay", given: "select enqueue('a')", call: "select * from reschedule('{1}', delay => '1 h')", want: "(1,scheduled)", then: "select run_at - now() as delay from scheduled", is: "(01:00:00)"},
 		{name: "reschedule to the past", given: "select enqueue('a', delay => '1 h')", call: "select * from reschedule('{1}', delay => '-1 s')", want: "(1,ready)"},

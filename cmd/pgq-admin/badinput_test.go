@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -69,6 +70,18 @@ func (s *site) refuses(refusals []refusal) {
 // words splits a command line at its spaces, and adds more.
 func words(line string, more ...string) []string { return append(strings.Fields(line), more...) }
 
+// marshal returns a name as PostgreSQL writes it in JSON.
+func marshal(t *testing.T, name string) []byte {
+	t.Helper()
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(name); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSpace(text.Bytes())
+}
+
 func TestOddNamesAreTakenAsTheyAre(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -94,6 +107,12 @@ func TestOddNamesAreTakenAsTheyAre(t *testing.T) {
 		s.admin("schedule set", name, "@daily", "--kind", name).want(t, 0, name)
 		s.admin("schedule show", name).want(t, 0, name)
 		s.admin("schedule delete", name, "--yes").want(t, 0)
+		s.admin("limit set group", name, "--max-running", "3").want(t, 0, name)
+		s.admin("limit list --limit 1 --after", "group/"+name).decent(t)
+		s.admin("consumer set", name, "--queue", name).want(t, 0, name)
+		s.admin("export settings").want(t, 0, string(marshal(t, name)))
+		s.admin("limit delete group", name, "--yes").want(t, 0)
+		s.admin("consumer delete", name, "--yes").want(t, 0)
 		s.admin("job cancel --reason", name+turned, "--actor", name, "--queue", name, "--yes").want(t, 0, "cancelled  1")
 		for _, read := range []string{"job show ", "job events ", "job explain ", "job list --error " + injection + " "} {
 			o := s.adminCall(read + strconv.Itoa(i+1)).run(t)

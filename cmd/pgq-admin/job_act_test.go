@@ -91,10 +91,10 @@ func TestWrongUseOfTheVerbsSaysWhatIsRight(t *testing.T) {
 		{"queue set mail", 2, "needs QUEUE and NAME=VALUE"},
 		{"queue set mail max_dept=1", 2, "did you mean max_depth?"},
 		{"queue set mail max_depth=many", 2, "must be a whole number"},
-		{"queue set mail max_depth=0", 2, "max_depth breaks the rule"},
+		{"queue set mail max_depth=0", 2, "max_depth must be at least 1"},
 		{"queue set mail keep_failed=soon", 2, "must be a duration"},
 		{"queue set mail backoff={", 2, "must be JSON"},
-		{"queue set mail events=loud", 2, "events breaks the rule"},
+		{"queue set mail events=loud", 2, "events must be none, changes or all"},
 		{"queue resume nowhere", 3, "no queue"},
 		{"queue pause *", 2, "queue must"},
 		{"queue drain mail --reason x", 2, "--reason needs --pause"},
@@ -320,7 +320,7 @@ func TestQueuesArePausedDrainedPurgedAndSet(t *testing.T) {
 	if err != nil || *got.MaxDepth != 3 || got.KeepFailed.Hours() != 90*24 || got.Timeout.Seconds() != 90 || *got.Events != pgq.EventsAll || got.Backoff.Base.Seconds() != 5 {
 		t.Errorf("%+v %v", got, err)
 	}
-	s.admin("queue set mail max_depth=default max_attempts=0").want(t, 2, "max_attempts breaks the rule")
+	s.admin("queue set mail max_depth=default max_attempts=0").want(t, 2, "max_attempts must be at least 1")
 	s.admin("queue set mail max_depth=default max_attempts=7").want(t, 0)
 	if got, err = q.QueueSettings(t.Context(), s.pool, "mail"); err != nil || got.MaxDepth != nil || *got.MaxAttempts != 7 {
 		t.Errorf("%+v %v", got, err)

@@ -229,6 +229,9 @@ func TestServiceAndPasswordFilesAreReadAsByPsql(t *testing.T) {
 	write(t, passwords, "*:*:*:*:"+config.Password+"\n")
 	call{args: []string{"check"}, env: []string{"PGSERVICE=mine", "PGSERVICEFILE=" + services, "PGPORT=" + port, "PGPASSFILE=" + passwords}}.run(t).
 		want(t, 0, "all invariants hold")
+	for _, env := range [][]string{{"PGSERVICE=yours", "PGSERVICEFILE=" + services}, {"PGSERVICE=mine", "PGSERVICEFILE=" + services + "x"}} {
+		call{args: []string{"check"}, env: env}.run(t).want(t, 2, "PGSERVICE: database_url must name a service that is in the service file")
+	}
 }
 
 func TestCompletionAndManPagesAreWritten(t *testing.T) {

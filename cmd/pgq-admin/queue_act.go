@@ -24,15 +24,10 @@ func queueChanges(a *app) []*cobra.Command {
 
 // onQueue connects, does something with a queue, and says what was done.
 func (a *app) onQueue(c *cobra.Command, done string, do func(ctx context.Context, s *session) error) error {
-	s, err := a.open(c)
-	if err != nil {
-		return err
+	err := a.onFound(c, "pgq-admin queue list shows the queues", do)
+	if err == nil {
+		_, err = fmt.Fprintln(a.out, done)
 	}
-	defer s.close()
-	if err := do(c.Context(), s); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(a.out, done)
 	return err
 }
 

@@ -52,9 +52,17 @@ begin
         exception
             when check_violation then
                 get stacked diagnostics broken_rule = constraint_name;
-                perform invalid(entry.key, format('breaks the rule %s', broken_rule));
+                perform invalid(entry.key, case broken_rule
+                    when 'queues_depths_are_positive' then 'must be at least 1'
+                    when 'queues_max_args_bytes_is_positive' then 'must be at least 1'
+                    when 'queues_max_attempts_is_positive' then 'must be at least 1'
+                    when 'queues_timeout_is_positive' then 'must be positive'
+                    when 'queues_keep_is_not_negative' then 'must not be negative'
+                    when 'queues_events_is_a_level' then 'must be none, changes or all'
+                    when 'queues_defaults_are_complete' then 'must have a value: it is the default of all queues'
+                    else format('breaks the rule %s', broken_rule) end);
             when data_exception then
-                perform invalid(entry.key, format('has a value that cannot be read: %s', sqlerrm));
+                perform invalid(entry.key, format('cannot be read: %s', sqlerrm));
         end;
     end loop;
 end

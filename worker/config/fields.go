@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -119,6 +120,9 @@ func setDatabaseURL(s *Settings, value string) string {
 		return "must not be empty"
 	}
 	parsed, err := pgconn.ParseConfig(value)
+	if cause := errors.Unwrap(err); cause != nil && (strings.HasPrefix(cause.Error(), "unable to find service") || strings.HasPrefix(cause.Error(), "failed to read service file")) {
+		return "must name a service that is in the service file (PGSERVICEFILE, or .pg_service.conf in the home directory)"
+	}
 	if err != nil || strings.Contains(parsed.Host, "@") { // an @ in the password: what follows it would be shown as the host
 		return "must be a URL (postgres://user:password@host:5432/database, special characters of the password " +
 			"as %XX) or words (host=… user=… dbname=…) that PostgreSQL's clients understand"

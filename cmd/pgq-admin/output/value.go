@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -88,8 +87,8 @@ func display(value any) string {
 			text = "~" + text
 		}
 	case float64:
-		text = strconv.FormatFloat(x, 'f', 3, 64)
-		if x >= 100 || x == math.Trunc(x) {
+		text = strings.TrimRight(strconv.FormatFloat(x, 'f', 3, 64), "0")
+		if x >= 100 || strings.HasSuffix(text, ".") {
 			text = strconv.FormatFloat(x, 'f', 1, 64)
 		}
 	case json.RawMessage:
