@@ -27,7 +27,7 @@ var derived = map[string][]string{
 	"scheduled": {"job_id", "queue", "attempt"},
 }
 
-// placeOf returns the table that holds a row of each job in a state; "" for none, or any number of columns.
+// placeOf returns the table that has the row of a job in a state where the columns are from; "" where there are no columns of it.
 func placeOf(state json.RawMessage) string {
 	switch string(state) {
 	case `"scheduled"`:
@@ -55,9 +55,6 @@ func parse(text json.RawMessage) (*line, error) {
 	}
 	return l, nil
 }
-
-// isHeader reports whether it is the first line of an export.
-func (l *line) isHeader() bool { return string(l.whole["type"]) == `"export"` }
 
 // row returns the job's row of a table, or nil.
 func (l *line) row(table string) fields {
