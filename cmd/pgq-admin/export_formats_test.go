@@ -218,3 +218,22 @@ func TestWhatIsNoExportIsRefusedInEveryFormat(t *testing.T) {
 		t.Errorf("there are %s jobs", n)
 	}
 }
+
+func TestSettingsAreCarriedToAnotherSchema(t *testing.T) {
+	t.Parallel()
+	url, dir := pgtest.Database(t), t.TempDir()
+	call := func(stdin string, words ...string) outcome { return c(t, stdin, append(words, "--url", url)...) }
+	call("", "queue", "set", "mail", "max_depth=1000").want(t, 0)
+	call("", "limit", "set", "kind", "sms", "--rate", "5").want(t, 0)
+	file := filepath.Join(dir, "settings.jsonl.gz")
+	call("", "export", "settings", "--file", file).want(t, 0, "exported 3 settings")
+	call("", "export", "settings", "--file", filepath.Join(dir, "settings.csv")).want(t, 2, "settings are exported as JSON lines")
+	call("", "migrate", "up", "--schema", "b").want(t, 0)
+	call("", "import", file, "--schema", "b", "--dry-run").want(t, 0, "would have created limit of kind sms", "would import settings: 2 created, 0 changed, 1 unchanged")
+	call("", "import", file, "--schema", "b").want(t, 0, "\ncreated limit of kind sms", "imported settings: 2 created")
+	call("", "import", file, "--schema", "b").want(t, 0, "imported settings: 0 created, 0 changed, 3 unchanged")
+	text := call("", "export", "settings", "--schema", "b").stdout
+	call(strings.Replace(text, `"rate": 5`, `"rate": 0`, 1), "import", "-", "--schema", "b").want(t, 2, "line 4: rate must be at least 1; nothing was imported")
+	call(strings.Replace(text, `1000`, `7`, 1), "import", "-", "--schema", "b").want(t, 0, "changed queue mail\nimported settings: 0 created, 1 changed, 2 unchanged")
+	call("", "queue", "show", "mail", "--schema", "b", "-o", "json").want(t, 0, `"max_depth": 7`)
+}

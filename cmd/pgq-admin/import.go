@@ -27,7 +27,7 @@ Unique keys stand for the jobs that they stood for. Not imported: workers, and w
 Settings are made to be as the file says, all of a queue, kind, limit, schedule or consumer that it names: what is left out goes back to
 the default. The rest stays as it is. Importing the same file again changes nothing. Schedules go on where they were unless
 their times change; one that was paused is paused if it is created here. Consumers keep their positions, new ones begin now. Settings come
-first or alone in a file, or behind jobs. --dry-run says what would be created and changed.`
+behind jobs where a file has both. --dry-run says what would be created and changed.`
 
 func importCommand(a *app) *cobra.Command {
 	var ids string
