@@ -74,6 +74,37 @@ func TestRunSaysThatTheDatabaseCannotBeReached(t *testing.T) {
 	}
 }
 
+// A process that is told to stop while it starts has not failed.
+func TestRunMayBeStoppedBeforeItHasBegun(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	w := b.worker(worker.Config{})
+	worker.Handle(w, nothing)
+	locked, err := b.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := locked.Exec(t.Context(), "lock table pgq.workers"); err != nil { // it cannot register
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	b.eventually("it registers", func() bool {
+		return b.number("select count(*) from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())") > 0
+	})
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if err := locked.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.number("select count(*) from pgq.workers"); n != 0 {
+		t.Errorf("%d workers are registered", n)
+	}
+}
+
 func TestRunRefusesAnotherVersionOfTheSchema(t *testing.T) {
 	t.Parallel()
 	empty, err := pgxpool.New(context.Background(), pgtest.Empty(t))

@@ -41,7 +41,7 @@ const (
 
 // Run works until the context ends. Then it claims no more, gives back what it had claimed ahead, waits for
 // running handlers (Config.Grace), cancels the contexts of those that are left with the cause
-// pgq.ErrShutdown, releases their jobs, and returns nil.
+// pgq.ErrShutdown, releases their jobs, and returns nil. It returns nil, too, when the context ends before it has begun.
 //
 // It returns an error at once, having done nothing, for settings or handlers that break a rule
 // (*pgq.ArgumentError), when the database cannot be reached, and for a schema of another version
@@ -65,11 +65,15 @@ func (w *Worker) Run(ctx context.Context) error {
 		}
 		w.handlers[kind] = h
 	}
-	if err := w.config.Client.CheckVersion(ctx, w.pool); err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
 	e := newEngine(ctx, w)
-	if err := e.enrol(ctx); err != nil {
+	err = w.config.Client.CheckVersion(ctx, w.pool)
+	if err == nil {
+		err = e.enrol(ctx)
+	}
+	if ended := ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return nil // If it was registered, nobody was told: its lease ends by itself.
+	}
+	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
 	w.engine.Store(e)
