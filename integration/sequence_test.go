@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,12 +29,19 @@ func (turn) Kind() string { return "turn" }
 const turnsTable = `create table turns (n bigint generated always as identity, key text not null, job_id bigint not null,
 	attempt integer not null, by integer not null, number integer not null, what text not null)`
 
-// handleTurns lets a worker run turns, which write when they begin and end.
+// handleTurns lets a worker run turns, which write when they begin and end, as long as they hold their lease: an attempt that has lost it
+// may go on beside the next one of its sequence, but what it writes under its lease is refused.
 func handleTurns(w *worker.Worker, pool *pgxpool.Pool) {
 	worker.Handle(w, func(ctx context.Context, job *pgq.Job[turn]) error {
 		note := func(what string) error {
-			_, err := pool.Exec(context.WithoutCancel(ctx), `insert into turns (key, job_id, attempt, by, number, what)
-				select sequence, $1, $2, $3, $4, $5 from pgq.jobs where id = $1`, job.ID, job.Number, job.Args.By, job.Args.Number, what)
+			tag, err := pool.Exec(context.WithoutCancel(ctx), `
+				with lease as (select from pgq.running where job_id = $1 and attempt = $2 and worker_id = $6 for key share)
+				insert into turns (key, job_id, attempt, by, number, what)
+				select j.sequence, $1, $2, $3, $4, $5 from lease, pgq.jobs j where j.id = $1`,
+				job.ID, job.Number, job.Args.By, job.Args.Number, what, job.WorkerID)
+			if err == nil && tag.RowsAffected() == 0 {
+				return pgq.ErrLeaseLost
+			}
 			return err
 		}
 		if err := note("begins"); err != nil {
@@ -46,7 +54,8 @@ func handleTurns(w *worker.Worker, pool *pgxpool.Pool) {
 	})
 }
 
-// Several processes, one of which is killed in the middle, and enqueuers that use the same keys at once and roll half of it back.
+// Several processes, one of which is killed in the middle and one stopped for longer than its lease, and enqueuers that use the same keys at
+// once and roll half of it back.
 func TestSequencesKeepTheirOrderThroughDeaths(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -54,6 +63,7 @@ func TestSequencesKeepTheirOrderThroughDeaths(t *testing.T) {
 	const keys, enqueuers, rounds = 6, 4, 60
 	victim := s.worker(s.url, 8, lease)
 	others := []*process{s.worker(s.url, 8, lease), s.worker(s.url, 8, lease)}
+	s.becomes(1+int64(len(others)), registered)
 	rollback := errors.New("roll back")
 	var adding sync.WaitGroup
 	for by := range enqueuers {
@@ -76,11 +86,14 @@ func TestSequencesKeepTheirOrderThroughDeaths(t *testing.T) {
 				}
 				if by == 0 && number == rounds/2 {
 					victim.kill()
+					others[0].signal(syscall.SIGSTOP)
 				}
 			}
 		})
 	}
 	adding.Wait()
+	s.becomes(1, "select count(*) from pgq.workers where dead_at is null")
+	others[0].signal(syscall.SIGCONT)
 	s.becomes(0, "select count(*) - (select count(*) from pgq.results) from pgq.jobs")
 	s.becomes(0, "select count(*) from pgq.sequences")
 
