@@ -37,6 +37,7 @@ func scenarios() []scenario {
 		{"enqueue-unique", uniqueCells},
 		{"backlog", backlogCells},
 		{"fairness", fairnessCells},
+		{"groups", groupsCells},
 		{"enqueue-tx", txCells},
 		{"drain", drainCells},
 		{"latency", latencyCells},

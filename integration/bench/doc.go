@@ -15,6 +15,8 @@
 //   - backlog: drain, while no jobs and a million jobs of another queue wait behind a limit of one; of PGQ alone.
 //   - fairness: 100 jobs of one tenant, from their enqueueing to the end of the last one, alone and with 100,000 of another tenant before them in the
 //     queue; 50 slots, handlers that take 10 ms. The median of five in a row. River's jobs have no tenants.
+//   - groups: n no-op jobs of 1, 1,000 and 20,000 groups, that is, tenants, which take turns, from the start of a worker process to the commit of the last
+//     completion; without a limit (max_running=0) and with one job of each group at a time. Of PGQ alone.
 //   - enqueue-tx: begin, one job, commit, from 16 and 64 clients. With workers=busy every handler of a worker process is
 //     occupied, so that nobody waits for a notification; with workers=asleep a worker process is idle and works
 //     whatever comes at once, on the same machine. notify=off is PGQ with its notifications switched off; the floor is the

@@ -65,6 +65,36 @@ func limitedBacklog(ctx context.Context, q pgqQueue, pool *pgxpool.Pool, n int) 
 	return slow.enqueueMany(ctx, pool, noops(0, n))
 }
 
+// groupsCells drain a queue whose jobs are of one group, of many and of very many, without a limit and with one of each group.
+func groupsCells(b *bench) []cell {
+	if !b.has(pgqName) {
+		return nil
+	}
+	var cells []cell
+	for _, c := range []struct{ groups, maxRunning int }{{1, 0}, {1_000, 0}, {20_000, 0}, {1_000, 1}, {20_000, 1}} {
+		q := groupQueue{newPGQ(), func(job noop) pgq.Options { return pgq.Options{Group: fmt.Sprint("g", job.Num%c.groups)} }}
+		p := params{{"n", b.n}, {"groups", c.groups}, {"max_running", c.maxRunning}}
+		cells = append(cells, cell{label(q, p), func(ctx context.Context) ([]sample, error) {
+			jobs := plain(q, b.n)
+			load := jobs.load
+			jobs.load = func(ctx context.Context, pool *pgxpool.Pool) (probe, error) {
+				if c.maxRunning > 0 {
+					if err := q.client.SetLimit(ctx, pool, pgq.OfGroup("*"), pgq.Limit{MaxRunning: c.maxRunning}); err != nil {
+						return nil, err
+					}
+				}
+				return load(ctx, pool)
+			}
+			took, _, err := b.work(ctx, q, jobs)
+			if err != nil {
+				return nil, err
+			}
+			return []sample{{system: q.name(), metric: jobsPerSecond, params: p, value: perSecond(b.n, took)}}, nil
+		}})
+	}
+	return cells
+}
+
 const (
 	smallTenant   = 1_000_000_000 // jobs with this number and above are those of the small tenant
 	smallJobs     = 100
