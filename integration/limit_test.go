@@ -72,3 +72,51 @@ func TestABacklogWaitsForAStoppedWorker(t *testing.T) {
 	stopped.terminate()
 	stopped.ends()
 }
+
+// Many groups of one slot each, which are parked and come back in line all the time, while workers die and limits change: what stays parked for
+// want of a word would not be run for minutes.
+func TestNoGroupIsForgottenWhileWorkersAreKilledAndLimitsChange(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.exec(guardLimit)
+	s.exec("select pgq.set_limit('group', '*', max_running => 1)")
+	const groups, rounds = 150, 6
+	victim := s.worker(s.url, 20, lease)
+	others := []*process{s.worker(s.url, 20, lease), s.worker(s.url, 20, lease)}
+	s.becomes(3, registered)
+	for round := range rounds {
+		items := make([]pgq.Item, groups)
+		for g := range items {
+			what := "note"
+			if round == rounds/2 && g%10 == 0 {
+				what = "hold once"
+			}
+			items[g] = pgq.Item{Args: errand{What: what}, Options: pgq.Options{Group: fmt.Sprintf("g%d/%d", round%2, g)}}
+		}
+		if _, err := s.q.EnqueueMany(t.Context(), s.pool, items); err != nil {
+			t.Fatal(err)
+		}
+		switch round {
+		case 1:
+			s.exec("select pgq.set_limit('group', 'g1/*', max_running => 2)")
+		case 2:
+			s.exec("select pgq.pause_limit('group', 'g0/' || g, '50 ms') from generate_series(1, 150) g")
+		case rounds / 2:
+			s.becomes(groups/10, "select count(*) from effects where what = 'holds'")
+			s.exec("select pgq.delete_limit('group', 'g1/*')")
+			victim.kill()
+			for _, p := range others { // those that hold, too: their jobs run again
+				p.kill()
+			}
+			others = []*process{s.worker(s.url, 20, lease), s.worker(s.url, 20, lease)}
+		}
+	}
+	s.becomes(groups*rounds, completed)
+	s.is(0, "slots", "select count(*) from pgq.slots")
+	for _, p := range others {
+		p.ends()
+		if p.logged("the limit is broken") {
+			t.Error("the limit was broken")
+		}
+	}
+}

@@ -260,6 +260,8 @@ create table limits (
     constraint limits_breaker_is_complete check ((break_after is null) = (break_within is null) and (break_after is null) = (break_for is null))
 );
 comment on table limits is 'How many jobs of a queue, kind or group may run, and start per time, and after how many failures none does.';
+create index limits_patterns on limits (name) where scope = 'group' and right(name, 1) = '*';
+create index limits_with_rates on limits (scope, name) where rate is not null;
 create index limits_with_breakers on limits (scope, name) where break_after is not null;
 
 -- How full the token bucket of a queue, kind or group is, until when none of its jobs starts, and how its circuit breaker stands: closed
@@ -293,21 +295,33 @@ create table strikes (
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table strikes is 'Failed attempts that circuit breakers have not counted yet.';
 
--- Who wait for their turn in a queue: groups, and the kinds of their jobs; group '' is of jobs without one. turn: when the next job of the
--- group would be done if all groups were served at once, by their weights (start-time fair queueing). A row may be missing for
--- a moment, or be there twice: tend_backlogs makes up for that.
+-- Who wait for their turn in a queue: groups, and the kinds and priorities of their jobs; group '' is of jobs without one. turn: when the next job
+-- of the group begins in the time of fair queueing, if not later. Groups stand in line by that, but for those that are parked: there is no room for them, or no
+-- job of theirs was there. A row may be missing for a moment, or be there twice: tend_backlogs makes up for that.
 create table backlogs (
-    queue       text collate "C" not null,
-    group_name  text collate "C" not null,
-    kind        text collate "C" not null,
-    turn        double precision,
-    started     double precision,
-    dealt_at    timestamptz not null default clock_timestamp()
+    queue         text collate "C" not null,
+    group_name    text collate "C" not null,
+    kind          text collate "C" not null,
+    priority      smallint not null,
+    turn          double precision not null,
+    parked_until  timestamptz,
+    emptied_at    timestamptz,
+    constraint backlogs_that_are_empty_are_parked check (emptied_at is null or parked_until is not null)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table backlogs is 'Groups of which jobs wait for their turn.';
-create index backlogs_by_group on backlogs (queue, group_name, kind);
+create index backlogs_by_group on backlogs (queue, group_name, kind, priority);
+create index backlogs_in_line on backlogs (queue, kind, priority, turn, group_name) where parked_until is null;
+create index backlogs_parked on backlogs (queue, parked_until) where parked_until is not null;
+create index backlogs_without_room on backlogs (group_name) where parked_until is not null and emptied_at is null;
 
--- Attempts that were dealt and count for a limit, as long as they are in running. Others are swept by who deals.
+-- The time of fair queueing of each queue with groups: when the last job that was dealt began. Written by who deals, once per deal.
+create table clocks (
+    queue  text collate "C" primary key,
+    time   double precision not null
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table clocks is 'The time of fair queueing of each queue.';
+
+-- Attempts that were dealt and count for a limit: a row is there as long as the one in running that says so.
 create table slots (
     job_id      bigint primary key,
     attempt     integer not null,
@@ -315,6 +329,16 @@ create table slots (
     kind        text collate "C" not null
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
 comment on table slots is 'Attempts that count for a limit.';
+create index slots_by_group on slots (group_name);
+create index slots_by_kind on slots (kind);
+
+-- Groups for which there may be room again, by name or by names that begin so ("*" at the end): an attempt that counted has ended, a limit was changed.
+-- Whoever does that adds rows and locks none; who deals takes them, and looks at those groups again that are parked. after: the last one it has come to.
+create table vacancies (
+    group_name  text collate "C" not null,
+    after       text collate "C" not null default ''
+) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+comment on table vacancies is 'Groups for which there may be room again.';
 
 -- What waits for a time: delayed, retried and snoozed jobs.
 create table scheduled (
@@ -340,6 +364,7 @@ create table running (
     dag_id               bigint,
     cancel_requested_at  timestamptz,
     callbacks            boolean,
+    slotted              boolean,
     constraint running_attempt_is_positive check (attempt > 0)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0, vacuum_truncate = off);
 comment on table running is 'Leases: jobs that a worker holds.';
@@ -737,9 +762,14 @@ comment on column strikes.attempt is 'The attempt.';
 comment on column backlogs.queue is 'The queue.';
 comment on column backlogs.group_name is 'The group; empty: jobs without one.';
 comment on column backlogs.kind is 'Kind of the jobs.';
-comment on column backlogs.turn is 'When the last job that was dealt ends, in the time of fair queueing; null: none was.';
-comment on column backlogs.started is 'When it began, in that time.';
-comment on column backlogs.dealt_at is 'When that was; before that, when the row was made.';
+comment on column backlogs.priority is 'Priority of the jobs.';
+comment on column backlogs.turn is 'When its next job begins in the time of fair queueing, if not later.';
+comment on column backlogs.parked_until is 'Until when it is not looked at, unless there is a vacancy; null: it is in line.';
+comment on column backlogs.emptied_at is 'Since when there is no job.';
+comment on column clocks.queue is 'The queue.';
+comment on column clocks.time is 'When the last job that was dealt began.';
+comment on column vacancies.group_name is 'The group, or how its name begins and "*".';
+comment on column vacancies.after is 'Of several, the last one that was looked at.';
 comment on column slots.job_id is 'The job.';
 comment on column slots.attempt is 'The attempt.';
 comment on column slots.group_name is 'Its group; empty: none.';
@@ -812,6 +842,7 @@ comment on column running.claimed_at is 'Since when.';
 comment on column running.result_ttl is 'For how long its result will be kept; null: as its queue says.';
 comment on column running.dag_id is 'The DAG of which it is a node.';
 comment on column running.callbacks is 'True if other jobs are to be enqueued when it has ended.';
+comment on column running.slotted is 'True if it counts for a limit (slots).';
 comment on column running.cancel_requested_at is 'When somebody asked to cancel it.';
 comment on column results.job_id is 'The job.';
 comment on column results.queue is 'Its queue.';
@@ -964,5 +995,5 @@ comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
 -- +goose Down
-drop table strikes, slots, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, consumers, subscribers, events, expiries, results, running,
+drop table strikes, vacancies, slots, clocks, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, consumers, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, sequences, unique_keys, jobs, queues;

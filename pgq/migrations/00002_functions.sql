@@ -44,16 +44,22 @@ comment on function act_as_owner is 'Lets chores enqueue whoever does them.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- add_backlogs(queues, groups, kinds): notes that jobs of these wait for their turn. Internal: whoever puts such jobs into waiting.
--- Takes no locks, so that enqueuers of one group do not wait for each other: two of them may add the same row.
-create function add_backlogs(queues text[], groups text[], kinds text[]) returns void
+-- add_backlogs(queues, groups, kinds, priorities): notes that jobs of these wait for their turn. Internal: whoever puts such jobs into waiting.
+-- A group begins at the time of its queue, or where its other jobs are: who was away gets no credit for it.
+-- Takes no locks, so that enqueuers of one group do not wait for each other: two of them may add the same row. One that is said to be empty does
+-- not count: it may be deleted before these jobs are committed.
+create function add_backlogs(queues text[], groups text[], kinds text[], priorities smallint[]) returns void
 language sql
 as $$
-    insert into backlogs (queue, group_name, kind)
-    select distinct u.queue, coalesce(u.group_name, ''), u.kind
-    from unnest(queues, groups, kinds) u(queue, group_name, kind)
+    insert into backlogs (queue, group_name, kind, priority, turn)
+    select u.queue, u.group_name, u.kind, u.priority,
+           greatest((select max(b.turn) from backlogs b where b.queue = u.queue and b.group_name = u.group_name),
+                    (select c.time from clocks c where c.queue = u.queue), 0)
+    from (select distinct a.queue, coalesce(a.group_name, '') as group_name, a.kind, a.priority
+          from unnest(queues, groups, kinds, priorities) a(queue, group_name, kind, priority)) u
     where not exists (
-        select from backlogs b where b.queue = u.queue and b.group_name = coalesce(u.group_name, '') and b.kind = u.kind offset 0)
+        select from backlogs b
+        where b.queue = u.queue and b.group_name = u.group_name and b.kind = u.kind and b.priority = u.priority and b.emptied_at is null offset 0)
 $$;
 comment on function add_backlogs is 'Notes that jobs wait for their turn.';
 -- +goose StatementEnd
@@ -92,6 +98,17 @@ as $$
     where exists (select from breaker_of(s.scope, s.name))
 $$;
 comment on function add_strikes is 'Notes failed attempts for circuit breakers.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- add_vacancies(groups): notes that there may be room for these groups, or for those whose names begin so ("*" at the end). Internal: whoever
+-- makes room. Takes no locks; who deals next looks at them (unpark).
+create function add_vacancies(groups text[]) returns void
+language sql
+as $$
+    insert into vacancies (group_name) select distinct u.name from unnest(groups) u(name) where u.name is not null
+$$;
+comment on function add_vacancies is 'Notes that there may be room for groups.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1416,6 +1433,21 @@ as $$
     from waiting w join jobs j on j.id = w.job_id
     where w.role = 'turn' and (w.group_name, w.kind, w.priority) is distinct from (coalesce(j.group_name, ''), j.kind, j.priority)
     union all
+    select 'an attempt that counts for a limit has a slot, and a slot such an attempt', coalesce(r.job_id, s.job_id), coalesce(s.group_name, 'no slot')
+    from (select * from running where slotted) r full join slots s on s.job_id = r.job_id and s.attempt = r.attempt
+    where r.job_id is null or s.job_id is null
+    union all
+    select 'a group that is parked has no room, or somebody says that it may have some', null, b.group_name
+    from (select distinct b.group_name from backlogs b where b.emptied_at is null and b.parked_until > clock_timestamp() + interval '2 s') b
+    left join lateral limit_of(b.group_name) l on true
+    left join gates g on g.scope = 'group' and g.name = b.group_name
+    where coalesce(l.max_running > (select count(*) from slots s where s.group_name = b.group_name), true)
+      and coalesce(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp()) >= 1, true)
+      and coalesce(gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, clock_timestamp()) > 0, true)
+      and not exists (
+          select from vacancies v
+          where v.group_name = b.group_name or right(v.group_name, 1) = '*' and starts_with(b.group_name, rtrim(v.group_name, '*')))
+    union all
     select 'a waiting job that can be decided is decided', w.job_id, null
     from waiting w
     where node_verdict(w.pending, w.ok, w.failed, w.skipped, w.need_ok, w.need_failed, w.max_failed, w.max_skipped,
@@ -2252,20 +2284,23 @@ begin
     select * into settings from settings_of(queue_name);
     return query
         with claimed as materialized (
-            select u.attempt, u.place, j.*
-            from unnest(dealt.job_ids, dealt.attempts) with ordinality u(id, attempt, place)
+            select u.attempt, u.slotted, u.place, j.*
+            from unnest(dealt.job_ids, dealt.attempts, dealt.counted) with ordinality u(id, attempt, slotted, place)
             cross join lateral (
                 select * from jobs
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
-            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false)
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks, slotted)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
                coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id, sequence
         from claimed order by place;
     get diagnostics got = row_count;
+    if got < cardinality(dealt.job_ids) then
+        perform free_slots(array(select id from unnest(dealt.job_ids) id where not exists (select from running r where r.job_id = id offset 0)));
+    end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
             array(select n - 1 from unnest(dealt.attempts) n), null, loud);
@@ -2299,6 +2334,7 @@ declare
     asked record;
     done bigint[];
     callers bigint[]; -- those with callbacks
+    slotted bigint[]; -- those that counted for a limit
 begin
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
@@ -2313,7 +2349,7 @@ begin
         where r.job_id = any(asked.ids)
           and r.worker_id = complete.worker_id
           and r.attempt = asked.attempts[width_bucket(r.job_id, asked.ids)]
-        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks,
+        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks, r.slotted,
                   asked.places[width_bucket(r.job_id, asked.ids)] as place
     ), added as (
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
@@ -2321,7 +2357,11 @@ begin
                codecs[place], payloads[place], outputs[place], dag_id
         from ended
     )
-    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks) into done, callers from ended;
+    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks), array_agg(job_id) filter (where ended.slotted)
+    into done, callers, slotted from ended;
+    if slotted is not null then
+        perform free_slots(slotted);
+    end if;
     if callers is not null then
         perform call_back(callers, 'on_success');
     end if;
@@ -5345,6 +5385,7 @@ begin
         return 0;
     end if;
     update waiting w set held = false where w.job_id = any(members);
+    perform add_vacancies(array(select w.group_name from waiting w where w.job_id = any(members) and w.role = 'turn'));
     perform record_event('resumed', j.id, j.queue) from jobs j where j.id = dag_resume.dag_id;
     perform judge(members);
     return cardinality(members) - 1;
@@ -5627,99 +5668,114 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- deal(queue_name, wanted, kinds, worst): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
--- Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
+-- counted: which have slots. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
+--
+-- What it costs goes by what it takes, not by what waits: it looks at the groups that are first in line, and parks those for which there is no room
+-- (park) so that the next one need not look at them. It looks at 200 groups more than it is to take at the most; those that it
+-- has not come to are the first in line then.
 -- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
-create function deal(queue_name text, wanted integer, kinds text[], worst smallint, out job_ids bigint[], out attempts integer[])
+create function deal(
+    queue_name text, wanted integer, kinds text[], worst smallint,
+    out job_ids bigint[], out attempts integer[], out counted boolean[])
 language plpgsql
 as $$
 #variable_conflict use_column
 declare
-    dry text[] := '{}'; -- groups that had less than was asked for
+    most integer := 200 + 2 * wanted; -- groups to look at
+    step integer := wanted;           -- of these in the next round
     dealt record;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
     perform tend_breakers();
-    delete from slots s
-    where not exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt offset 0);
-    while wanted > 0 loop
-        select * into dealt from deal_round(queue_name, wanted, kinds, worst, dry);
+    perform unpark(queue_name, most);
+    while wanted > 0 and most > 0 loop
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, least(step, most));
+        exit when dealt.seen = 0;
         job_ids := job_ids || dealt.job_ids;
         attempts := attempts || dealt.attempts;
+        counted := counted || dealt.counted;
         wanted := wanted - coalesce(cardinality(dealt.job_ids), 0);
-        exit when dealt.job_ids is null and dealt.dry is null;
-        dry := dry || dealt.dry;
+        most := most - dealt.seen;
+        step := greatest(wanted, 2 * dealt.seen + 10);
     end loop;
-    -- Young rows stay: what was enqueued with them may not have been committed yet.
-    delete from backlogs b
-    where b.queue = queue_name and b.group_name = any(dry) and b.dealt_at < clock_timestamp() - interval '1 s'
-      and not exists (
-          select from waiting w
-          where w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind and w.role = 'turn' offset 0);
 end
 $$;
 comment on function deal is 'Takes jobs out of waiting whose turn it is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- deal_round(queue_name, wanted, kinds, worst, done): a round of deal among the groups that are not in done: each has as many turns as would
--- be its share. dry: groups that have no more jobs for this deal. Null arrays: there is nobody whose turn it could be. Internal: deal.
+-- deal_round(queue_name, wanted, kinds, worst, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
+-- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, done text[],
-    out job_ids bigint[], out attempts integer[], out dry text[])
+    queue_name text, wanted integer, kinds text[], worst smallint, at_most integer,
+    out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
-set enable_hashjoin = on
+set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
 as $$
 #variable_conflict use_column
 declare
     now constant timestamptz := clock_timestamp();
     round record;
 begin
-    with lines as materialized (
-        select b.group_name, b.kind, max(b.turn) as turn
-        from backlogs b
-        where b.queue = queue_name and (deal_round.kinds is null or b.kind = any(deal_round.kinds))
-        group by b.group_name, b.kind
-    ), clock as materialized (
-        select coalesce(max(started), 0) as at from backlogs where queue = queue_name
-    ), seats as materialized (
-        select group_name, kind, count(*) as n from slots group by group_name, kind
-    ), players as materialized (
-        select p.group_name, p.kinds, greatest(coalesce(p.turn, c.at), c.at) as start, coalesce(l.weight, 1) as weight,
-               l.max_running is not null as counts,
-               least(r.room, ceil(wanted::numeric / count(*) over ()) * coalesce(l.weight, 1))::integer as share
-        from (select group_name, max(turn) as turn, array_agg(kind) as kinds from lines where group_name <> all(done) group by group_name) p
-        cross join clock c
-        left join lateral limit_of(p.group_name) l on true
-        left join (select group_name, sum(n) as n from seats group by group_name) s on s.group_name = p.group_name
-        left join gates g on g.scope = 'group' and g.name = p.group_name
-        cross join lateral (
-            select least(
-                wanted,
-                l.max_running - coalesce(s.n, 0),
-                floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
-        where r.room > 0
-        order by start, group_name
-        limit wanted
+    with pairs as materialized (
+        select p.kind, p.priority from kinds_in_line(queue_name) p
+        where (deal_round.kinds is null or p.kind = any(deal_round.kinds)) and p.priority <= coalesce(worst, 9)
     ), kind_rooms as materialized (
         select k.kind, l.max_running is not null as counts,
                least(
-                   l.max_running - coalesce((select sum(s.n) from seats s where s.kind = k.kind), 0),
+                   l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.kind = k.kind) end,
                    floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room
-        from (select distinct kind from lines) k
-        left join limits l on l.scope = 'kind' and l.name = k.kind
-        left join gates g on g.scope = 'kind' and g.name = k.kind
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now))::integer as room
+        from (select distinct kind from pairs) k
+        left join lateral (select * from limits x where x.scope = 'kind' and x.name = k.kind offset 0) l on true
+        left join lateral (select * from gates x where x.scope = 'kind' and x.name = k.kind offset 0) g on true
+    ), firsts as materialized (
+        select f.group_name, min(f.turn) as turn
+        from (select b.group_name, b.turn
+              from pairs p
+              join kind_rooms k on k.kind = p.kind and coalesce(k.room, 1) > 0
+              cross join lateral (
+                  select x.group_name, x.turn from backlogs x
+                  where x.queue = queue_name and x.kind = p.kind and x.priority = p.priority and x.parked_until is null
+                  order by x.turn, x.group_name
+                  limit least(at_most, k.room)) b
+              order by b.turn, b.group_name
+              limit at_most) f
+        group by f.group_name
+    ), players as materialized (
+        select f.group_name, t.turn, greatest(t.turn, c.at) as start, coalesce(l.weight, 1) as weight, l.max_running is not null as counts,
+               v.seats, r.room,
+               t.turn > f.turn and t.turn > c.at as stale, -- a row that was added since the group had this turn: it is not its turn yet
+               case
+                   when v.seats <= 0 or g.probe_id is not null then now + interval '5 min' -- a vacancy comes before that
+                   else greatest(now + interval '1 ms', g.paused_until, g.probe_at, now + (1 - v.tokens) / l.rate * l.period)
+               end as until
+        from firsts f
+        cross join (select coalesce((select time from clocks where queue = queue_name), 0) as at) c
+        cross join lateral (select max(b.turn) as turn from backlogs b where b.queue = queue_name and b.group_name = f.group_name offset 0) t
+        left join lateral limit_of(f.group_name) l on true
+        left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name offset 0) g on true
+        cross join lateral (
+            select l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.group_name = f.group_name) end as seats,
+                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now) as tokens
+            offset 0) v
+        cross join lateral (
+            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
+    ), shares as materialized (
+        select p.*, least(p.room, ceil(wanted::numeric / count(*) over ()) * p.weight)::integer as share
+        from players p where p.room > 0 and not p.stale
     ), hands as materialized (
         select p.group_name, p.share, p.weight, k.kind, k.room, p.counts or k.counts as counts, w.*,
                p.start + row_number() over (partition by p.group_name order by w.priority, w.seq)::float8 / p.weight as finish,
                row_number() over (partition by p.group_name order by w.priority, w.seq) as place
-        from players p
-        cross join unnest(p.kinds) n(kind)
+        from shares p
+        cross join lateral (
+            select distinct b.kind from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
         join kind_rooms k on k.kind = n.kind and coalesce(k.room, 1) > 0
         cross join lateral (
             select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq
@@ -5739,30 +5795,43 @@ begin
         insert into slots (job_id, attempt, group_name, kind)
         select job_id, attempt, group_name, kind from dealt where counts
         on conflict (job_id) do update set attempt = excluded.attempt, group_name = excluded.group_name, kind = excluded.kind
-    ), turned as (
-        update backlogs b set turn = d.turn, started = d.started, dealt_at = now
-        from (select group_name, max(finish) as turn, max(finish - 1 / weight::float8) as started from dealt group by group_name) d
-        where b.queue = queue_name and b.group_name = d.group_name
-    ), short as (
-        select p.group_name
-        from (select group_name, share from players union all select group_name, -1 from dealt) p
-        group by p.group_name having sum(p.share) > 0
+    ), looked as (
+        select p.group_name,
+               coalesce(d.turn, case when p.stale then p.turn end) as turn,
+               case when p.room <= 0 then p.until when p.seats <= d.jobs then now + interval '5 min' end as until,
+               p.room > 0 and not p.stale and h.group_name is null as vain
+        from players p
+        left join (select group_name, count(*) as jobs, max(finish) as turn from dealt group by group_name) d on d.group_name = p.group_name
+        left join (select distinct group_name from hands) h on h.group_name = p.group_name
     )
-    select array_agg(d.job_id order by d.finish, d.group_name) as job_ids, array_agg(d.attempt order by d.finish, d.group_name) as attempts,
-           array_agg(d.group_name order by d.finish, d.group_name) as groups, array_agg(d.kind order by d.finish, d.group_name) as kinds,
-           (select array_agg(group_name) from short) as dry
-    into round
-    from dealt d;
+    select * into round
+    from (select array_agg(job_id order by finish, group_name) as job_ids, array_agg(attempt order by finish, group_name) as attempts,
+                 array_agg(group_name order by finish, group_name) as groups, array_agg(kind order by finish, group_name) as kinds,
+                 array_agg(counts order by finish, group_name) as counted, max(finish - 1 / weight::float8) as started
+          from dealt) d
+    cross join (
+          select count(*) as n, array_agg(group_name order by group_name) as looked, array_agg(turn order by group_name) as turns,
+                 array_agg(until order by group_name) as untils, array_agg(vain order by group_name) as vain
+          from looked) l;
     job_ids := round.job_ids;
     attempts := round.attempts;
-    dry := round.dry;
+    counted := round.counted;
+    seen := round.n;
+    if seen > 0 then
+        perform park(queue_name, round.looked, round.turns, round.untils, round.vain);
+    end if;
+    if job_ids is null then
+        return;
+    end if;
+    insert into clocks as c (queue, time) values (queue_name, round.started)
+    on conflict (queue) do update set time = excluded.time where c.time < excluded.time;
     if exists (select from limits l where l.rate is not null) then
         perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n))
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
     end if;
-    if job_ids is not null and exists (select from gates g where g.opened_at is not null) then
+    if exists (select from gates g where g.opened_at is not null) then
         update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
         from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
         where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
@@ -6735,7 +6804,7 @@ begin
                details[place] as detail
         from gone g
     ), judged as materialized (
-        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail,
+        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail, e.slotted,
                j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
@@ -6797,11 +6866,15 @@ begin
            array_agg(job_id) filter (where outcome in ('ready', 'scheduled') and verdict = 'retry' and callbacks ? 'on_retry') as retried,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
            array_agg(job_id) filter (where attempt > 100) as old,
+           array_agg(job_id) filter (where slotted) as slotted,
            array_agg(job_id) filter (where struck) as struck,
            array_agg(attempt) filter (where struck) as struck_attempts
     into done
     from (select *, verdict in ('retry', 'fail') and outcome <> 'cancelled' and not coalesce(detail ? 'lease_lost', false) as struck
           from judged) j;
+    if done.slotted is not null then
+        perform free_slots(done.slotted);
+    end if;
     if done.struck is not null and exists (select from limits l where l.break_after is not null) then
         perform add_strikes(done.struck, done.struck_attempts);
     end if;
@@ -7169,7 +7242,7 @@ begin
     select id, queue, 'enqueued' from input
     where events_wanted() and wants_event(queue, false);
     if jsonb_path_exists(enqueue_jobs.jobs, '$[*].group') then
-        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind))
+        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind), array_agg(j.priority::smallint))
         from jobs_from_json(enqueue_jobs.jobs) j where j.group_name is not null;
     end if;
     if 'replaced' = any(outcomes) then
@@ -8066,7 +8139,7 @@ as $$
     with states as materialized (
         select l.*, format('%s %s', l.scope, l.name) as title
         from (values ('queue', queue_name), ('kind', explain_limits.kind), ('group', nullif(explain_limits.group_name, ''))) s(scope, name)
-        cross join lateral list_limits(s.scope, s.name) l
+        cross join lateral list_limits(s.scope, s.name, false) l
         where s.name is not null
     )
     select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
@@ -8997,6 +9070,22 @@ begin
 end
 $$;
 comment on function forget_steps is 'Forgets what handlers of jobs have kept.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- free_slots(job_ids): gives back the slots of attempts that counted for a limit. Internal: who has just deleted these from running, so that a
+-- slot is seen exactly as long as its lease.
+create function free_slots(job_ids bigint[]) returns void
+language plpgsql -- keeps its plan
+as $$
+begin
+    with freed as (
+        delete from slots s where s.job_id = any(job_ids) returning s.group_name
+    )
+    insert into vacancies (group_name) select distinct f.group_name from freed f where f.group_name <> '';
+end
+$$;
+comment on function free_slots is 'Gives back slots of attempts that have ended.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10044,6 +10133,28 @@ comment on function kind_names is 'Kinds of jobs to choose from.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- kinds_in_line(queue_name): the kinds and priorities of jobs whose groups are in line in a queue. Internal. From one to the next along an index,
+-- whatever the number of groups.
+create function kinds_in_line(queue_name text) returns table (kind text, priority smallint)
+language sql stable
+as $$
+    with recursive place as (
+        (select b.kind, b.priority from backlogs b
+         where b.queue = queue_name and b.parked_until is null order by b.kind, b.priority limit 1)
+        union all
+        select n.*
+        from place p
+        cross join lateral (
+            select b.kind, b.priority from backlogs b
+            where b.queue = queue_name and b.parked_until is null and (b.kind, b.priority) > (p.kind, p.priority)
+            order by b.kind, b.priority limit 1) n
+    )
+    select p.kind, p.priority from place p
+$$;
+comment on function kinds_in_line is 'Kinds and priorities of jobs that wait for their turn.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- latest_events(queues, kinds, types, job_ids, at_most): the latest events that fit all that is given (null: any), in order of id.
 -- Without job_ids it looks at the latest 100,000 events, those that fit or not. Locks nothing.
 -- Raises PQ001 when at_most is not 1 to 10,000.
@@ -10126,13 +10237,17 @@ comment on function lease_events is 'Leases the next events of a consumer.';
 
 -- +goose StatementBegin
 -- limit_of(group_name): the limit of a group: the one of its name, else that with the longest name which ends in "*" and begins as the
--- group does; no row where there is none. Internal: without a search_path of its own, so that it can be inlined.
+-- group does; no row where there is none. Looks at one row and at those whose names end in "*", of which there are few.
+-- Internal: without a search_path of its own, so that it can be inlined.
 create function limit_of(group_name text) returns setof limits
 language sql stable
 as $$
-    select l.* from limits l
-    where l.scope = 'group' and limit_of.group_name <> ''
-      and (l.name = limit_of.group_name or right(l.name, 1) = '*' and starts_with(limit_of.group_name, rtrim(l.name, '*')))
+    select l.* from (
+        select x.* from limits x where x.scope = 'group' and x.name = limit_of.group_name
+        union all
+        select x.* from limits x
+        where x.scope = 'group' and right(x.name, 1) = '*' and starts_with(limit_of.group_name, rtrim(x.name, '*'))) l
+    where limit_of.group_name <> ''
     order by l.name = limit_of.group_name desc, length(l.name) desc
     limit 1
 $$;
@@ -10216,10 +10331,10 @@ comment on function list_failures is 'Jobs that failed for good, together by fin
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- list_limits(of_scope, of_name): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
--- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many. Locks nothing.
+-- list_limits(of_scope, of_name, counting): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
+-- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many; none without counting. Locks nothing.
 -- roles: operator, reader
-create function list_limits(of_scope text default null, of_name text default null)
+create function list_limits(of_scope text default null, of_name text default null, counting boolean default true)
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
@@ -10244,10 +10359,24 @@ as $$
         union all
         select 'group', group_name, sum(n)::bigint from live group by group_name
     ), lines as materialized (
-        select b.queue, b.group_name, b.kind
+        -- Of one that is named no more than are to be counted: a line has at least one job, mostly.
+        select b.queue, b.group_name, b.kind, b.priority
         from backlogs b
-        where of_name is null or of_name = case of_scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end
-        group by b.queue, b.group_name, b.kind
+        where of_name is null and counting
+        group by b.queue, b.group_name, b.kind, b.priority
+        union all
+        select distinct b.*
+        from queues_in_turn() q(name)
+        cross join lateral (
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'queue' and q.name = of_name and x.queue = of_name limit 10000)
+            union all
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'group' and x.queue = q.name and x.group_name = of_name limit 10000)
+            union all
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'kind' and x.queue = q.name and x.kind = of_name limit 10000)) b
+        where of_name is not null and counting
     ), counted as materialized (
         select l.*, c.n
         from lines l
@@ -10255,7 +10384,7 @@ as $$
         cross join lateral (
             select count(*) as n from (
                 select from waiting w
-                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind
+                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind and w.priority = l.priority
                 limit m.most) w) c
     ), waits as materialized (
         select 'queue' as scope, queue as name, sum(n)::bigint as n from counted group by queue
@@ -10733,28 +10862,34 @@ comment on function next_times is 'The next times at which a schedule is due.';
 
 -- +goose StatementBegin
 -- next_turn(): wakes the workers of queues in which a bucket has a token again, a pause is over or a probe may run, or whose jobs might have been overlooked;
--- when to call it next, null: not for a reason of its own. Internal: do_chores.
+-- when to call it next. Internal: do_chores. Looks at the gates of kinds and queues, and at the next of the parked groups of each queue.
 create function next_turn() returns timestamptz
 language plpgsql
 as $$
 declare
     now constant timestamptz := clock_timestamp();
-    queues text[];
+    vacant constant boolean := exists (select from vacancies);
+    woken text[];
     next timestamptz;
 begin
-    with opening as (
+    with openings as (
         select g.scope, g.name,
                greatest(g.paused_until, g.probe_at, g.refilled_at + (1 - g.tokens) / l.rate * l.period) as at
         from gates g
-        left join lateral (
-            select x.rate, x.period from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name
-            union all
-            select x.rate, x.period from limit_of(g.name) x where g.scope = 'group') l on true
+        left join limits l on l.scope = g.scope and l.name = g.name
+        where g.scope <> 'group'
+    ), lines as (
+        select q.name,
+               exists (select from backlogs b where b.queue = q.name and b.parked_until is null) as in_line,
+               (select min(b.parked_until) from backlogs b where b.queue = q.name) as at
+        from queues_in_turn() q(name)
     )
-    select min(o.at) filter (where o.at > now), array_agg(o.name) filter (where o.scope = 'queue' and o.at <= now)
-    into next, queues
-    from opening o;
-    perform wake(array(select b.queue from backlogs b union select unnest(queues)));
+    select least((select min(o.at) from openings o where o.at > now), (select min(l.at) from lines l where l.at > now)),
+           array(select o.name from openings o where o.scope = 'queue' and o.at <= now
+                 union
+                 select l.name from lines l where l.in_line or vacant or l.at <= now)
+    into next, woken;
+    perform wake(woken);
     return greatest(next, now + interval '50 ms'); -- what comes in between starts together
 end
 $$;
@@ -10980,6 +11115,39 @@ as $$
       and pg_has_role(caller(), g.role_id, 'usage')
 $$;
 comment on function own_tenants is 'Tenants whose jobs the caller may read.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- park(queue_name, groups, turns, untils, vain): what becomes of the groups that a round of dealing has looked at: they get turns (null: keep theirs), wait for
+-- room until a time (null: do not), and leave the line where no job of theirs is left. vain: none was to be had though there was room: others have
+-- them locked, or they are held. Internal: deal_round, under the lock of deal. In a statement after the one that took jobs, to see what is left.
+create function park(queue_name text, groups text[], turns double precision[], untils timestamptz[], vain boolean[]) returns void
+language plpgsql -- keeps its plan
+as $$
+begin
+    with looked as materialized (
+        select b.tid, u.turn, u.until, u.vain,
+               exists (select from waiting w
+                       where w.role = 'turn' and w.queue = queue_name and w.group_name = u.name and w.kind = b.kind and w.priority = b.priority
+                       offset 0) as any_left
+        from unnest(groups, turns, untils, vain) u(name, turn, until, vain)
+        cross join lateral (
+            select x.ctid as tid, x.kind, x.priority from backlogs x
+            where x.queue = queue_name and x.group_name = u.name and x.parked_until is null offset 0) b
+    )
+    update backlogs b
+    set turn = coalesce(l.turn, b.turn),
+        parked_until = case
+            when not l.any_left then clock_timestamp() + interval '50 ms'
+            when l.until is not null then l.until
+            when l.vain then clock_timestamp() + interval '50 ms'
+        end,
+        emptied_at = case when not l.any_left then clock_timestamp() end
+    from looked l
+    where b.ctid = l.tid and (l.turn is not null or l.until is not null or l.vain or not l.any_left);
+end
+$$;
+comment on function park is 'Moves groups on in line, or out of it.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -11683,11 +11851,13 @@ begin
         select j.id, j.queue, 'turn', 1, 0, 0, 0, 0, u.attempt, coalesce(j.group_name, ''), j.kind, j.priority, u.seq
         from unnest(job_ids, seqs, attempts) u(id, seq, attempt)
         cross join lateral (select id, queue, group_name, kind, priority from jobs where jobs.id = u.id offset 0) j
-        returning queue, group_name, kind
+        returning queue, group_name, kind, priority
     )
-    select array_agg(queue) as queues, array_agg(group_name) as groups, array_agg(kind) as kinds into put
-    from (select distinct queue, group_name, kind from added) a;
-    perform add_backlogs(put.queues, put.groups, put.kinds);
+    select array_agg(queue) as queues, array_agg(group_name) as groups, array_agg(kind) as kinds,
+           array_agg(priority) as priorities
+    into put
+    from (select distinct queue, group_name, kind, priority from added) a;
+    perform add_backlogs(put.queues, put.groups, put.kinds, put.priorities);
 end
 $$;
 comment on function put_turns is 'Lets jobs wait for their turn.';
@@ -11896,6 +12066,23 @@ as $$
            exists (select from queues q where q.name = queue_work.queue and q.paused_at is not null)
 $$;
 comment on function queue_work is 'What there is still to do in a queue.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- queues_in_turn(): the queues in which jobs wait for their turn, or did a moment ago. Internal. From one to the next along an index.
+create function queues_in_turn() returns setof text
+language sql stable
+as $$
+    with recursive place as (
+        (select b.queue from backlogs b order by b.queue limit 1)
+        union all
+        select n.*
+        from place p
+        cross join lateral (select b.queue from backlogs b where b.queue > p.queue order by b.queue limit 1) n
+    )
+    select p.queue from place p
+$$;
+comment on function queues_in_turn is 'Queues in which jobs wait for their turn.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -14106,7 +14293,12 @@ begin
             perform record_event('breaker_closed', gate.probe_id, coalesce(gate.queue, case gate.scope when 'queue' then gate.name end),
                 data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'opened_at', gate.opened_at));
             perform wake_turns(gate.scope, gate.name);
-        elsif gate.failed_at is not null then
+            continue;
+        end if;
+        if gate.scope = 'group' then
+            perform add_vacancies(array[gate.name]);
+        end if;
+        if gate.failed_at is not null then
             perform record_event('breaker_opened', gate.probe_id, gate.queue,
                 data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'probe_at', gate.failed_at + gate.break_for));
         end if;
@@ -14676,46 +14868,72 @@ comment on function take_sequences is 'Lets new jobs into sequences; returns the
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- tend_backlogs(): what there is to do about jobs that wait for their turn besides dealing, every few seconds: adds rows of backlogs that are
--- missing, takes away double ones, full buckets and old failures. Internal: do_chores.
+-- tend_backlogs(at_most): what there is to do about jobs that wait for their turn besides dealing, every few seconds: adds rows of backlogs that are
+-- missing, takes away double ones, full buckets and old failures. Goes on where the last call has stopped (chores.key), at_most groups and gates at a
+-- time; until all groups were looked at it is due again twice a second. Internal: do_chores.
 -- Locks: the advisory lock "deal", if it is free.
-create function tend_backlogs() returns void
+create function tend_backlogs(at_most integer default 2000) returns void
 language plpgsql
 as $$
+declare
+    now constant timestamptz := clock_timestamp();
+    place jsonb; -- where the last call has stopped: queue, group, kind and priority; scope and name
+    page record;
+    gate record;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
+    select coalesce(nullif(c.key, ''), '["", "", "", 0, "", ""]')::jsonb into place from chores c where c.name = 'backlogs';
     -- From one group to the next along the index, not job by job.
-    perform add_backlogs(array_agg(p.queue), array_agg(p.group_name), array_agg(p.kind))
-    from (
-        with recursive place as (
-            (select w.queue, w.group_name, w.kind from waiting w where w.role = 'turn' order by w.queue, w.group_name, w.kind limit 1)
-            union all
-            select n.*
-            from place p
+    with recursive line as (
+        (select w.queue, w.group_name, w.kind, w.priority, 1 as n from waiting w
+         where w.role = 'turn' and (w.queue, w.group_name, w.kind, w.priority) > (place ->> 0, place ->> 1, place ->> 2, (place ->> 3)::smallint)
+         order by w.queue, w.group_name, w.kind, w.priority limit 1)
+        union all
+        select n.*, p.n + 1
+        from line p
+        cross join lateral (
+            select w.queue, w.group_name, w.kind, w.priority from waiting w
+            where w.role = 'turn' and (w.queue, w.group_name, w.kind, w.priority) > (p.queue, p.group_name, p.kind, p.priority)
+            order by w.queue, w.group_name, w.kind, w.priority limit 1) n
+        where p.n < at_most
+    )
+    select array_agg(p.queue order by p.n) as queues, array_agg(p.group_name order by p.n) as groups, array_agg(p.kind order by p.n) as kinds,
+           array_agg(p.priority order by p.n) as priorities, count(*) as n
+    into page from line p;
+    if page.n > 0 then
+        perform add_backlogs(page.queues, page.groups, page.kinds, page.priorities);
+        delete from backlogs b
+        where b.ctid = any(array(
+            select x.tid
+            from unnest(page.queues, page.groups, page.kinds, page.priorities) u(queue, group_name, kind, priority)
             cross join lateral (
-                select w.queue, w.group_name, w.kind from waiting w
-                where w.role = 'turn' and (w.queue, w.group_name, w.kind) > (p.queue, p.group_name, p.kind)
-                order by w.queue, w.group_name, w.kind limit 1) n
-        )
-        select * from place) p
-    having count(*) > 0;
-    delete from backlogs b
-    where exists (
-        select from backlogs o
-        where o.queue = b.queue and o.group_name = b.group_name and o.kind = b.kind
-          and (coalesce(o.turn, 0), o.ctid) > (coalesce(b.turn, 0), b.ctid));
-    delete from gates g
-    where coalesce(g.paused_until, '-infinity') <= clock_timestamp()
-      and g.opened_at is null
-      and not exists (
-          select from breaker_of(g.scope, g.name) b where g.failed_at[cardinality(g.failed_at)] > clock_timestamp() - b.break_within)
-      and not exists (
-          select from (select * from limits l where g.scope <> 'group' and l.scope = g.scope and l.name = g.name
-                       union all
-                       select l.* from limit_of(g.name) l where g.scope = 'group') l
-          where tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp()) < coalesce(l.burst, l.rate));
+                select y.ctid as tid, row_number() over (order by y.emptied_at is null desc, y.turn desc) as n from backlogs y
+                where y.queue = u.queue and y.group_name = u.group_name and y.kind = u.kind and y.priority = u.priority offset 0) x
+            where x.n > 1));
+    end if;
+    with looked as materialized (
+        select g.ctid as tid, g.scope, g.name,
+               coalesce(g.paused_until, '-infinity') <= now
+               and g.opened_at is null
+               and not exists (select from breaker_of(g.scope, g.name) b where g.failed_at[cardinality(g.failed_at)] > now - b.break_within)
+               and not exists (
+                   select from (select * from limits l where g.scope <> 'group' and l.scope = g.scope and l.name = g.name
+                                union all
+                                select l.* from limit_of(g.name) l where g.scope = 'group') l
+                   where tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now) < coalesce(l.burst, l.rate)) as useless
+        from (select x.ctid, x.* from gates x where (x.scope, x.name) > (place ->> 4, place ->> 5) order by x.scope, x.name limit at_most) g
+    ), gone as (
+        delete from gates g where g.ctid = any(array(select l.tid from looked l where l.useless))
+    )
+    select count(*) as n, (array_agg(l.scope order by l.scope, l.name))[at_most] as scope, (array_agg(l.name order by l.scope, l.name))[at_most] as name
+    into gate from looked l;
+    update chores c
+    set key = jsonb_build_array(coalesce(page.queues[at_most], ''), coalesce(page.groups[at_most], ''), coalesce(page.kinds[at_most], ''),
+                                coalesce(page.priorities[at_most], 0), coalesce(gate.scope, ''), coalesce(gate.name, ''))::text,
+        last_run_at = case when page.n < at_most then c.last_run_at else least(c.last_run_at, now - interval '4.5 s') end
+    where c.name = 'backlogs' and (c.key <> '' or page.n = at_most or gate.n = at_most);
 end
 $$;
 comment on function tend_backlogs is 'Keeps the list of groups whose jobs wait for their turn complete.';
@@ -15007,12 +15225,76 @@ as $$
     cross join lateral (
         (select r.queue, r.kind from ready r where r.queue = q.name order by r.priority, r.seq limit 1000)
         union all
-        select b.queue, b.kind from backlogs b where b.queue = q.name) h
+        select q.name, k.kind from kinds_in_line(q.name) k) h
     where not exists (
         select from workers w
         where w.dead_at is null and h.queue = any(w.queues) and h.kind = any(w.kinds))
 $$;
 comment on function unknown_kinds is 'Kinds of waiting jobs that no living worker knows.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- unpark(queue_name, at_most): puts groups back in line for which there may be room: those of vacancies, in all queues, and those of this queue whose time
+-- has come; at_most of each. Where there was no job of a group, one may have been committed since by somebody who did not add a
+-- row, having seen this one: it is looked for after 50 ms and after a second, then the row goes. Internal: deal, under its lock.
+create function unpark(queue_name text, at_most integer) returns void
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    now constant timestamptz := clock_timestamp();
+    many record;
+    page text[];
+    groups text[];
+begin
+    if exists (select from vacancies) then
+        with gone as (
+            delete from vacancies v
+            where v.ctid = any(array(select x.ctid from vacancies x where right(x.group_name, 1) <> '*' limit at_most))
+            returning v.group_name
+        )
+        select coalesce(array_agg(distinct g.group_name), '{}') into groups from gone g;
+        select v.ctid as tid, rtrim(v.group_name, '*') as prefix, v.after into many
+        from vacancies v where right(v.group_name, 1) = '*' limit 1;
+        if found then
+            page := array(
+                select distinct b.group_name from backlogs b
+                where b.parked_until is not null and b.emptied_at is null and b.group_name >= many.prefix and b.group_name > many.after
+                order by b.group_name limit at_most);
+            groups := groups || array(select g from unnest(page) g where starts_with(g, many.prefix));
+            if cardinality(page) < at_most or not starts_with(page[at_most], many.prefix) then
+                delete from vacancies v where v.ctid = many.tid;
+            else
+                update vacancies v set after = page[at_most] where v.ctid = many.tid;
+            end if;
+        end if;
+        update backlogs b set parked_until = null
+        where b.ctid = any(array(
+            select x.tid from unnest(groups) g(name)
+            cross join lateral (
+                select y.ctid as tid from backlogs y
+                where y.group_name = g.name and y.parked_until is not null and y.emptied_at is null offset 0) x));
+    end if;
+    with due as materialized (
+        select b.ctid as tid, b.emptied_at,
+               b.emptied_at is null or exists (
+                   select from waiting w
+                   where w.role = 'turn' and w.queue = b.queue and w.group_name = b.group_name and w.kind = b.kind and w.priority = b.priority
+                   offset 0) as in_line
+        from (select x.ctid, x.* from backlogs x
+              where x.queue = queue_name and x.parked_until <= now order by x.parked_until limit at_most) b
+    ), gone as (
+        delete from backlogs b
+        where b.ctid = any(array(select d.tid from due d where not d.in_line and d.emptied_at <= now - interval '1 s'))
+    ), kept as (
+        update backlogs b set parked_until = b.emptied_at + interval '1 s'
+        where b.ctid = any(array(select d.tid from due d where not d.in_line and d.emptied_at > now - interval '1 s'))
+    )
+    update backlogs b set parked_until = null, emptied_at = null
+    where b.ctid = any(array(select d.tid from due d where d.in_line));
+end
+$$;
+comment on function unpark is 'Puts groups back in line for which there may be room.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -15151,17 +15433,29 @@ comment on function wake_on_events is 'Gives up the gates of the events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- wake_turns(scope, name): wakes the workers of queues in which jobs may have waited for a limit that has changed. Internal.
+-- wake_turns(scope, name): wakes the workers of queues in which jobs may have waited for a limit that has changed, and lets groups that are parked for
+-- want of room be looked at. Internal.
 create function wake_turns(scope text, name text) returns void
-language sql
+language plpgsql
 as $$
-    select wake(array(
-        select wake_turns.name where wake_turns.scope = 'queue'
+#variable_conflict use_variable
+declare
+    prefix constant text := rtrim(name, '*');
+begin
+    if scope = 'group' then
+        perform add_vacancies(array[name]);
+    end if;
+    perform wake(array(
+        select q from queues_in_turn() q
+        where case scope
+            when 'queue' then q = name
+            when 'kind' then exists (select from kinds_in_line(q) k where k.kind = name)
+            when 'group' then starts_with(
+                (select b.group_name from backlogs b where b.queue = q and b.group_name >= prefix order by b.group_name limit 1), prefix)
+        end
         union
-        select b.queue from backlogs b
-        where wake_turns.scope = 'kind' and b.kind = wake_turns.name
-           or wake_turns.scope = 'group' and (b.group_name = wake_turns.name
-                or right(wake_turns.name, 1) = '*' and starts_with(b.group_name, rtrim(wake_turns.name, '*')))))
+        select name where scope = 'queue'));
+end
 $$;
 comment on function wake_turns is 'Wakes the workers of queues whose jobs a limit concerns.';
 -- +goose StatementEnd
@@ -16885,6 +17179,7 @@ drop function visible;
 drop function virtual_result;
 drop function untold_jobs;
 drop function unsubscribe;
+drop function unpark;
 drop function unknown_kinds;
 drop function unique_wait;
 drop function unique_verdicts;
@@ -16975,6 +17270,7 @@ drop function read_settings;
 drop function read_filter;
 drop function read_events;
 drop function read_cron;
+drop function queues_in_turn;
 drop function queue_work;
 drop function queue_settings;
 drop function queue_room;
@@ -17003,6 +17299,7 @@ drop function pin;
 drop function pause_schedule;
 drop function pause_queue;
 drop function pause_limit;
+drop function park;
 drop function own_tenants;
 drop function own_producers;
 drop function open_window;
@@ -17034,6 +17331,7 @@ drop function line_up;
 drop function limit_of;
 drop function lease_events;
 drop function latest_events;
+drop function kinds_in_line;
 drop function kind_names;
 drop function keep_waited;
 drop function keep_position;
@@ -17069,6 +17367,7 @@ drop function give_up_job;
 drop function give_up;
 drop function gate_was_skipped;
 drop function gate_room;
+drop function free_slots;
 drop function forget_steps;
 drop function forget_runs;
 drop function forget_members;
@@ -17282,6 +17581,7 @@ drop function announce;
 drop function advisory_key;
 drop function advance_sequences;
 drop function adopt_events;
+drop function add_vacancies;
 drop function add_strikes;
 drop function add_logs;
 drop function add_backlogs;

@@ -100,6 +100,21 @@ as $$
     from waiting w join jobs j on j.id = w.job_id
     where w.role = 'turn' and (w.group_name, w.kind, w.priority) is distinct from (coalesce(j.group_name, ''), j.kind, j.priority)
     union all
+    select 'an attempt that counts for a limit has a slot, and a slot such an attempt', coalesce(r.job_id, s.job_id), coalesce(s.group_name, 'no slot')
+    from (select * from running where slotted) r full join slots s on s.job_id = r.job_id and s.attempt = r.attempt
+    where r.job_id is null or s.job_id is null
+    union all
+    select 'a group that is parked has no room, or somebody says that it may have some', null, b.group_name
+    from (select distinct b.group_name from backlogs b where b.emptied_at is null and b.parked_until > clock_timestamp() + interval '2 s') b
+    left join lateral limit_of(b.group_name) l on true
+    left join gates g on g.scope = 'group' and g.name = b.group_name
+    where coalesce(l.max_running > (select count(*) from slots s where s.group_name = b.group_name), true)
+      and coalesce(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp()) >= 1, true)
+      and coalesce(gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, clock_timestamp()) > 0, true)
+      and not exists (
+          select from vacancies v
+          where v.group_name = b.group_name or right(v.group_name, 1) = '*' and starts_with(b.group_name, rtrim(v.group_name, '*')))
+    union all
     select 'a waiting job that can be decided is decided', w.job_id, null
     from waiting w
     where node_verdict(w.pending, w.ok, w.failed, w.skipped, w.need_ok, w.need_failed, w.max_failed, w.max_skipped,

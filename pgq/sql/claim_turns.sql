@@ -20,20 +20,23 @@ begin
     select * into settings from settings_of(queue_name);
     return query
         with claimed as materialized (
-            select u.attempt, u.place, j.*
-            from unnest(dealt.job_ids, dealt.attempts) with ordinality u(id, attempt, place)
+            select u.attempt, u.slotted, u.place, j.*
+            from unnest(dealt.job_ids, dealt.attempts, dealt.counted) with ordinality u(id, attempt, slotted, place)
             cross join lateral (
                 select * from jobs
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
-            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false)
+            insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks, slotted)
+            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
                coalesce(timeout, settings.timeout), created_at, tags, metadata, codec, payload, args, dag_id, sequence
         from claimed order by place;
     get diagnostics got = row_count;
+    if got < cardinality(dealt.job_ids) then
+        perform free_slots(array(select id from unnest(dealt.job_ids) id where not exists (select from running r where r.job_id = id offset 0)));
+    end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
             array(select n - 1 from unnest(dealt.attempts) n), null, loud);

@@ -21,6 +21,7 @@ declare
     asked record;
     done bigint[];
     callers bigint[]; -- those with callbacks
+    slotted bigint[]; -- those that counted for a limit
 begin
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
@@ -35,7 +36,7 @@ begin
         where r.job_id = any(asked.ids)
           and r.worker_id = complete.worker_id
           and r.attempt = asked.attempts[width_bucket(r.job_id, asked.ids)]
-        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks,
+        returning r.job_id, r.queue, r.attempt, r.claimed_at, r.result_ttl, r.dag_id, r.callbacks, r.slotted,
                   asked.places[width_bucket(r.job_id, asked.ids)] as place
     ), added as (
         insert into results (job_id, queue, state, attempt, worker_id, claimed_at, finished_at, expires_at, codec, payload, output, dag_id)
@@ -43,7 +44,11 @@ begin
                codecs[place], payloads[place], outputs[place], dag_id
         from ended
     )
-    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks) into done, callers from ended;
+    select coalesce(array_agg(job_id), '{}'), array_agg(job_id) filter (where callbacks), array_agg(job_id) filter (where ended.slotted)
+    into done, callers, slotted from ended;
+    if slotted is not null then
+        perform free_slots(slotted);
+    end if;
     if callers is not null then
         perform call_back(callers, 'on_success');
     end if;

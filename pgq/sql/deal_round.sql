@@ -1,58 +1,71 @@
--- deal_round(queue_name, wanted, kinds, worst, done): a round of deal among the groups that are not in done: each has as many turns as would
--- be its share. dry: groups that have no more jobs for this deal. Null arrays: there is nobody whose turn it could be. Internal: deal.
+-- deal_round(queue_name, wanted, kinds, worst, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
+-- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, done text[],
-    out job_ids bigint[], out attempts integer[], out dry text[])
+    queue_name text, wanted integer, kinds text[], worst smallint, at_most integer,
+    out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
-set enable_hashjoin = on
+set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
 as $$
 #variable_conflict use_column
 declare
     now constant timestamptz := clock_timestamp();
     round record;
 begin
-    with lines as materialized (
-        select b.group_name, b.kind, max(b.turn) as turn
-        from backlogs b
-        where b.queue = queue_name and (deal_round.kinds is null or b.kind = any(deal_round.kinds))
-        group by b.group_name, b.kind
-    ), clock as materialized (
-        select coalesce(max(started), 0) as at from backlogs where queue = queue_name
-    ), seats as materialized (
-        select group_name, kind, count(*) as n from slots group by group_name, kind
-    ), players as materialized (
-        select p.group_name, p.kinds, greatest(coalesce(p.turn, c.at), c.at) as start, coalesce(l.weight, 1) as weight,
-               l.max_running is not null as counts,
-               least(r.room, ceil(wanted::numeric / count(*) over ()) * coalesce(l.weight, 1))::integer as share
-        from (select group_name, max(turn) as turn, array_agg(kind) as kinds from lines where group_name <> all(done) group by group_name) p
-        cross join clock c
-        left join lateral limit_of(p.group_name) l on true
-        left join (select group_name, sum(n) as n from seats group by group_name) s on s.group_name = p.group_name
-        left join gates g on g.scope = 'group' and g.name = p.group_name
-        cross join lateral (
-            select least(
-                wanted,
-                l.max_running - coalesce(s.n, 0),
-                floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
-        where r.room > 0
-        order by start, group_name
-        limit wanted
+    with pairs as materialized (
+        select p.kind, p.priority from kinds_in_line(queue_name) p
+        where (deal_round.kinds is null or p.kind = any(deal_round.kinds)) and p.priority <= coalesce(worst, 9)
     ), kind_rooms as materialized (
         select k.kind, l.max_running is not null as counts,
                least(
-                   l.max_running - coalesce((select sum(s.n) from seats s where s.kind = k.kind), 0),
+                   l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.kind = k.kind) end,
                    floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room
-        from (select distinct kind from lines) k
-        left join limits l on l.scope = 'kind' and l.name = k.kind
-        left join gates g on g.scope = 'kind' and g.name = k.kind
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now))::integer as room
+        from (select distinct kind from pairs) k
+        left join lateral (select * from limits x where x.scope = 'kind' and x.name = k.kind offset 0) l on true
+        left join lateral (select * from gates x where x.scope = 'kind' and x.name = k.kind offset 0) g on true
+    ), firsts as materialized (
+        select f.group_name, min(f.turn) as turn
+        from (select b.group_name, b.turn
+              from pairs p
+              join kind_rooms k on k.kind = p.kind and coalesce(k.room, 1) > 0
+              cross join lateral (
+                  select x.group_name, x.turn from backlogs x
+                  where x.queue = queue_name and x.kind = p.kind and x.priority = p.priority and x.parked_until is null
+                  order by x.turn, x.group_name
+                  limit least(at_most, k.room)) b
+              order by b.turn, b.group_name
+              limit at_most) f
+        group by f.group_name
+    ), players as materialized (
+        select f.group_name, t.turn, greatest(t.turn, c.at) as start, coalesce(l.weight, 1) as weight, l.max_running is not null as counts,
+               v.seats, r.room,
+               t.turn > f.turn and t.turn > c.at as stale, -- a row that was added since the group had this turn: it is not its turn yet
+               case
+                   when v.seats <= 0 or g.probe_id is not null then now + interval '5 min' -- a vacancy comes before that
+                   else greatest(now + interval '1 ms', g.paused_until, g.probe_at, now + (1 - v.tokens) / l.rate * l.period)
+               end as until
+        from firsts f
+        cross join (select coalesce((select time from clocks where queue = queue_name), 0) as at) c
+        cross join lateral (select max(b.turn) as turn from backlogs b where b.queue = queue_name and b.group_name = f.group_name offset 0) t
+        left join lateral limit_of(f.group_name) l on true
+        left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name offset 0) g on true
+        cross join lateral (
+            select l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.group_name = f.group_name) end as seats,
+                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now) as tokens
+            offset 0) v
+        cross join lateral (
+            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
+    ), shares as materialized (
+        select p.*, least(p.room, ceil(wanted::numeric / count(*) over ()) * p.weight)::integer as share
+        from players p where p.room > 0 and not p.stale
     ), hands as materialized (
         select p.group_name, p.share, p.weight, k.kind, k.room, p.counts or k.counts as counts, w.*,
                p.start + row_number() over (partition by p.group_name order by w.priority, w.seq)::float8 / p.weight as finish,
                row_number() over (partition by p.group_name order by w.priority, w.seq) as place
-        from players p
-        cross join unnest(p.kinds) n(kind)
+        from shares p
+        cross join lateral (
+            select distinct b.kind from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
         join kind_rooms k on k.kind = n.kind and coalesce(k.room, 1) > 0
         cross join lateral (
             select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq
@@ -72,30 +85,43 @@ begin
         insert into slots (job_id, attempt, group_name, kind)
         select job_id, attempt, group_name, kind from dealt where counts
         on conflict (job_id) do update set attempt = excluded.attempt, group_name = excluded.group_name, kind = excluded.kind
-    ), turned as (
-        update backlogs b set turn = d.turn, started = d.started, dealt_at = now
-        from (select group_name, max(finish) as turn, max(finish - 1 / weight::float8) as started from dealt group by group_name) d
-        where b.queue = queue_name and b.group_name = d.group_name
-    ), short as (
-        select p.group_name
-        from (select group_name, share from players union all select group_name, -1 from dealt) p
-        group by p.group_name having sum(p.share) > 0
+    ), looked as (
+        select p.group_name,
+               coalesce(d.turn, case when p.stale then p.turn end) as turn,
+               case when p.room <= 0 then p.until when p.seats <= d.jobs then now + interval '5 min' end as until,
+               p.room > 0 and not p.stale and h.group_name is null as vain
+        from players p
+        left join (select group_name, count(*) as jobs, max(finish) as turn from dealt group by group_name) d on d.group_name = p.group_name
+        left join (select distinct group_name from hands) h on h.group_name = p.group_name
     )
-    select array_agg(d.job_id order by d.finish, d.group_name) as job_ids, array_agg(d.attempt order by d.finish, d.group_name) as attempts,
-           array_agg(d.group_name order by d.finish, d.group_name) as groups, array_agg(d.kind order by d.finish, d.group_name) as kinds,
-           (select array_agg(group_name) from short) as dry
-    into round
-    from dealt d;
+    select * into round
+    from (select array_agg(job_id order by finish, group_name) as job_ids, array_agg(attempt order by finish, group_name) as attempts,
+                 array_agg(group_name order by finish, group_name) as groups, array_agg(kind order by finish, group_name) as kinds,
+                 array_agg(counts order by finish, group_name) as counted, max(finish - 1 / weight::float8) as started
+          from dealt) d
+    cross join (
+          select count(*) as n, array_agg(group_name order by group_name) as looked, array_agg(turn order by group_name) as turns,
+                 array_agg(until order by group_name) as untils, array_agg(vain order by group_name) as vain
+          from looked) l;
     job_ids := round.job_ids;
     attempts := round.attempts;
-    dry := round.dry;
+    counted := round.counted;
+    seen := round.n;
+    if seen > 0 then
+        perform park(queue_name, round.looked, round.turns, round.untils, round.vain);
+    end if;
+    if job_ids is null then
+        return;
+    end if;
+    insert into clocks as c (queue, time) values (queue_name, round.started)
+    on conflict (queue) do update set time = excluded.time where c.time < excluded.time;
     if exists (select from limits l where l.rate is not null) then
         perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n))
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
     end if;
-    if job_ids is not null and exists (select from gates g where g.opened_at is not null) then
+    if exists (select from gates g where g.opened_at is not null) then
         update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
         from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
         where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;

@@ -40,7 +40,7 @@ begin
                details[place] as detail
         from gone g
     ), judged as materialized (
-        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail,
+        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail, e.slotted,
                j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
@@ -102,11 +102,15 @@ begin
            array_agg(job_id) filter (where outcome in ('ready', 'scheduled') and verdict = 'retry' and callbacks ? 'on_retry') as retried,
            array_agg(job_id) filter (where outcome in ('failed', 'cancelled')) as finished,
            array_agg(job_id) filter (where attempt > 100) as old,
+           array_agg(job_id) filter (where slotted) as slotted,
            array_agg(job_id) filter (where struck) as struck,
            array_agg(attempt) filter (where struck) as struck_attempts
     into done
     from (select *, verdict in ('retry', 'fail') and outcome <> 'cancelled' and not coalesce(detail ? 'lease_lost', false) as struck
           from judged) j;
+    if done.slotted is not null then
+        perform free_slots(done.slotted);
+    end if;
     if done.struck is not null and exists (select from limits l where l.break_after is not null) then
         perform add_strikes(done.struck, done.struck_attempts);
     end if;

@@ -85,7 +85,7 @@ begin
     select id, queue, 'enqueued' from input
     where events_wanted() and wants_event(queue, false);
     if jsonb_path_exists(enqueue_jobs.jobs, '$[*].group') then
-        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind))
+        perform add_backlogs(array_agg(j.queue), array_agg(j.group_name), array_agg(j.kind), array_agg(j.priority::smallint))
         from jobs_from_json(enqueue_jobs.jobs) j where j.group_name is not null;
     end if;
     if 'replaced' = any(outcomes) then

@@ -1,7 +1,7 @@
--- list_limits(of_scope, of_name): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
--- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many. Locks nothing.
+-- list_limits(of_scope, of_name, counting): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
+-- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many; none without counting. Locks nothing.
 -- roles: operator, reader
-create function list_limits(of_scope text default null, of_name text default null)
+create function list_limits(of_scope text default null, of_name text default null, counting boolean default true)
 returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
@@ -26,10 +26,24 @@ as $$
         union all
         select 'group', group_name, sum(n)::bigint from live group by group_name
     ), lines as materialized (
-        select b.queue, b.group_name, b.kind
+        -- Of one that is named no more than are to be counted: a line has at least one job, mostly.
+        select b.queue, b.group_name, b.kind, b.priority
         from backlogs b
-        where of_name is null or of_name = case of_scope when 'queue' then b.queue when 'kind' then b.kind else b.group_name end
-        group by b.queue, b.group_name, b.kind
+        where of_name is null and counting
+        group by b.queue, b.group_name, b.kind, b.priority
+        union all
+        select distinct b.*
+        from queues_in_turn() q(name)
+        cross join lateral (
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'queue' and q.name = of_name and x.queue = of_name limit 10000)
+            union all
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'group' and x.queue = q.name and x.group_name = of_name limit 10000)
+            union all
+            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
+             where of_scope = 'kind' and x.queue = q.name and x.kind = of_name limit 10000)) b
+        where of_name is not null and counting
     ), counted as materialized (
         select l.*, c.n
         from lines l
@@ -37,7 +51,7 @@ as $$
         cross join lateral (
             select count(*) as n from (
                 select from waiting w
-                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind
+                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind and w.priority = l.priority
                 limit m.most) w) c
     ), waits as materialized (
         select 'queue' as scope, queue as name, sum(n)::bigint as n from counted group by queue

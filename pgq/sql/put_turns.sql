@@ -12,11 +12,13 @@ begin
         select j.id, j.queue, 'turn', 1, 0, 0, 0, 0, u.attempt, coalesce(j.group_name, ''), j.kind, j.priority, u.seq
         from unnest(job_ids, seqs, attempts) u(id, seq, attempt)
         cross join lateral (select id, queue, group_name, kind, priority from jobs where jobs.id = u.id offset 0) j
-        returning queue, group_name, kind
+        returning queue, group_name, kind, priority
     )
-    select array_agg(queue) as queues, array_agg(group_name) as groups, array_agg(kind) as kinds into put
-    from (select distinct queue, group_name, kind from added) a;
-    perform add_backlogs(put.queues, put.groups, put.kinds);
+    select array_agg(queue) as queues, array_agg(group_name) as groups, array_agg(kind) as kinds,
+           array_agg(priority) as priorities
+    into put
+    from (select distinct queue, group_name, kind, priority from added) a;
+    perform add_backlogs(put.queues, put.groups, put.kinds, put.priorities);
 end
 $$;
 comment on function put_turns is 'Lets jobs wait for their turn.';

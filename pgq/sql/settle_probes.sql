@@ -38,7 +38,12 @@ begin
             perform record_event('breaker_closed', gate.probe_id, coalesce(gate.queue, case gate.scope when 'queue' then gate.name end),
                 data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'opened_at', gate.opened_at));
             perform wake_turns(gate.scope, gate.name);
-        elsif gate.failed_at is not null then
+            continue;
+        end if;
+        if gate.scope = 'group' then
+            perform add_vacancies(array[gate.name]);
+        end if;
+        if gate.failed_at is not null then
             perform record_event('breaker_opened', gate.probe_id, gate.queue,
                 data => jsonb_build_object('scope', gate.scope, 'name', gate.name, 'probe_at', gate.failed_at + gate.break_for));
         end if;

@@ -11,7 +11,7 @@ as $$
     cross join lateral (
         (select r.queue, r.kind from ready r where r.queue = q.name order by r.priority, r.seq limit 1000)
         union all
-        select b.queue, b.kind from backlogs b where b.queue = q.name) h
+        select q.name, k.kind from kinds_in_line(q.name) k) h
     where not exists (
         select from workers w
         where w.dead_at is null and h.queue = any(w.queues) and h.kind = any(w.kinds))

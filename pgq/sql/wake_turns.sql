@@ -1,13 +1,25 @@
--- wake_turns(scope, name): wakes the workers of queues in which jobs may have waited for a limit that has changed. Internal.
+-- wake_turns(scope, name): wakes the workers of queues in which jobs may have waited for a limit that has changed, and lets groups that are parked for
+-- want of room be looked at. Internal.
 create function wake_turns(scope text, name text) returns void
-language sql
+language plpgsql
 as $$
-    select wake(array(
-        select wake_turns.name where wake_turns.scope = 'queue'
+#variable_conflict use_variable
+declare
+    prefix constant text := rtrim(name, '*');
+begin
+    if scope = 'group' then
+        perform add_vacancies(array[name]);
+    end if;
+    perform wake(array(
+        select q from queues_in_turn() q
+        where case scope
+            when 'queue' then q = name
+            when 'kind' then exists (select from kinds_in_line(q) k where k.kind = name)
+            when 'group' then starts_with(
+                (select b.group_name from backlogs b where b.queue = q and b.group_name >= prefix order by b.group_name limit 1), prefix)
+        end
         union
-        select b.queue from backlogs b
-        where wake_turns.scope = 'kind' and b.kind = wake_turns.name
-           or wake_turns.scope = 'group' and (b.group_name = wake_turns.name
-                or right(wake_turns.name, 1) = '*' and starts_with(b.group_name, rtrim(wake_turns.name, '*')))))
+        select name where scope = 'queue'));
+end
 $$;
 comment on function wake_turns is 'Wakes the workers of queues whose jobs a limit concerns.';
