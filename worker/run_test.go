@@ -74,7 +74,7 @@ func TestRunSaysThatTheDatabaseCannotBeReached(t *testing.T) {
 	}
 }
 
-// A process that is told to stop while it starts has not failed.
+// A process that is told to stop while it starts has not failed. The server may register it all the same, having heard of that too late.
 func TestRunMayBeStoppedBeforeItHasBegun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -99,9 +99,6 @@ func TestRunMayBeStoppedBeforeItHasBegun(t *testing.T) {
 	}
 	if err := locked.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
-	}
-	if n := b.number("select count(*) from pgq.workers"); n != 0 {
-		t.Errorf("%d workers are registered", n)
 	}
 }
 
