@@ -119,6 +119,10 @@ var outputs = map[string][]string{
 		`orders shipped: 3`,
 		`handled 4 events, 0 to go`,
 	},
+	"ageing": {
+		"a report is enqueued behind 20 tickets",
+		"the report is written, though more tickets wait than in the beginning: true",
+	},
 	"limits": {
 		"sent 63 mails",
 		"the small customer, who came last, did not wait for the big one: true",

@@ -25,7 +25,7 @@ func TestTheSnippetsOfTheGuidesDoWhatTheySay(t *testing.T) {
 		{file: "../docs/codecs.md", sources: []string{"encrypted/main.go"}, program: "encrypted"},
 		{file: configurationGuide, sources: []string{"../worker/config/example_test.go"}},
 		{file: "../docs/unique.md", sources: []string{"unique/main.go"}},
-		{file: "../docs/flow.md", sources: []string{"sequence/main.go", "limits/main.go"}},
+		{file: "../docs/flow.md", sources: []string{"sequence/main.go", "limits/main.go", "ageing/main.go"}},
 		{file: "../docs/roles.md", roles: []string{"shop", "mailer", "support", "metabase", "acme_reports", "acme_worker"}},
 		{file: "../docs/sql.md", roles: []string{"shop"}, rolesMade: true, database: pgtest.Empty}, // its first snippet installs PGQ
 	} {

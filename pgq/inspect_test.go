@@ -180,13 +180,13 @@ func TestQueueSettingsGoThereAndBack(t *testing.T) {
 	want := pgq.QueueSettings{
 		MaxDepth: ptr(int64(9)), WarnDepth: ptr(int64(8)), MaxArgsBytes: ptr(int64(7)), MaxAttempts: ptr(6), Timeout: ptr(1500 * time.Millisecond),
 		Backoff:       &pgq.Backoff{Type: pgq.BackoffExponential, Base: 250 * time.Millisecond, Factor: 1.5, Cap: time.Hour, Jitter: 0.25},
-		KeepCompleted: ptr(time.Duration(0)), KeepFailed: ptr(400 * 24 * time.Hour), KeepCancelled: ptr(time.Second), KeepExpired: ptr(time.Microsecond), Events: ptr(pgq.EventsNone),
+		KeepCompleted: ptr(time.Duration(0)), KeepFailed: ptr(400 * 24 * time.Hour), KeepCancelled: ptr(time.Second), KeepExpired: ptr(time.Microsecond), Events: ptr(pgq.EventsNone), AgeEvery: ptr(90 * time.Second),
 	}
 	must(t, w.q.SetQueue(ctx, w.pool, "q", want))
 	got, err := w.q.QueueSettings(ctx, w.pool, "q")
 	must(t, err)
 	if *got.MaxDepth != 9 || *got.WarnDepth != 8 || *got.MaxArgsBytes != 7 || *got.MaxAttempts != 6 || *got.Timeout != *want.Timeout || !reflect.DeepEqual(got.Backoff, want.Backoff) ||
-		*got.KeepCompleted != 0 || *got.KeepFailed != *want.KeepFailed || *got.KeepCancelled != time.Second || *got.KeepExpired != time.Microsecond || *got.Events != pgq.EventsNone {
+		*got.KeepCompleted != 0 || *got.KeepFailed != *want.KeepFailed || *got.KeepCancelled != time.Second || *got.KeepExpired != time.Microsecond || *got.Events != pgq.EventsNone || *got.AgeEvery != *want.AgeEvery {
 		t.Errorf("got %+v", got)
 	}
 	must(t, w.q.ResetQueue(ctx, w.pool, "q", "max_depth", "timeout", "backoff"))
@@ -196,7 +196,7 @@ func TestQueueSettingsGoThereAndBack(t *testing.T) {
 	}
 	for field, bad := range map[string]pgq.QueueSettings{
 		"max_depth": {MaxDepth: ptr(int64(0))}, "timeout": {Timeout: ptr(-time.Second)}, "max_attempts": {MaxAttempts: ptr(0)},
-		"events": {Events: ptr(pgq.EventLevel("some"))}, "backoff": {Backoff: &pgq.Backoff{}}, "keep_failed": {KeepFailed: ptr(-time.Second)},
+		"events": {Events: ptr(pgq.EventLevel("some"))}, "backoff": {Backoff: &pgq.Backoff{}}, "keep_failed": {KeepFailed: ptr(-time.Second)}, "age_every": {AgeEvery: ptr(time.Duration(0))},
 	} {
 		if got, _, _ := refused(w.q.SetQueue(ctx, w.pool, "other", bad)); got != field {
 			t.Errorf("%s: the field is %q", field, got)

@@ -103,6 +103,7 @@ func (p *plans) hold(t *testing.T, name, call string) {
 var hot = map[string]string{
 	"claim":        "select count(*) from claim(1, '{q}', '{100}')",
 	"claim behind": "select count(*) from claim(1, '{q}', '{100}', '{k}', array_fill(200::bigint, array[10]))",
+	"claim aged":   "select set_queue('q', age_every => '1 min'); select count(*) from claim(1, '{q}', '{100}', '{k}')",
 	"complete":     "select count(*) from complete(1, array(select generate_series(1, 100)), array_fill(1, array[100]))",
 	"fail":         "select count(*) from fail(1, array(select generate_series(1, 100)), array_fill(1, array[100]), array_fill('x'::text, array[100]))",
 	"promote":      "select * from promote(100)",
@@ -169,9 +170,16 @@ func (p *plans) touched(t *testing.T, call string) int {
 
 func TestClaimingFromManyReadyJobsTouchesNoMoreThanFromFew(t *testing.T) {
 	t.Parallel()
+	for name, given := range map[string]string{"by priority": "select", "aged": "select pgq.set_queue('q', age_every => '1 min')"} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); claimFromMany(t, given) })
+	}
+}
+
+func claimFromMany(t *testing.T, given string) {
 	const few, many, claim = 1000, 100_000, "select count(*) from claim(1, '{q}', '{100}')"
 	w := newWorld(t)
 	p := w.plans()
+	w.exec(given)
 	w.exec("select pgq.register_worker('w', '{q}', '{k}')")
 	fill := func(n int) int {
 		w.exec("with added as (insert into pgq.jobs (queue, kind) select 'q', 'k' from generate_series(1, $1::int) returning id) insert into pgq.ready (queue, priority, seq, job_id, kind) select 'q', 5, id, id, 'k' from added", n)

@@ -37,6 +37,9 @@ type QueueSettings struct {
 	KeepCompleted, KeepFailed, KeepCancelled, KeepExpired *time.Duration
 	// Events is EventsChanges by default.
 	Events *EventLevel
+	// AgeEvery lets jobs age: a ready job counts as one priority sooner for each such time that it has waited, and so goes before all that become
+	// ready later than its priority times AgeEvery after it. nil: only the priority counts. 1 ms to a year.
+	AgeEvery *time.Duration
 }
 
 // SetQueue sets what is given and leaves the rest; it creates the queue. Settings of the queue "*" are the
@@ -51,7 +54,7 @@ func (c *Client) SetQueue(ctx context.Context, db DB, queue string, s QueueSetti
 	put(settings, "events", s.Events)
 	for name, d := range map[string]*time.Duration{
 		"timeout": s.Timeout, "keep_completed": s.KeepCompleted, "keep_failed": s.KeepFailed,
-		"keep_cancelled": s.KeepCancelled, "keep_expired": s.KeepExpired,
+		"keep_cancelled": s.KeepCancelled, "keep_expired": s.KeepExpired, "age_every": s.AgeEvery,
 	} {
 		if d != nil {
 			settings[name] = interval(d)
@@ -95,9 +98,9 @@ func (c *Client) QueueSettings(ctx context.Context, db DB, queue string) (QueueS
 	var backoff []byte
 	err := db.QueryRow(ctx, c.from(
 		`max_depth, warn_depth, max_args_bytes, max_attempts, timeout, backoff,
-		 keep_completed, keep_failed, keep_cancelled, keep_expired, events`, "queue_settings($1)"), queue).
+		 keep_completed, keep_failed, keep_cancelled, keep_expired, events, age_every`, "queue_settings($1)"), queue).
 		Scan(&s.MaxDepth, &s.WarnDepth, &s.MaxArgsBytes, &s.MaxAttempts, &s.Timeout, &backoff,
-			&s.KeepCompleted, &s.KeepFailed, &s.KeepCancelled, &s.KeepExpired, &s.Events)
+			&s.KeepCompleted, &s.KeepFailed, &s.KeepCancelled, &s.KeepExpired, &s.Events, &s.AgeEvery)
 	if err != nil {
 		return s, wrap("read the settings of the queue", err)
 	}

@@ -5,10 +5,10 @@ import "testing"
 func TestSetQueueCases(t *testing.T) {
 	t.Parallel()
 	const all = `{"max_depth": 9, "warn_depth": 8, "max_args_bytes": 7, "max_attempts": 6, "timeout": "5 s", "backoff": {"type": "constant", "base": 4}, ` +
-		`"keep_completed": "3 s", "keep_failed": "2 s", "keep_cancelled": "1 s", "keep_expired": "0", "events": "all"}`
+		`"keep_completed": "3 s", "keep_failed": "2 s", "keep_cancelled": "1 s", "keep_expired": "0", "events": "all", "age_every": "1 year"}`
 	const settings = "select * from queue_settings('q')"
-	const defaults = `(f,,,1048576,25,,"{""cap"": 3600, ""base"": 1, ""type"": ""exponential"", ""jitter"": 0.1}","1 day","30 days","1 day","1 day",changes)`
-	const allIs = `(f,9,8,7,6,00:00:05,"{""base"": 4, ""type"": ""constant""}",00:00:03,00:00:02,00:00:01,00:00:00,all)`
+	const defaults = `(f,,,1048576,25,,"{""cap"": 3600, ""base"": 1, ""type"": ""exponential"", ""jitter"": 0.1}","1 day","30 days","1 day","1 day",changes,)`
+	const allIs = `(f,9,8,7,6,00:00:05,"{""base"": 4, ""type"": ""constant""}",00:00:03,00:00:02,00:00:01,00:00:00,all,"1 year")`
 	set := func(settings string) string { return "select set_queue('q', '" + settings + "')" }
 	cases := []verbCase{
 		{name: "nothing set", call: settings, want: defaults},
@@ -16,7 +16,7 @@ func TestSetQueueCases(t *testing.T) {
 		{name: "one setting leaves the rest", given: set(all), call: set(`{"max_depth": 1}`), want: `("")`, then: settings, is: replaceOnce(allIs, "f,9", "f,1")},
 		{name: "no setting creates the queue", call: set(`{}`), want: `("")`, then: "select name from queues order by 1", is: "(*) (q)"},
 		{name: "null puts back the default", given: set(all), call: set(`{"max_depth": null, "warn_depth": null, "max_args_bytes": null, "max_attempts": null, "timeout": null, "backoff": null,
-			"keep_completed": null, "keep_failed": null, "keep_cancelled": null, "keep_expired": null, "events": null}`), want: `("")`, then: settings, is: defaults},
+			"keep_completed": null, "keep_failed": null, "keep_cancelled": null, "keep_expired": null, "events": null, "age_every": null}`), want: `("")`, then: settings, is: defaults},
 		{name: "the defaults of all queues", given: set(`{"max_depth": 3}`), call: "select set_queue('*', '{\"max_attempts\": 2, \"max_depth\": 4}')", want: `("")`,
 			then: "select q.max_attempts, q.max_depth from unnest('{q,other}'::text[]) n, queue_settings(n) q", is: "(2,3) (2,4)"},
 		{name: "the defaults cannot be null", call: "select set_queue('*', '{\"max_attempts\": null}')", want: "PQ001 max_attempts must have a value: it is the default of all queues"},
@@ -35,7 +35,7 @@ func TestSetQueueCases(t *testing.T) {
 	for setting, values := range map[string][]string{
 		"max_depth": {"0", "-1", `"x"`, "99999999999999999999"}, "warn_depth": {"0"}, "max_args_bytes": {"0", "-5"}, "max_attempts": {"0", "-1", "99999999999"},
 		"timeout": {`"0"`, `"-1 s"`, `"soon"`}, "keep_completed": {`"-1 s"`}, "keep_failed": {`"-1 s"`}, "keep_cancelled": {`"-1 s"`}, "keep_expired": {`"-1 s"`, `"x"`},
-		"events": {`"some"`, `""`}, "backoff": {`7`, `{}`, `{"type": "constant", "base": 1, "x": 2}`},
+		"events": {`"some"`, `""`}, "age_every": {`"0"`, `"-1 s"`, `"999 us"`, `"13 mons"`, `"infinity"`, `"x"`}, "backoff": {`7`, `{}`, `{"type": "constant", "base": 1, "x": 2}`},
 	} {
 		for _, value := range values {
 			cases = append(cases, verbCase{name: setting + " " + value, call: set(`{"` + setting + `": ` + value + `}`), want: "PQ001 " + setting + " *"})

@@ -95,6 +95,8 @@ func TestWrongUseOfTheVerbsSaysWhatIsRight(t *testing.T) {
 		{"queue set mail keep_failed=soon", 2, "must be a duration"},
 		{"queue set mail backoff={", 2, "must be JSON"},
 		{"queue set mail events=loud", 2, "events must be none, changes or all"},
+		{"queue set mail age_every=0s", 2, "age_every must be 1 millisecond to 1 year"},
+		{"queue set mail age_every=often", 2, "must be a duration"},
 		{"queue resume nowhere", 3, "no queue"},
 		{"queue pause *", 2, "queue must"},
 		{"queue drain mail --reason x", 2, "--reason needs --pause"},
@@ -314,12 +316,13 @@ func TestQueuesArePausedDrainedPurgedAndSet(t *testing.T) {
 	if n := s.count("select count(*) from pgq.jobs"); n != 0 {
 		t.Errorf("%d jobs are left", n)
 	}
-	s.admin("queue set mail max_depth=3 keep_failed=90d timeout=90s events=all", `backoff={"type": "constant", "base": 5}`).want(t, 0, "set max_depth=3")
+	s.admin("queue set mail max_depth=3 keep_failed=90d timeout=90s events=all age_every=10m", `backoff={"type": "constant", "base": 5}`).want(t, 0, "set max_depth=3")
 	q := pgq.New(pgq.Config{})
 	got, err := q.QueueSettings(t.Context(), s.pool, "mail")
-	if err != nil || *got.MaxDepth != 3 || got.KeepFailed.Hours() != 90*24 || got.Timeout.Seconds() != 90 || *got.Events != pgq.EventsAll || got.Backoff.Base.Seconds() != 5 {
+	if err != nil || *got.MaxDepth != 3 || got.KeepFailed.Hours() != 90*24 || got.Timeout.Seconds() != 90 || *got.Events != pgq.EventsAll || got.AgeEvery.Minutes() != 10 || got.Backoff.Base.Seconds() != 5 {
 		t.Errorf("%+v %v", got, err)
 	}
+	s.admin("queue show mail").want(t, 0, "age_every", "10m")
 	s.admin("queue set mail max_depth=default max_attempts=0").want(t, 2, "max_attempts must be at least 1")
 	s.admin("queue set mail max_depth=default max_attempts=7").want(t, 0)
 	if got, err = q.QueueSettings(t.Context(), s.pool, "mail"); err != nil || got.MaxDepth != nil || *got.MaxAttempts != 7 {

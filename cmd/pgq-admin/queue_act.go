@@ -194,7 +194,7 @@ go with their DAG. The queue, its settings and whoever enqueues stay.
 var queueSettingNames = map[string]string{
 	"max_depth": "number", "warn_depth": "number", "max_args_bytes": "number", "max_attempts": "number", "timeout": "duration",
 	"backoff": "JSON", "keep_completed": "duration", "keep_failed": "duration", "keep_cancelled": "duration",
-	"keep_expired": "duration", "events": "word",
+	"keep_expired": "duration", "events": "word", "age_every": "duration",
 }
 
 func queueSet(a *app) *cobra.Command {
@@ -210,7 +210,8 @@ the default. All or nothing.
   backoff                      JSON: {"type": "exponential", "base": 1, "cap": 3600, "jitter": 0.1}
   keep_completed, keep_failed, keep_cancelled, keep_expired
                                for how long jobs are kept that have ended: 12h, 30d
-  events                       none, changes or all`,
+  events                       none, changes or all
+  age_every                    a job counts as one priority sooner for each such time that it has waited: 10m`,
 		Example: `  pgq-admin queue set mail max_depth=10000 keep_completed=7d
   pgq-admin queue set mail max_depth=default
   pgq-admin queue set '*' keep_failed=90d`,

@@ -41,6 +41,7 @@ var queueColumns = []output.Column[queueRow]{
 	}},
 	{Name: "workers", Value: func(q queueRow) any { return q.Workers }},
 	{Name: "max_depth", Level: output.Wide, Value: func(q queueRow) any { return q.MaxDepth }},
+	{Name: "age_every", Level: output.Wide, Value: func(q queueRow) any { return q.AgeEvery }},
 	{Name: "paused_at", Value: func(q queueRow) any { return q.PausedAt }},
 	{Name: "pause_reason", Level: output.Wide, Value: func(q queueRow) any { return q.PauseReason }},
 	{Name: "exact", Level: output.Data, Value: func(q queueRow) any { return q.Exact }},
@@ -132,7 +133,7 @@ func settingsOf(s pgq.QueueSettings) []setting {
 	return []setting{
 		{"max_depth", s.MaxDepth}, {"warn_depth", s.WarnDepth}, {"max_args_bytes", s.MaxArgsBytes}, {"max_attempts", s.MaxAttempts},
 		{"timeout", s.Timeout}, {"backoff", backoff}, {"keep_completed", s.KeepCompleted}, {"keep_failed", s.KeepFailed},
-		{"keep_cancelled", s.KeepCancelled}, {"keep_expired", s.KeepExpired}, {"events", s.Events},
+		{"keep_cancelled", s.KeepCancelled}, {"keep_expired", s.KeepExpired}, {"events", s.Events}, {"age_every", s.AgeEvery},
 	}
 }
 

@@ -23,6 +23,7 @@ create table queues (
     keep_cancelled  interval,
     keep_expired    interval,
     events          text,
+    age_every       interval,
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
     constraint queues_name_is_1_to_128_characters check (length(name) between 1 and 128),
@@ -32,6 +33,7 @@ create table queues (
     constraint queues_timeout_is_positive check (timeout > interval '0'),
     constraint queues_keep_is_not_negative check (
         least(keep_completed, keep_failed, keep_cancelled, keep_expired) >= interval '0'),
+    constraint queues_age_every_is_1_millisecond_to_1_year check (age_every between interval '1 ms' and interval '1 year'),
     constraint queues_events_is_a_level check (events in ('none', 'changes', 'all')),
     constraint queues_defaults_are_complete check (
         name <> '*'
@@ -220,6 +222,7 @@ create index dag_keys_by_dag on dag_keys (dag_id);
 -- What may be claimed now. One row is a run of `size` jobs with consecutive ids, enqueued together
 -- and alike in queue, priority and kind; mostly size is 1. A fresh run has seq = job_id. A job that
 -- becomes ready again draws a new seq from the sequence of the ids and gets a row of its own.
+-- Since when it is ready stands in the row of such a job; those of a fresh run are ready since they were created.
 -- Rows are inserted and deleted, never updated.
 create table ready (
     queue     text collate "C" not null,
@@ -229,6 +232,7 @@ create table ready (
     size      integer not null default 1,
     attempt   integer not null default 0,
     kind      text collate "C" not null,
+    since     timestamptz,
     primary key (queue, priority, seq),
     constraint ready_attempt_is_not_negative check (attempt >= 0),
     constraint ready_run_is_fresh check (size = 1 or (size > 1 and seq = job_id and attempt = 0))
@@ -704,6 +708,7 @@ comment on column queues.keep_failed is 'For how long failed jobs are kept.';
 comment on column queues.keep_cancelled is 'For how long cancelled and skipped jobs are kept.';
 comment on column queues.keep_expired is 'For how long expired jobs are kept.';
 comment on column queues.events is 'Which events are written: none, changes (all but the usual way) or all.';
+comment on column queues.age_every is 'A ready job counts as one priority sooner for each such time that it has waited; null: only its priority counts.';
 comment on column queues.created_at is 'When it was registered.';
 comment on column queues.updated_at is 'When its settings or its pause changed last.';
 comment on column jobs.id is 'The job. Ids rise in the order of enqueueing; it is also its place in the queue.';
@@ -830,6 +835,7 @@ comment on column ready.job_id is 'The first of the jobs.';
 comment on column ready.size is 'How many jobs with consecutive ids they are.';
 comment on column ready.attempt is 'Attempts so far.';
 comment on column ready.kind is 'Their kind.';
+comment on column ready.since is 'Of a job that became ready again: since when; null: since its jobs were created.';
 comment on column scheduled.job_id is 'The job.';
 comment on column scheduled.queue is 'Its queue.';
 comment on column scheduled.run_at is 'When it becomes ready.';

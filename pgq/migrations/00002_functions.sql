@@ -2027,7 +2027,7 @@ comment on function chore_is_due is 'Whether a chore is due.';
 
 -- +goose StatementBegin
 -- claim(worker_id, queue_names, limits, kinds, after): leases up to limits[i] jobs of queue_names[i] of these
--- kinds (null: of any) to a worker, soonest priority first, then in the order in which they became ready.
+-- kinds (null: of any) to a worker, soonest priority first, then in the order in which they became ready; where jobs of a queue age, see take_aged.
 --
 -- after: ten seqs per queue, one per priority 0 to 9: the claim starts behind them and does not see what
 -- lies before (null: from the start). With it the cost does not grow with the dead rows that a long
@@ -2086,14 +2086,15 @@ begin
             wanted := queue_room(queue_names[i], wanted);
         end if;
         room := wanted;
-        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner; at the end what is left.
+        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner by their priority, which does
+        -- not count where jobs age; at the end what is left.
         turns := wanted > 0 and exists (select from backlogs b where b.queue = queue_names[i]);
         if turns then
-            worst := (
+            worst := case when settings.age_every is null then (
                 select f.priority
                 from (select priority, sum(size) over (order by priority, seq) as jobs
                       from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
-                where f.jobs >= wanted order by f.jobs limit 1);
+                where f.jobs >= wanted order by f.jobs limit 1) end;
             return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
             get diagnostics got = row_count;
             turns := worst is not null or got >= (wanted + 1) / 2;
@@ -2101,36 +2102,41 @@ begin
         end if;
         batch := (wanted + max_run_size() - 1) / max_run_size();
         while wanted > 0 loop
-            with picked as materialized (
-                select r.tid
-                from generate_series(0, 9) p,
-                     lateral (
-                         select c.ctid as tid
-                         from ready c
-                         where c.queue = queue_names[i]
-                           and c.priority = p
-                           and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
-                           and (claim.kinds is null or c.kind = any(claim.kinds))
-                         order by c.seq
-                         limit batch
-                         for update skip locked) r
-                -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
-                where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
-                limit batch
-            ), taken as (
-                delete from ready
-                where ctid = any(array(select tid from picked))
-                returning *
-            ), cut as (
-                select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
-                from taken t
-                order by t.priority, t.seq
-            )
-            select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
-                   array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
-                   array_agg(attempt) as attempts, array_agg(kind) as kinds
-            into runs
-            from cut;
+            if settings.age_every is null then
+                with picked as materialized (
+                    select r.tid
+                    from generate_series(0, 9) p,
+                         lateral (
+                             select c.ctid as tid
+                             from ready c
+                             where c.queue = queue_names[i]
+                               and c.priority = p
+                               and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
+                               and (claim.kinds is null or c.kind = any(claim.kinds))
+                             order by c.seq
+                             limit batch
+                             for update skip locked) r
+                    -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
+                    where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
+                    limit batch
+                ), taken as (
+                    delete from ready
+                    where ctid = any(array(select tid from picked))
+                    returning *
+                ), cut as (
+                    select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
+                    from taken t
+                    order by t.priority, t.seq
+                )
+                select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
+                       array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
+                       array_agg(attempt) as attempts, array_agg(kind) as kinds
+                into runs
+                from cut;
+            else
+                select * into runs
+                from take_aged(queue_names[i], wanted, batch, claim.kinds, after[(i - 1) * 10 + 1 : i * 10], settings.age_every);
+            end if;
             exit when runs.n = 0;
             if runs.jobs > wanted then
                 insert into ready (queue, priority, seq, job_id, size, attempt, kind)
@@ -6826,8 +6832,8 @@ begin
                 else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
             end as delay) due
     ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind, now
         from judged
         where outcome = 'ready'
     ), later as (
@@ -7977,6 +7983,27 @@ comment on function explain_age is 'An interval in plain words.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- explain_aged(queue_name, priority, seq, due, age_every): how many jobs come before a ready one in a queue whose jobs age; see take_aged. Internal:
+-- explain_ready. Looks at the first 1,000 rows of each priority; exact is false if there may be more.
+create function explain_aged(
+    queue_name text, priority smallint, seq bigint, due timestamptz, age_every interval, out jobs bigint, out exact boolean)
+language sql stable
+as $$
+    select coalesce(sum(least(h.size, case when h.priority = explain_aged.priority then explain_aged.seq - h.seq else h.size end)), 0)::bigint,
+           coalesce(max(h.place), 0) < 1000
+    from generate_series(0, 9) p
+    cross join lateral (
+        select r.priority, r.seq, r.size, row_number() over (order by r.seq) as place,
+               max(coalesce(r.since, j.created_at) + r.priority * age_every) over (order by r.seq) as due
+        from (select * from ready r where r.queue = queue_name and r.priority = p order by r.seq limit 1000) r
+        left join lateral (select created_at from jobs where id = r.job_id and r.since is null offset 0) j on true) h
+    where case when h.priority = explain_aged.priority then h.seq < explain_aged.seq
+               else (h.due, h.priority) < (explain_aged.due, explain_aged.priority) end
+$$;
+comment on function explain_aged is 'How many jobs come before a ready one in a queue whose jobs age.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- explain_deepest(id): the job for which a waiting job waits in the end: from parent to parent, the first that does not
 -- wait for another, or the job itself. Prefers parents that do not wait. Internal: explain. Goes at most 1,000 steps.
 create function explain_deepest(id bigint) returns bigint
@@ -8227,8 +8254,11 @@ declare
     busy bigint;
     now constant timestamptz := statement_timestamp();
 begin
-    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
+    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq,
+           coalesce(a.since, j.created_at) as since, s.age_every, coalesce(a.since, j.created_at) + j.priority * s.age_every as due
+    into job
     from jobs j
+    cross join lateral settings_of(j.queue) s
     left join ready a on a.job_id = j.id and a.seq <> a.job_id
     where j.id = explain_ready.id;
     return query select e.reason, e.detail, job.id from explain_queue(job.queue) e;
@@ -8244,17 +8274,25 @@ begin
         return query select 'unknown kind',
             format('of the %s live workers of queue %s none knows kind %s', live.serve, job.queue, job.kind), job.id;
     end if;
-    select count(*) as rows, coalesce(sum(least(r.size, case when r.priority = job.priority then job.seq - r.seq else r.size end)), 0) as jobs
-    into ahead
-    from (
-        select priority, seq, size from ready
-        where queue = job.queue and (priority, seq) < (job.priority, job.seq)
-        order by priority, seq
-        limit 10000) r;
+    if job.age_every is null then
+        select count(*) < 10000 as exact, coalesce(sum(least(r.size, case when r.priority = job.priority then job.seq - r.seq else r.size end)), 0)::bigint as jobs
+        into ahead
+        from (
+            select priority, seq, size from ready
+            where queue = job.queue and (priority, seq) < (job.priority, job.seq)
+            order by priority, seq
+            limit 10000) r;
+    else
+        select * into ahead from explain_aged(job.queue, job.priority, job.seq, job.due, job.age_every);
+    end if;
     if ahead.jobs > 0 then
         return query select 'queued',
-            format('%s%s jobs are ahead of it in queue %s', case when ahead.rows = 10000 then 'at least ' else '' end,
-                   ahead.jobs, job.queue), job.id;
+            format('%s%s jobs are ahead of it in queue %s%s', case when ahead.exact then '' else 'at least ' end, ahead.jobs, job.queue,
+                   case when job.age_every is not null then format(
+                       ', which ages jobs by one priority every %s: it counts as priority %s by now, and what becomes ready after %s comes behind it',
+                       explain_age(job.age_every),
+                       greatest(0, round(job.priority - extract(epoch from now - job.since) / extract(epoch from job.age_every), 1)),
+                       explain_time(job.due)) end), job.id;
     else
         busy := (select count(*) from (select from running r where r.queue = job.queue limit 10000) b);
         return query select 'workers busy',
@@ -11456,8 +11494,8 @@ begin
             for update skip locked))
         returning job_id, run_at, attempt
     ), added as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind, now()
         from (select * from due order by run_at, job_id) d
         cross join lateral (select * from jobs where jobs.id = d.job_id offset 0) j
         returning queue
@@ -11826,8 +11864,8 @@ create function put_ready(job_ids bigint[], attempts integer[]) returns void
 language plpgsql
 as $$
 begin
-    insert into ready (queue, priority, seq, job_id, attempt, kind)
-    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind
+    insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind, now()
     from unnest(job_ids, attempts) u(id, attempt)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j;
     perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));
@@ -11888,14 +11926,13 @@ comment on function queue_depth is 'Jobs of a queue that wait to be started, cou
 -- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
 -- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
 --
--- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later,
--- at which its last parent ended or the job before its place in the queue was enqueued.
+-- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later, since then.
 -- roles: operator, reader
 create function queue_figures(at_most integer default 10000)
 returns table (
     queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
     oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
-    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint)
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval)
 language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -11949,20 +11986,20 @@ begin
         select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
                o.at, statement_timestamp() - o.at,
                (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
-               q.paused_at is not null, q.paused_at, q.pause_reason,
-               coalesce(q.max_depth, (select d.max_depth from queues d where d.name = '*')), coalesce(v.workers, 0)
+               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every
         from figures f
         left join queues q on q.name = f.queue
+        cross join lateral settings_of(f.queue) y
         left join serving v on v.queue = f.queue
         cross join lateral (
             select min(greatest(
-                       (select j.created_at from jobs j where j.id <= h.seq order by j.id desc limit 1),
+                       coalesce(h.since, (select j.created_at from jobs j where j.id = h.job_id)),
                        (select max(e.finished_at)
                         from (select (select p.finished_at from results p where p.job_id = e.parent_id) as finished_at
                               from edges e where e.child_id = h.job_id limit 1000) e))) as at
             from generate_series(0, 9) p
             cross join lateral (
-                select r.seq, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
+                select r.since, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
         order by f.queue;
 end
 $$;
@@ -12042,7 +12079,7 @@ create function queue_settings(queue_name text)
 returns table (
     paused boolean, max_depth bigint, warn_depth bigint, max_args_bytes bigint, max_attempts integer,
     timeout interval, backoff jsonb, keep_completed interval, keep_failed interval,
-    keep_cancelled interval, keep_expired interval, events text)
+    keep_cancelled interval, keep_expired interval, events text, age_every interval)
 language sql stable security definer set search_path from current
 as $$ select * from settings_of(queue_name) $$;
 comment on function queue_settings is 'Settings in force for a queue.';
@@ -13968,7 +14005,7 @@ comment on function set_priority is 'Gives jobs that wait another priority.';
 -- set_queue(name, settings, …): sets what is given by name or in the object and leaves the rest; null in the object puts a
 -- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
--- events (none, changes, all).
+-- events (none, changes, all), age_every (an interval: a job counts as one priority sooner for each such time that it has waited).
 --
 --   select pgq.set_queue('mail', max_depth => 10000, keep_completed => '7 days');
 --   select pgq.set_queue('mail', '{"max_depth": null}');
@@ -13979,7 +14016,8 @@ create function set_queue(
     name text, settings jsonb default '{}', max_depth bigint default null, warn_depth bigint default null,
     max_args_bytes bigint default null, max_attempts integer default null, timeout interval default null,
     backoff jsonb default null, keep_completed interval default null, keep_failed interval default null,
-    keep_cancelled interval default null, keep_expired interval default null, events text default null) returns void
+    keep_cancelled interval default null, keep_expired interval default null, events text default null,
+    age_every interval default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 declare
@@ -13995,10 +14033,11 @@ begin
     settings := settings || jsonb_strip_nulls(jsonb_build_object(
         'max_depth', max_depth, 'warn_depth', warn_depth, 'max_args_bytes', max_args_bytes, 'max_attempts', max_attempts,
         'timeout', timeout, 'backoff', backoff, 'keep_completed', keep_completed, 'keep_failed', keep_failed,
-        'keep_cancelled', keep_cancelled, 'keep_expired', keep_expired, 'events', events));
+        'keep_cancelled', keep_cancelled, 'keep_expired', keep_expired, 'events', events,
+        'age_every', age_every));
     for entry in select key, value from jsonb_each(settings) loop
         if entry.key not in ('max_depth', 'warn_depth', 'max_args_bytes', 'max_attempts', 'timeout', 'backoff',
-                             'keep_completed', 'keep_failed', 'keep_cancelled', 'keep_expired', 'events') then
+                             'keep_completed', 'keep_failed', 'keep_cancelled', 'keep_expired', 'events', 'age_every') then
             perform invalid(entry.key, 'is not a setting of a queue');
         elsif entry.key = 'backoff' and backoff_problem(nullif(entry.value, 'null')) is not null then
             perform invalid('backoff', backoff_problem(entry.value));
@@ -14011,10 +14050,10 @@ begin
             current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
             update queues q
             set (max_depth, warn_depth, max_args_bytes, max_attempts, timeout, backoff, keep_completed, keep_failed,
-                 keep_cancelled, keep_expired, events, updated_at)
+                 keep_cancelled, keep_expired, events, age_every, updated_at)
               = (current.max_depth, current.warn_depth, current.max_args_bytes, current.max_attempts, current.timeout,
                  current.backoff, current.keep_completed, current.keep_failed, current.keep_cancelled,
-                 current.keep_expired, current.events, now())
+                 current.keep_expired, current.events, current.age_every, now())
             where q.name = set_queue.name;
         exception
             when check_violation then
@@ -14025,6 +14064,7 @@ begin
                     when 'queues_max_attempts_is_positive' then 'must be at least 1'
                     when 'queues_timeout_is_positive' then 'must be positive'
                     when 'queues_keep_is_not_negative' then 'must not be negative'
+                    when 'queues_age_every_is_1_millisecond_to_1_year' then 'must be 1 millisecond to 1 year'
                     when 'queues_events_is_a_level' then 'must be none, changes or all'
                     when 'queues_defaults_are_complete' then 'must have a value: it is the default of all queues'
                     else format('breaks the rule %s', broken_rule) end);
@@ -14197,7 +14237,7 @@ create function settings_of(queue_name text)
 returns table (
     paused boolean, max_depth bigint, warn_depth bigint, max_args_bytes bigint, max_attempts integer,
     timeout interval, backoff jsonb, keep_completed interval, keep_failed interval,
-    keep_cancelled interval, keep_expired interval, events text)
+    keep_cancelled interval, keep_expired interval, events text, age_every interval)
 language sql stable
 as $$
     select q.paused_at is not null,
@@ -14211,7 +14251,8 @@ as $$
            coalesce(q.keep_failed, d.keep_failed),
            coalesce(q.keep_cancelled, d.keep_cancelled),
            coalesce(q.keep_expired, d.keep_expired),
-           coalesce(q.events, d.events)
+           coalesce(q.events, d.events),
+           coalesce(q.age_every, d.age_every)
     from queues d
     left join queues q on q.name = queue_name
     where d.name = '*'
@@ -14489,8 +14530,8 @@ as $$
         insert into scheduled (job_id, queue, run_at, attempt)
         select id, queue, run_at, attempt from nodes where run_at > now()
     ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where run_at is null or run_at <= now()
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind, now() from nodes where run_at is null or run_at <= now()
     )
     select array_agg(distinct queue) from nodes where run_at is null or run_at <= now()
 $$;
@@ -14698,6 +14739,87 @@ begin
 end
 $$;
 comment on function suspend is 'Puts jobs off until what their handlers wait for.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- take_aged(queue_name, wanted, batch, only_kinds, after, age_every): takes up to batch rows out of ready for a claim of a queue whose jobs age: in the order
+-- of the time since when they are ready plus age_every for each priority below the soonest. So a job goes before all that become ready later than
+-- so many times age_every after it, however soon their priority. kept: how many jobs of each row (a run) the claim keeps, wanted together at the most; the rest it puts back.
+-- n is 0 when nothing is there, or others have locked it. Internal: claim, which takes from other queues by itself.
+--
+-- That order never changes while time passes, and within a priority it is that of seq: so the batch soonest of all are among the batch first of each
+-- priority, and cursors per priority are as good as ever. (Transactions draw seqs in another order than they begin, in which case a job counts as ready since
+-- the one before it was.) Candidates are read without locks and then locked in order until there are enough, so nobody's claim is in the way of jobs that
+-- it does not take; those that others have locked are passed over, as by any claim, and the next round looks behind them, at twice as many.
+-- Locks: rows of ready, skipping those that others have locked.
+create function take_aged(
+    queue_name text, wanted integer, batch integer, only_kinds text[], after bigint[], age_every interval,
+    out n bigint, out jobs bigint, out job_ids bigint[], out seqs bigint[], out priorities smallint[], out sizes integer[],
+    out keeps integer[], out attempts integer[], out kinds text[], out sinces timestamptz[])
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+    places bigint[] := array(select coalesce(after[p], 0) from generate_series(1, 10) p); -- of each priority, behind which to look
+    width integer := batch;
+    found_now record;
+begin
+    n := 0;
+    jobs := 0;
+    loop
+        with heads as materialized (
+            select c.tid, c.priority, c.seq, max(coalesce(c.since, j.created_at) + c.priority * age_every) over (partition by c.priority order by c.seq) as due
+            from generate_series(0, 9) p
+            cross join lateral (
+                select r.ctid as tid, r.priority, r.seq, r.job_id, r.since
+                from ready r
+                where r.queue = queue_name and r.priority = p and r.seq > places[p + 1] and (only_kinds is null or r.kind = any(only_kinds))
+                order by r.seq
+                limit width) c
+            left join lateral (select created_at from jobs where id = c.job_id and c.since is null offset 0) j on true
+        ), soonest as materialized (
+            select * from heads order by due, priority, seq limit width
+        ), picked as materialized (
+            select s.due, r.*
+            from (select * from soonest order by due, priority, seq) s
+            cross join lateral (
+                select c.ctid as tid, c.* from ready c where c.ctid = s.tid for update skip locked) r
+            -- As in claim: none that was enqueued after a pause is taken.
+            where not exists (select from queues q where q.name = queue_name and q.paused_at is not null)
+            limit batch - n
+        ), cut as materialized (
+            select p.*, least(p.size, greatest(0, wanted - take_aged.jobs - sum(p.size) over (order by p.due, p.priority, p.seq) + p.size))::integer as keep
+            from picked p
+        ), taken as (
+            delete from ready where ctid = any(array(select tid from cut where keep > 0))
+        )
+        select (select count(*) from picked) as n, coalesce(sum(size), 0) as jobs, array_agg(job_id order by due, priority, seq) as job_ids,
+               array_agg(seq order by due, priority, seq) as seqs, array_agg(priority order by due, priority, seq) as priorities,
+               array_agg(size order by due, priority, seq) as sizes, array_agg(keep order by due, priority, seq) as keeps,
+               array_agg(attempt order by due, priority, seq) as attempts, array_agg(kind order by due, priority, seq) as kinds,
+               array_agg(since order by due, priority, seq) as sinces,
+               (select count(*) from soonest) as seen,
+               array(select greatest(places[p], (select max(s.seq) from soonest s where s.priority = p - 1)) from generate_series(1, 10) p) as places
+        into found_now
+        from cut
+        where keep > 0;
+        n := n + found_now.n;
+        jobs := jobs + found_now.jobs;
+        job_ids := job_ids || found_now.job_ids;
+        seqs := seqs || found_now.seqs;
+        priorities := priorities || found_now.priorities;
+        sizes := sizes || found_now.sizes;
+        keeps := keeps || found_now.keeps;
+        attempts := attempts || found_now.attempts;
+        kinds := kinds || found_now.kinds;
+        sinces := sinces || found_now.sinces;
+        exit when n >= batch or jobs >= wanted or found_now.seen < width;
+        places := found_now.places;
+        width := 2 * width;
+    end loop;
+end
+$$;
+comment on function take_aged is 'Takes rows out of ready for a claim of a queue whose jobs age.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -16100,6 +16222,7 @@ comment on column queue_states.paused_at is 'Since when it is paused.';
 comment on column queue_states.pause_reason is 'Why it is paused.';
 comment on column queue_states.max_depth is 'The depth past which enqueue is refused; null: no limit.';
 comment on column queue_states.workers is 'Live workers that serve the queue.';
+comment on column queue_states.age_every is 'A job counts as one priority sooner for each such time that it has waited; null: only its priority counts.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -17194,6 +17317,7 @@ drop function tend_breakers;
 drop function tend_backlogs;
 drop function take_sequences;
 drop function take_keys;
+drop function take_aged;
 drop function suspend;
 drop function subscribe;
 drop function start_scheduled;
@@ -17399,6 +17523,7 @@ drop function explain_job;
 drop function explain_in_line;
 drop function explain_finished;
 drop function explain_deepest;
+drop function explain_aged;
 drop function explain_age;
 drop function expire_dags;
 drop function expire;

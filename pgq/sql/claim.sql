@@ -1,5 +1,5 @@
 -- claim(worker_id, queue_names, limits, kinds, after): leases up to limits[i] jobs of queue_names[i] of these
--- kinds (null: of any) to a worker, soonest priority first, then in the order in which they became ready.
+-- kinds (null: of any) to a worker, soonest priority first, then in the order in which they became ready; where jobs of a queue age, see take_aged.
 --
 -- after: ten seqs per queue, one per priority 0 to 9: the claim starts behind them and does not see what
 -- lies before (null: from the start). With it the cost does not grow with the dead rows that a long
@@ -58,14 +58,15 @@ begin
             wanted := queue_room(queue_names[i], wanted);
         end if;
         room := wanted;
-        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner; at the end what is left.
+        -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner by their priority, which does
+        -- not count where jobs age; at the end what is left.
         turns := wanted > 0 and exists (select from backlogs b where b.queue = queue_names[i]);
         if turns then
-            worst := (
+            worst := case when settings.age_every is null then (
                 select f.priority
                 from (select priority, sum(size) over (order by priority, seq) as jobs
                       from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
-                where f.jobs >= wanted order by f.jobs limit 1);
+                where f.jobs >= wanted order by f.jobs limit 1) end;
             return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
             get diagnostics got = row_count;
             turns := worst is not null or got >= (wanted + 1) / 2;
@@ -73,36 +74,41 @@ begin
         end if;
         batch := (wanted + max_run_size() - 1) / max_run_size();
         while wanted > 0 loop
-            with picked as materialized (
-                select r.tid
-                from generate_series(0, 9) p,
-                     lateral (
-                         select c.ctid as tid
-                         from ready c
-                         where c.queue = queue_names[i]
-                           and c.priority = p
-                           and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
-                           and (claim.kinds is null or c.kind = any(claim.kinds))
-                         order by c.seq
-                         limit batch
-                         for update skip locked) r
-                -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
-                where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
-                limit batch
-            ), taken as (
-                delete from ready
-                where ctid = any(array(select tid from picked))
-                returning *
-            ), cut as (
-                select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
-                from taken t
-                order by t.priority, t.seq
-            )
-            select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
-                   array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
-                   array_agg(attempt) as attempts, array_agg(kind) as kinds
-            into runs
-            from cut;
+            if settings.age_every is null then
+                with picked as materialized (
+                    select r.tid
+                    from generate_series(0, 9) p,
+                         lateral (
+                             select c.ctid as tid
+                             from ready c
+                             where c.queue = queue_names[i]
+                               and c.priority = p
+                               and c.seq > coalesce(after[(i - 1) * 10 + p + 1], 0)
+                               and (claim.kinds is null or c.kind = any(claim.kinds))
+                             order by c.seq
+                             limit batch
+                             for update skip locked) r
+                    -- Asked again in the snapshot that sees the jobs: none that was enqueued after a pause is taken.
+                    where not exists (select from queues q where q.name = queue_names[i] and q.paused_at is not null)
+                    limit batch
+                ), taken as (
+                    delete from ready
+                    where ctid = any(array(select tid from picked))
+                    returning *
+                ), cut as (
+                    select t.*, least(t.size, greatest(0, wanted - sum(t.size) over (order by t.priority, t.seq) + t.size))::integer as keep
+                    from taken t
+                    order by t.priority, t.seq
+                )
+                select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
+                       array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
+                       array_agg(attempt) as attempts, array_agg(kind) as kinds
+                into runs
+                from cut;
+            else
+                select * into runs
+                from take_aged(queue_names[i], wanted, batch, claim.kinds, after[(i - 1) * 10 + 1 : i * 10], settings.age_every);
+            end if;
             exit when runs.n = 0;
             if runs.jobs > wanted then
                 insert into ready (queue, priority, seq, job_id, size, attempt, kind)

@@ -62,8 +62,8 @@ begin
                 else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
             end as delay) due
     ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select queue, priority, nextval('jobs_id_seq'), job_id, counted, kind, now
         from judged
         where outcome = 'ready'
     ), later as (

@@ -10,8 +10,11 @@ declare
     busy bigint;
     now constant timestamptz := statement_timestamp();
 begin
-    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq into job
+    select j.id, j.queue, j.kind, j.group_name, j.priority, coalesce(a.attempt, 0) as attempt, coalesce(a.seq, j.id) as seq,
+           coalesce(a.since, j.created_at) as since, s.age_every, coalesce(a.since, j.created_at) + j.priority * s.age_every as due
+    into job
     from jobs j
+    cross join lateral settings_of(j.queue) s
     left join ready a on a.job_id = j.id and a.seq <> a.job_id
     where j.id = explain_ready.id;
     return query select e.reason, e.detail, job.id from explain_queue(job.queue) e;
@@ -27,17 +30,25 @@ begin
         return query select 'unknown kind',
             format('of the %s live workers of queue %s none knows kind %s', live.serve, job.queue, job.kind), job.id;
     end if;
-    select count(*) as rows, coalesce(sum(least(r.size, case when r.priority = job.priority then job.seq - r.seq else r.size end)), 0) as jobs
-    into ahead
-    from (
-        select priority, seq, size from ready
-        where queue = job.queue and (priority, seq) < (job.priority, job.seq)
-        order by priority, seq
-        limit 10000) r;
+    if job.age_every is null then
+        select count(*) < 10000 as exact, coalesce(sum(least(r.size, case when r.priority = job.priority then job.seq - r.seq else r.size end)), 0)::bigint as jobs
+        into ahead
+        from (
+            select priority, seq, size from ready
+            where queue = job.queue and (priority, seq) < (job.priority, job.seq)
+            order by priority, seq
+            limit 10000) r;
+    else
+        select * into ahead from explain_aged(job.queue, job.priority, job.seq, job.due, job.age_every);
+    end if;
     if ahead.jobs > 0 then
         return query select 'queued',
-            format('%s%s jobs are ahead of it in queue %s', case when ahead.rows = 10000 then 'at least ' else '' end,
-                   ahead.jobs, job.queue), job.id;
+            format('%s%s jobs are ahead of it in queue %s%s', case when ahead.exact then '' else 'at least ' end, ahead.jobs, job.queue,
+                   case when job.age_every is not null then format(
+                       ', which ages jobs by one priority every %s: it counts as priority %s by now, and what becomes ready after %s comes behind it',
+                       explain_age(job.age_every),
+                       greatest(0, round(job.priority - extract(epoch from now - job.since) / extract(epoch from job.age_every), 1)),
+                       explain_time(job.due)) end), job.id;
     else
         busy := (select count(*) from (select from running r where r.queue = job.queue limit 10000) b);
         return query select 'workers busy',

@@ -21,8 +21,8 @@ begin
             for update skip locked))
         returning job_id, run_at, attempt
     ), added as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select j.queue, j.priority, nextval('jobs_id_seq'), j.id, d.attempt, j.kind, now()
         from (select * from due order by run_at, job_id) d
         cross join lateral (select * from jobs where jobs.id = d.job_id offset 0) j
         returning queue

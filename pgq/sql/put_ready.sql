@@ -4,8 +4,8 @@ create function put_ready(job_ids bigint[], attempts integer[]) returns void
 language plpgsql
 as $$
 begin
-    insert into ready (queue, priority, seq, job_id, attempt, kind)
-    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind
+    insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+    select j.queue, j.priority, nextval('jobs_id_seq'), j.id, u.attempt, j.kind, now()
     from unnest(job_ids, attempts) u(id, attempt)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j;
     perform wake(array(select distinct j.queue from jobs j where j.id = any(job_ids)));

@@ -3,14 +3,13 @@
 -- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
 -- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
 --
--- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later,
--- at which its last parent ended or the job before its place in the queue was enqueued.
+-- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later, since then.
 -- roles: operator, reader
 create function queue_figures(at_most integer default 10000)
 returns table (
     queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
     oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
-    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint)
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval)
 language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -64,20 +63,20 @@ begin
         select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
                o.at, statement_timestamp() - o.at,
                (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
-               q.paused_at is not null, q.paused_at, q.pause_reason,
-               coalesce(q.max_depth, (select d.max_depth from queues d where d.name = '*')), coalesce(v.workers, 0)
+               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every
         from figures f
         left join queues q on q.name = f.queue
+        cross join lateral settings_of(f.queue) y
         left join serving v on v.queue = f.queue
         cross join lateral (
             select min(greatest(
-                       (select j.created_at from jobs j where j.id <= h.seq order by j.id desc limit 1),
+                       coalesce(h.since, (select j.created_at from jobs j where j.id = h.job_id)),
                        (select max(e.finished_at)
                         from (select (select p.finished_at from results p where p.job_id = e.parent_id) as finished_at
                               from edges e where e.child_id = h.job_id limit 1000) e))) as at
             from generate_series(0, 9) p
             cross join lateral (
-                select r.seq, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
+                select r.since, r.job_id from ready r where r.queue = f.queue and r.priority = p order by r.seq limit 1) h) o
         order by f.queue;
 end
 $$;

@@ -4,7 +4,7 @@ create function settings_of(queue_name text)
 returns table (
     paused boolean, max_depth bigint, warn_depth bigint, max_args_bytes bigint, max_attempts integer,
     timeout interval, backoff jsonb, keep_completed interval, keep_failed interval,
-    keep_cancelled interval, keep_expired interval, events text)
+    keep_cancelled interval, keep_expired interval, events text, age_every interval)
 language sql stable
 as $$
     select q.paused_at is not null,
@@ -18,7 +18,8 @@ as $$
            coalesce(q.keep_failed, d.keep_failed),
            coalesce(q.keep_cancelled, d.keep_cancelled),
            coalesce(q.keep_expired, d.keep_expired),
-           coalesce(q.events, d.events)
+           coalesce(q.events, d.events),
+           coalesce(q.age_every, d.age_every)
     from queues d
     left join queues q on q.name = queue_name
     where d.name = '*'

@@ -12,8 +12,8 @@ as $$
         insert into scheduled (job_id, queue, run_at, attempt)
         select id, queue, run_at, attempt from nodes where run_at > now()
     ), again as (
-        insert into ready (queue, priority, seq, job_id, attempt, kind)
-        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind from nodes where run_at is null or run_at <= now()
+        insert into ready (queue, priority, seq, job_id, attempt, kind, since)
+        select queue, priority, nextval('jobs_id_seq'), id, attempt, kind, now() from nodes where run_at is null or run_at <= now()
     )
     select array_agg(distinct queue) from nodes where run_at is null or run_at <= now()
 $$;
