@@ -33,7 +33,8 @@ type Change struct {
 	// Priority is what VerbSetPriority sets; nil is refused.
 	Priority *int
 	// Rate is how many jobs per second VerbRetry lets run, from StartAt on: they are scheduled one after the other. 0: at
-	// once, all of them.
+	// once, all of them. Of VerbDelete it is how many are deleted per second if each batch begins at the StartAt of the one before it, which has a
+	// second's worth at the most.
 	Rate    float64
 	StartAt time.Time
 	// Batch is how many jobs one call changes: 1,000 by default, at most 10,000.
@@ -51,7 +52,7 @@ type Changed struct {
 	IDs map[string][]int64
 	// Next is the After of the next batch; 0: this was the last.
 	Next int64
-	// StartAt is the StartAt of the next batch, with a rate.
+	// StartAt is the StartAt of the next batch, with a rate; of VerbDelete the time at which that is to begin.
 	StartAt time.Time
 }
 

@@ -198,6 +198,7 @@ func (a *app) batches(ctx context.Context, s *session, b *bulk) error {
 	progress := screen.Terminal && b.options.Format.ForPeople()
 	change := b.change
 	for {
+		began := time.Now()
 		change.Batch = b.batch
 		if b.limit > 0 {
 			change.Batch = min(change.Batch, left)
@@ -223,7 +224,23 @@ func (a *app) batches(ctx context.Context, s *session, b *bulk) error {
 		if done.Next == 0 || b.limit > 0 && left <= 0 {
 			return nil
 		}
-		change.Filter.After, change.StartAt = done.Next, done.StartAt
+		change.Filter.After = done.Next
+		if change.Verb == pgq.VerbDelete {
+			b.pace(ctx, len(done.IDs["deleted"]), time.Since(began))
+			continue
+		}
+		change.StartAt = done.StartAt
+	}
+}
+
+// pace waits, after a batch that deleted so many jobs and took so long, until the rate allows the next one.
+func (b *bulk) pace(ctx context.Context, deleted int, took time.Duration) {
+	if b.change.Rate == 0 || b.dry {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Duration(float64(deleted)/b.change.Rate*float64(time.Second)) - took):
 	}
 }
 

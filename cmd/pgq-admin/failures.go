@@ -193,11 +193,15 @@ func failuresDiscard(a *app) *cobra.Command {
 		Use:   "discard [FINGERPRINT…]",
 		Short: "Delete dead letters",
 		Long: `Delete jobs that failed for good, with all that is known of them: those with these fingerprints, or that fit. Nodes of DAGs stay.
+With --rate, so many per second, which spares the database: Ctrl-C stops it in between.
 
 ` + filterHelp + "\n\n" + bulkHelp,
 		Example: `  pgq-admin failures discard 41edf748484b --reason "test data"
-  pgq-admin failures discard --queue mail --until 30d --limit 0`,
+  pgq-admin failures discard --queue mail --until 30d --limit 0 --rate 500`,
 		RunE: func(c *cobra.Command, words []string) error {
+			if err := readRate(c, &b.change, ""); err != nil {
+				return err
+			}
 			if err := deadLetters(c, b, &f, words); err != nil {
 				return err
 			}
@@ -206,6 +210,7 @@ func failuresDiscard(a *app) *cobra.Command {
 	}
 	b.flags(c)
 	f.flags(c.Flags())
+	rateFlag(c, &b.change)
 	return c
 }
 

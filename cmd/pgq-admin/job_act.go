@@ -170,8 +170,12 @@ func chooseJobs(c *cobra.Command, b *bulk, f *filterFlags, words []string) error
 
 // rateFlags gives a command --rate and --start-at.
 func rateFlags(c *cobra.Command, change *pgq.Change, startAt *string) {
-	c.Flags().Float64Var(&change.Rate, "rate", 0, "so `MANY` jobs per second; all at once by default")
+	rateFlag(c, change)
 	c.Flags().StringVar(startAt, "start-at", "", "with --rate: the first one at this `TIME`, or in so long; now by default")
+}
+
+func rateFlag(c *cobra.Command, change *pgq.Change) {
+	c.Flags().Float64Var(&change.Rate, "rate", 0, "so `MANY` jobs per second; all at once by default")
 }
 
 func readRate(c *cobra.Command, change *pgq.Change, startAt string) (err error) {

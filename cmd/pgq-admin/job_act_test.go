@@ -371,7 +371,12 @@ func TestFailuresAreListedRedrivenAndDiscarded(t *testing.T) {
 	if n := s.count("select count(*) from pgq.scheduled where queue = 'mail' and run_at < now() + interval '3001 s'"); n != 4 {
 		t.Errorf("%d jobs are scheduled, want 4", n)
 	}
-	s.admin("failures discard "+user+" --yes").want(t, 0, "deleted  4")
+	s.admin("failures discard "+user+" --yes --rate 0").want(t, 2, "--rate must be")
+	s.admin("failures discard "+user+" --yes --dry-run --rate 0.001").want(t, 0, "deleted  4", "dry run")
+	s.admin("failures discard "+user+" --yes --rate 3").want(t, 0, "deleted  4")
+	if n := s.count("select count(*) from pgq.events e, pgq.events f where e.type = 'operated' and f.id > e.id and f.at - e.at >= '0.5 s' and e.data ->> 'verb' = 'delete' and f.data ->> 'verb' = 'delete'"); n != 1 {
+		t.Errorf("%d batches came long after the one before, want 1", n)
+	}
 	s.admin("failures list -o name").want(t, 0, locked+"\n")
 	s.admin("failures discard --queue other --yes --limit 0").want(t, 0, "deleted  1")
 	s.admin("failures list").want(t, 0, "no failures")

@@ -5,7 +5,7 @@
 --   select * from pgq.change_jobs('cancel', '{"queues": ["mail"], "kinds": ["newsletter"]}', reason => 'recalled');
 --
 -- Verbs and their settings: cancel; retry {"rate": 50, "start_at": time} (so many per second; next_start_at is the start_at of
--- the next call); delete; move {"queue": …}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
+-- the next call); delete {"rate": 50} (a call deletes one second's worth at the most, and next_start_at is when the next one is to come); move {"queue": …}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
 -- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
 -- was about to move it; nothing was done.
 -- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.
@@ -27,12 +27,16 @@ declare
     fit bigint[];
     running bigint[] := '{}';
     unchanged bigint[] := '{}';
+    began constant timestamptz := clock_timestamp();
 begin
     perform read_filter(filter);
     if not exists (select from jsonb_each(filter) f where f.key not in ('after', 'before') and f.value <> 'null') then
         perform invalid('filter', 'must choose jobs: give at least one field');
     end if;
     perform pg_advisory_xact_lock(advisory_key('operators'));
+    if verb = 'delete' and s.rate is not null and at_most > greatest(floor(s.rate), 1) then
+        at_most := greatest(floor(s.rate), 1);
+    end if;
     select * into page from select_jobs(filter, at_most);
     next := page.next;
     if verb = 'retry' and exists (
@@ -61,6 +65,8 @@ begin
     select coalesce(jsonb_object_agg(e.key, jsonb_array_length(e.value)), '{}') into outcomes from jsonb_each(jobs) e;
     if verb = 'retry' and s.rate is not null then
         next_start_at := spread(array(select id::bigint from jsonb_array_elements_text(coalesce(jobs -> 'ready', '[]')) id), s.start_at, s.rate);
+    elsif verb = 'delete' and s.rate is not null then
+        next_start_at := began + coalesce((outcomes ->> 'deleted')::integer, 0) / s.rate * interval '1 s';
     end if;
     if page.job_ids <> '{}' then
         insert into events (type, data)

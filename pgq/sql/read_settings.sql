@@ -6,7 +6,7 @@ language plpgsql stable
 as $$
 #variable_conflict use_column
 declare
-    known constant jsonb := '{"cancel": [], "retry": ["rate", "start_at"], "delete": [], "move": ["queue"], "reschedule": ["run_at"],
+    known constant jsonb := '{"cancel": [], "retry": ["rate", "start_at"], "delete": ["rate"], "move": ["queue"], "reschedule": ["run_at"],
         "set_priority": ["priority"]}';
     entry record;
 begin
