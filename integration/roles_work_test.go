@@ -138,6 +138,9 @@ func TestABulkAndADAGOfAProducerTakeTheWayThatIsAllowed(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a node in another queue":  `select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "a", "kind": "k", "queue": "secret"}]}')`,
 		"items in another queue":   `select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "a", "kind": "k"}, {"name": "m", "type": "map", "over": "a", "kind": "k", "queue": "secret"}]}')`,
+		"a callback":               `select pgq.enqueue('k', queue => 'mail', callbacks => '{"on_retry": {"kind": "k", "queue": "secret"}}')`,
+		"a callback of a node":     `select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "a", "kind": "k", "callbacks": {"on_retry": {"kind": "k", "queue": "secret"}}}]}')`,
+		"a callback of items":      `select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "a", "kind": "k"}, {"name": "m", "type": "map", "over": "a", "kind": "k", "callbacks": {"on_retry": {"kind": "k", "queue": "secret"}}}]}')`,
 		"a node of a sub-DAG":      `select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "s", "type": "dag"}, {"name": "s/a", "kind": "k", "queue": "secret"}]}')`,
 		"a DAG in the default one": `select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "k", "queue": "mail"}]}')`,
 		"after a job of others":    fmt.Sprintf(`select pgq.dag_submit('{"name": "d", "queue": "dags", "nodes": [{"name": "a", "kind": "k", "after": [{"job": %d, "when": "$.a == 1"}]}]}')`, others),

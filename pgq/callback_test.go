@@ -197,12 +197,17 @@ func TestWhatIsNoCallbackIsRefused(t *testing.T) {
 	_, err = w.q.Enqueue(w.Context(), w.pool, rerun{}, pgq.Options{})
 	refuses(err, "callbacks.on_failure.callbacks", "must not be given for a callback")
 	for sql, want := range map[string]string{
-		`select pgq.enqueue('note', callbacks => '[]')`:                                                     "callbacks must be a JSON object",
-		`select pgq.enqueue('note', callbacks => '{"on_end": {}}')`:                                         `callbacks must be on_success, on_failure or on_retry; "on_end" is none`,
-		`select pgq.enqueue('note', callbacks => '{"on_retry": 1}')`:                                        "callbacks.on_retry must be a JSON object",
-		`select pgq.enqueue('note', callbacks => '{"on_retry": {"kind": "nobody"}}')`:                       "callbacks.on_retry.kind must be a kind that workers know",
-		`select pgq.enqueue_many('[{"kind": "note", "callbacks": {"on_retry": {"kind": "a", "at": 1}}}]')`:  `jobs[0].callbacks.on_retry has an unknown field "at"`,
-		`select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "note", "callbacks": {}}]}')`: "callbacks is not a field of a node",
+		`select pgq.enqueue('note', callbacks => '[]')`:                                                                                               "callbacks must be a JSON object",
+		`select pgq.enqueue('note', callbacks => '{"on_end": {}}')`:                                                                                   `callbacks must be on_success, on_failure or on_retry; "on_end" is none`,
+		`select pgq.enqueue('note', callbacks => '{"on_retry": 1}')`:                                                                                  "callbacks.on_retry must be a JSON object",
+		`select pgq.enqueue('note', callbacks => '{"on_retry": {"kind": "nobody"}}')`:                                                                 "callbacks.on_retry.kind must be a kind that workers know",
+		`select pgq.enqueue_many('[{"kind": "note", "callbacks": {"on_retry": {"kind": "a", "at": 1}}}]')`:                                            `jobs[0].callbacks.on_retry has an unknown field "at"`,
+		`select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "note", "callbacks": {"on_success": {"kind": "nobody"}}}]}')`:           `"a": callbacks.on_success.kind must be a kind that workers know`,
+		`select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "note", "callbacks": {"on_end": {"kind": "note"}}, "priority": 10}]}')`: `"a": priority must be 0 to 9`,
+		`select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "note", "callbacks": 7}]}')`:                                            `"a": callbacks must be a JSON object`,
+		`select pgq.dag_submit('{"name": "d", "nodes": [{"name": "a", "type": "sleep", "delay": "1 s", "callbacks": {}}]}')`:                          `"a": callbacks is not a field of a node of type sleep`,
+		`select pgq.batch_submit('{"name": "b", "jobs": [{"kind": "note", "callbacks": {"on_retry": {"kind": "nobody"}}}]}')`:                         "callbacks.on_retry.kind must be a kind that workers know",
+		`select pgq.set_schedule('s', 'every 1 hour', kind => 'note', options => '{"callbacks": {"on_success": {"kind": "nobody"}}}')`:                "callbacks.on_success.kind must be a kind that workers know",
 	} {
 		if _, err := w.pool.Exec(w.Context(), sql); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v; want %s", sql, err, want)

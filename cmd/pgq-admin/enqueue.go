@@ -20,7 +20,7 @@ Args are given as -P name=TEXT or -P name:=JSON, members of an object, or as --a
 
 --from FILE enqueues a job per line, JSON objects: {"kind": "send_mail", "args": {"to": 1}, "queue": "mail", …} with the fields
 of enqueue in SQL (kind, args, queue, priority, delay, run_at, max_attempts, timeout, backoff, tags, metadata, ttl, result_ttl,
-unique, group, sequence, on_failure); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in
+unique, group, sequence, on_failure, callbacks); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in
 transactions of --batch lines; errors name the line, and say with which --skip to go on. With --all-or-nothing it is one transaction.
 
 -o name prints only the ids. Exit codes: 2 a field breaks a rule, 6 the queue is full.`
@@ -29,6 +29,7 @@ transactions of --batch lines; errors name the line, and say with which --skip t
 type enqueueing struct {
 	options                   output.Options
 	params, metadata, tags    []string
+	callbacks                 []string
 	args, from, at            string
 	delay, timeout, ttl, keep string
 	queue, group, uniqueKey   string
@@ -61,6 +62,7 @@ func enqueueCommand(a *app) *cobra.Command {
 		Example: `  pgq-admin enqueue send_mail -P to=ann@example.com -P order:=42 --queue mail --delay 5m
   pgq-admin enqueue report --args '{"month": "2026-11"}' --at 2026-12-01T06:00:00Z -o name
   zcat jobs.jsonl.gz | pgq-admin enqueue --from - --queue import
+  pgq-admin enqueue charge -P order:=42 --callback on_success=ship --callback 'on_failure={"kind": "alarm", "priority": 0}'
   pgq-admin job wait $(pgq-admin enqueue tidy -o name)`,
 		Args: func(c *cobra.Command, given []string) error {
 			if len(given) == 0 && e.from == "" {
@@ -116,6 +118,7 @@ func (e *enqueueing) flags(c *cobra.Command) {
 	flags.StringVar(&e.keep, "result-ttl", "", "it is kept for this `DURATION` when it has ended; as the queue says by default")
 	flags.StringVar(&e.sequence, "sequence", "", "it runs after those that were enqueued with the same `KEY` before")
 	flags.StringVar(&e.onFailure, "on-failure", "", "what becomes of those behind it in its sequence if it fails: stop (the default), skip or continue")
+	flags.StringArrayVar(&e.callbacks, "callback", nil, "enqueue another job when this one succeeds, fails or is retried: on_success, on_failure or on_retry, =KIND or =`JSON`; may be repeated")
 	flags.IntVar(&e.batch, "batch", 1000, "with --from: so `MANY` lines in a transaction, 1 to 10000")
 	flags.Int64Var(&e.skip, "skip", 0, "with --from: leave out the first `LINES`")
 	flags.BoolVar(&e.whole, "all-or-nothing", false, "with --from: all lines in one transaction")
@@ -185,6 +188,13 @@ func (e *enqueueing) job(in io.Reader, c *cobra.Command, words []string) (map[st
 	if changed("unique-key") {
 		put("unique", map[string]string{"key": e.uniqueKey})
 	}
+	if e.callbacks != nil {
+		callbacks, err := callbacksOf(e.callbacks)
+		if err != nil {
+			return nil, err
+		}
+		put("callbacks", callbacks)
+	}
 	if e.tags != nil {
 		put("tags", e.tags)
 	}
@@ -200,6 +210,28 @@ func (e *enqueueing) job(in io.Reader, c *cobra.Command, words []string) (map[st
 		job["args"] = value
 	}
 	return job, err
+}
+
+// callbacksOf reads EVENT=KIND and EVENT=JSON. Which events there are, and what a callback may have, the database says.
+func callbacksOf(words []string) (map[string]json.RawMessage, error) {
+	callbacks := map[string]json.RawMessage{}
+	for _, word := range words {
+		event, text, ok := strings.Cut(word, "=")
+		if _, twice := callbacks[event]; twice {
+			return nil, usagef("--callback %s is given twice", event)
+		}
+		job := json.RawMessage(text)
+		switch {
+		case !ok || event == "" || text == "":
+			return nil, usagef("--callback must be EVENT=KIND or EVENT=JSON, not %q", word)
+		case !strings.HasPrefix(text, "{"):
+			job, _ = json.Marshal(map[string]string{"kind": text}) // a string
+		case !json.Valid(job):
+			return nil, usagef("--callback %s is no JSON", event)
+		}
+		callbacks[event] = job
+	}
+	return callbacks, nil
 }
 
 // argsValue returns the args; nil when none are given.

@@ -38,6 +38,10 @@ func TestEnqueueTakesArgsFromFlagsAndTheStandardInput(t *testing.T) {
 	if n := s.count("select count(*) from pgq.scheduled s join pgq.jobs j on j.id = s.job_id where s.run_at = '2100-01-01 00:00+00' or s.run_at = j.created_at + interval '5 min'"); n != 2 {
 		t.Errorf("%d jobs are scheduled as they should be, want 2", n)
 	}
+	s.admin("enqueue callme --queue calls --callback on_success=ship --callback", `on_failure={"kind": "alarm", "args": {"a=": 1}}`).want(t, 0, "added")
+	if n := s.count(`select count(*) from pgq.jobs where kind = 'callme' and spec = '{"callbacks": {"on_success": {"kind": "ship"}, "on_failure": {"kind": "alarm", "args": {"a=": 1}}}}'`); n != 1 {
+		t.Error("callbacks are not there")
+	}
 	s.healthy()
 }
 
@@ -68,6 +72,11 @@ func TestWrongUseOfEnqueueSaysWhatIsRight(t *testing.T) {
 		{[]string{"a", "--at", "99999-01-01"}, 2, "--at must be a time"},
 		{[]string{"a", "--max-attempts", "0"}, 2, "max_attempts must be at least 1"},
 		{[]string{"a", "--timeout", "0s"}, 2, "timeout must be positive"},
+		{[]string{"a", "--callback", "on_success"}, 2, "--callback must be EVENT=KIND or EVENT=JSON"},
+		{[]string{"a", "--callback", "on_success={"}, 2, "--callback on_success is no JSON"},
+		{[]string{"a", "--callback", "on_retry=b", "--callback", "on_retry=c"}, 2, "--callback on_retry is given twice"},
+		{[]string{"a", "--callback", "on_end=b"}, 2, `callbacks must be on_success, on_failure or on_retry; "on_end" is none`},
+		{[]string{"a", "--callback", `on_retry={"kind": "b", "group": "g"}`}, 2, "callbacks.on_retry.group must not be given for a callback"},
 		{[]string{"a", "--batch", "5"}, 2, "--batch needs --from"},
 		{[]string{"--from", "nowhere.jsonl"}, 2, "nowhere.jsonl"},
 		{[]string{"--from", "-", "--batch", "0"}, 2, "--batch must be 1 to 10000"},

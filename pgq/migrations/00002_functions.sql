@@ -835,6 +835,30 @@ comment on function call_back is 'Enqueues callbacks of jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- callbacks_problem(callbacks): the field of a node's callbacks that breaks a rule, and the rule; null if none does. Internal: dag_problems_broken, which
+-- reports all that is wrong with a DAG and raises nothing.
+create function callbacks_problem(callbacks jsonb) returns text[]
+language plpgsql stable
+as $$
+declare
+    field text;
+    rule text;
+begin
+    if callbacks is null then
+        return null;
+    end if;
+    perform check_callbacks_object('callbacks', callbacks);
+    return null;
+exception
+    when sqlstate 'PQ001' then
+        get stacked diagnostics field = column_name, rule = pg_exception_detail;
+        return array[field, rule];
+end
+$$;
+comment on function callbacks_problem is 'What is wrong with callbacks of a node.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- caller(): the database role that a session acts as, whichever functions are between: that of SET ROLE, else the one
 -- that logged in. Inside of a SECURITY DEFINER function current_user is the owner of the schema. Null for a role that was renamed or
 -- dropped meanwhile. Internal: without a search_path of its own, so that it can be inlined.
@@ -1089,7 +1113,7 @@ create function check_batch_jobs(jobs jsonb) returns void
 language plpgsql stable
 as $$
 declare
-    known constant text[] := '{kind,args,queue,group,priority,delay,max_attempts,timeout,backoff,tags,metadata,ttl,codec,payload}';
+    known constant text[] := '{kind,args,queue,group,priority,delay,max_attempts,timeout,backoff,tags,metadata,ttl,codec,payload,callbacks}';
     odd record;
 begin
     if jsonb_typeof(jobs) is distinct from 'array' then
@@ -1120,7 +1144,7 @@ comment on function check_batch_jobs is 'Refuses what are no jobs of a batch.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs of queues into which it may not enqueue, or batches of
+-- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs, or callbacks of these, of queues into which it may not enqueue, or batches of
 -- others, to its batch. Internal: batch_add.
 create function check_batch_producer(batch_id bigint, jobs jsonb) returns void
 language plpgsql stable
@@ -1135,7 +1159,8 @@ begin
     end if;
     perform check_producer(array(
         select distinct coalesce(e ->> 'queue', d.queue) from jobs d, jsonb_array_elements(check_batch_producer.jobs) e
-        where d.id = check_batch_producer.batch_id));
+        where d.id = check_batch_producer.batch_id
+        union select coalesce(c ->> 'queue', 'default') from jsonb_path_query(check_batch_producer.jobs, '$[*].callbacks.* ? (@.type() == "object")') c));
     select b::bigint into foreign_id from jsonb_path_query(check_batch_producer.jobs, '$[*].batch') b
     where visible(array[b::bigint]) = '{}' limit 1;
     if found then
@@ -1982,7 +2007,7 @@ comment on function check_step_type is 'Raises PQ001 for a name that belongs to 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- check_submitter(dag_id): raises 42501 when a DAG that was just added has jobs, or maps whose items would be, in queues into
+-- check_submitter(dag_id): raises 42501 when a DAG that was just added has jobs, maps whose items would be, or callbacks, in queues into
 -- which the caller may not enqueue, or comes after jobs that the caller did not enqueue: conditions would tell what came of
 -- them. Internal: dag_submit, for producers that are not owners.
 create function check_submitter(dag_id bigint) returns void
@@ -1996,7 +2021,10 @@ begin
     perform check_producer(array(
         select j.queue from jobs j where j.id = check_submitter.dag_id
         union select j.queue from jobs j where j.dag_id = check_submitter.dag_id
-        union select j.spec -> 'item' ->> 'queue' from jobs j where j.dag_id = check_submitter.dag_id and j.role = 'map'));
+        union select j.spec -> 'item' ->> 'queue' from jobs j where j.dag_id = check_submitter.dag_id and j.role = 'map'
+        union select coalesce(c.value ->> 'queue', 'default')
+              from jobs j, jsonb_each(coalesce(j.spec -> 'callbacks', nullif(j.spec -> 'item' -> 'callbacks', 'null'))) c
+              where j.dag_id = check_submitter.dag_id and c.value <> 'null'));
     select e.parent_id into foreign_id
     from jobs j
     join edges e on e.child_id = j.id
@@ -3972,7 +4000,7 @@ begin
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
+               case when not is_job or node ?| '{at_least,delay,callbacks}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)
@@ -4396,7 +4424,7 @@ as $$
         kind text, queue text, priority integer, delay interval, max_attempts integer, timeout interval, backoff jsonb,
         tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload text, args jsonb,
         rule text, at_least integer, "default" jsonb, over text, path text, "as" text, "window" integer, tolerate numeric,
-        on_failure text, key text, "group" text)
+        on_failure text, key text, "group" text, callbacks jsonb)
     cross join lateral (select case
         when s.type is null then array['type', 'must be job, dag, external, sleep or map']
         when o.rule not in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped')
@@ -4417,11 +4445,11 @@ as $$
         when o.on_failure not in ('continue', 'cancel') then array['on_failure', 'must be continue or cancel']
         when length(o.key) not between 1 and 500 then array['key', 'must have 1 to 500 characters']
         when group_problem(o."group") is not null then group_problem(o."group")
-        else job_problem(
+        else coalesce(job_problem(
             case when s.type in ('job', 'map', 'document') then o.kind else '-' end, coalesce(o.queue, 'default'),
             coalesce(o.priority, 5), o.delay, null, o.max_attempts, o.timeout, nullif(o.backoff, 'null'), o.tags,
             nullif(o.metadata, 'null'), o.ttl, o.result_ttl, o.codec, case when o.payload is not null then ''::bytea end,
-            nullif(o.args, 'null'))
+            nullif(o.args, 'null')), callbacks_problem(nullif(o.callbacks, 'null')))
         end as problem offset 0) b
     where s.options is not null and b.problem is not null
 $$;
@@ -4566,6 +4594,7 @@ as $$
            ('ttl', '{job,map,document}', 'interval', null),
            ('group', '{job,map}', 'text', null),
            ('result_ttl', '{job,map,document}', 'interval', null),
+           ('callbacks', '{job,map}', 'jsonb', null),
            ('delay', '{job,map,sleep}', 'interval', '"1 s"'),
            ('default', '{external}', 'jsonb', null),
            ('over', '{map}', 'text', '"-"'),
@@ -5496,7 +5525,8 @@ declare
     common constant text[] := '{name,type,after,before,rule,at_least}';
 begin
     if type = 'job' then
-        return jsonb_strip_nulls(jsonb_build_object('at_least', node -> 'at_least', 'delay', node -> 'delay'));
+        return jsonb_strip_nulls(jsonb_build_object('at_least', node -> 'at_least', 'delay', node -> 'delay'))
+            || case when jsonb_typeof(node -> 'callbacks') = 'object' then jsonb_build_object('callbacks', node -> 'callbacks') else '{}' end;
     elsif type = 'map' then
         return jsonb_strip_nulls(jsonb_build_object(
                    'over', node -> 'over', 'path', coalesce(node ->> 'path', '$[*]'), 'as', node -> 'as', 'window', node -> 'window',
@@ -7830,7 +7860,9 @@ begin
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by, t."group"
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay'))
+               || case when jsonb_typeof(map.spec -> 'item' -> 'callbacks') = 'object'
+                       then jsonb_build_object('callbacks', map.spec -> 'item' -> 'callbacks') else '{}' end, map.enqueued_by, t."group"
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
@@ -17687,6 +17719,7 @@ drop function carry_out;
 drop function cancel_all;
 drop function cancel;
 drop function caller;
+drop function callbacks_problem;
 drop function call_back;
 drop function breaker_of;
 drop function begin_map;

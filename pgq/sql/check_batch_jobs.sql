@@ -4,7 +4,7 @@ create function check_batch_jobs(jobs jsonb) returns void
 language plpgsql stable
 as $$
 declare
-    known constant text[] := '{kind,args,queue,group,priority,delay,max_attempts,timeout,backoff,tags,metadata,ttl,codec,payload}';
+    known constant text[] := '{kind,args,queue,group,priority,delay,max_attempts,timeout,backoff,tags,metadata,ttl,codec,payload,callbacks}';
     odd record;
 begin
     if jsonb_typeof(jobs) is distinct from 'array' then

@@ -1,4 +1,4 @@
--- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs of queues into which it may not enqueue, or batches of
+-- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs, or callbacks of these, of queues into which it may not enqueue, or batches of
 -- others, to its batch. Internal: batch_add.
 create function check_batch_producer(batch_id bigint, jobs jsonb) returns void
 language plpgsql stable
@@ -13,7 +13,8 @@ begin
     end if;
     perform check_producer(array(
         select distinct coalesce(e ->> 'queue', d.queue) from jobs d, jsonb_array_elements(check_batch_producer.jobs) e
-        where d.id = check_batch_producer.batch_id));
+        where d.id = check_batch_producer.batch_id
+        union select coalesce(c ->> 'queue', 'default') from jsonb_path_query(check_batch_producer.jobs, '$[*].callbacks.* ? (@.type() == "object")') c));
     select b::bigint into foreign_id from jsonb_path_query(check_batch_producer.jobs, '$[*].batch') b
     where visible(array[b::bigint]) = '{}' limit 1;
     if found then

@@ -1,4 +1,4 @@
--- check_submitter(dag_id): raises 42501 when a DAG that was just added has jobs, or maps whose items would be, in queues into
+-- check_submitter(dag_id): raises 42501 when a DAG that was just added has jobs, maps whose items would be, or callbacks, in queues into
 -- which the caller may not enqueue, or comes after jobs that the caller did not enqueue: conditions would tell what came of
 -- them. Internal: dag_submit, for producers that are not owners.
 create function check_submitter(dag_id bigint) returns void
@@ -12,7 +12,10 @@ begin
     perform check_producer(array(
         select j.queue from jobs j where j.id = check_submitter.dag_id
         union select j.queue from jobs j where j.dag_id = check_submitter.dag_id
-        union select j.spec -> 'item' ->> 'queue' from jobs j where j.dag_id = check_submitter.dag_id and j.role = 'map'));
+        union select j.spec -> 'item' ->> 'queue' from jobs j where j.dag_id = check_submitter.dag_id and j.role = 'map'
+        union select coalesce(c.value ->> 'queue', 'default')
+              from jobs j, jsonb_each(coalesce(j.spec -> 'callbacks', nullif(j.spec -> 'item' -> 'callbacks', 'null'))) c
+              where j.dag_id = check_submitter.dag_id and c.value <> 'null'));
     select e.parent_id into foreign_id
     from jobs j
     join edges e on e.child_id = j.id

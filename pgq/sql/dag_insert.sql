@@ -126,7 +126,7 @@ begin
                case when is_job then timeout end, case when is_job then nullif(backoff, 'null') end, case when is_job then expires_at end,
                tags, nullif(metadata, 'null'), case when is_job then codec end, case when is_job then decode(payload, 'base64') end,
                case when is_job then nullif(args, 'null') end, dag_insert.dag_id, name, nullif(type, 'job'), rule,
-               case when not is_job or node ?| '{at_least,delay}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
+               case when not is_job or node ?| '{at_least,delay,callbacks}' then dag_spec(type, node, queue, priority) end, enqueued_by, case when is_job then group_name end
         from input
     ), put as (
         insert into waiting (job_id, queue, role, pending, held, need_ok, need_failed, max_failed, max_skipped, eager)

@@ -10,7 +10,7 @@ as $$
         kind text, queue text, priority integer, delay interval, max_attempts integer, timeout interval, backoff jsonb,
         tags text[], metadata jsonb, ttl interval, result_ttl interval, codec text, payload text, args jsonb,
         rule text, at_least integer, "default" jsonb, over text, path text, "as" text, "window" integer, tolerate numeric,
-        on_failure text, key text, "group" text)
+        on_failure text, key text, "group" text, callbacks jsonb)
     cross join lateral (select case
         when s.type is null then array['type', 'must be job, dag, external, sleep or map']
         when o.rule not in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped')
@@ -31,11 +31,11 @@ as $$
         when o.on_failure not in ('continue', 'cancel') then array['on_failure', 'must be continue or cancel']
         when length(o.key) not between 1 and 500 then array['key', 'must have 1 to 500 characters']
         when group_problem(o."group") is not null then group_problem(o."group")
-        else job_problem(
+        else coalesce(job_problem(
             case when s.type in ('job', 'map', 'document') then o.kind else '-' end, coalesce(o.queue, 'default'),
             coalesce(o.priority, 5), o.delay, null, o.max_attempts, o.timeout, nullif(o.backoff, 'null'), o.tags,
             nullif(o.metadata, 'null'), o.ttl, o.result_ttl, o.codec, case when o.payload is not null then ''::bytea end,
-            nullif(o.args, 'null'))
+            nullif(o.args, 'null')), callbacks_problem(nullif(o.callbacks, 'null')))
         end as problem offset 0) b
     where s.options is not null and b.problem is not null
 $$;

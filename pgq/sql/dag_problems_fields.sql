@@ -22,6 +22,7 @@ as $$
            ('ttl', '{job,map,document}', 'interval', null),
            ('group', '{job,map}', 'text', null),
            ('result_ttl', '{job,map,document}', 'interval', null),
+           ('callbacks', '{job,map}', 'jsonb', null),
            ('delay', '{job,map,sleep}', 'interval', '"1 s"'),
            ('default', '{external}', 'jsonb', null),
            ('over', '{map}', 'text', '"-"'),

@@ -7,7 +7,8 @@ declare
     common constant text[] := '{name,type,after,before,rule,at_least}';
 begin
     if type = 'job' then
-        return jsonb_strip_nulls(jsonb_build_object('at_least', node -> 'at_least', 'delay', node -> 'delay'));
+        return jsonb_strip_nulls(jsonb_build_object('at_least', node -> 'at_least', 'delay', node -> 'delay'))
+            || case when jsonb_typeof(node -> 'callbacks') = 'object' then jsonb_build_object('callbacks', node -> 'callbacks') else '{}' end;
     elsif type = 'map' then
         return jsonb_strip_nulls(jsonb_build_object(
                    'over', node -> 'over', 'path', coalesce(node ->> 'path', '$[*]'), 'as', node -> 'as', 'window', node -> 'window',

@@ -49,7 +49,9 @@ begin
            case when map.spec ->> 'as' is null then e.value
                 else coalesce(nullif(t.args, 'null'), '{}') || jsonb_build_object(map.spec ->> 'as', e.value) end,
            map.dag_id, format('%s[%s]', map.name, map.expanded + e.place - 1), 'all',
-           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay')), map.enqueued_by, t."group"
+           jsonb_strip_nulls(jsonb_build_object('map', map.job_id, 'delay', map.spec -> 'item' -> 'delay'))
+               || case when jsonb_typeof(map.spec -> 'item' -> 'callbacks') = 'object'
+                       then jsonb_build_object('callbacks', map.spec -> 'item' -> 'callbacks') else '{}' end, map.enqueued_by, t."group"
     from (select row_number() over (order by ordinality) as place, value
           from jsonb_array_elements(source) with ordinality
           where ordinality > map.expanded and ordinality <= map.expanded + cardinality(items)) e,
