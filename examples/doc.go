@@ -9,6 +9,13 @@
 //	go run ./examples/unique          # jobs that are there once, debounced jobs
 //	go run ./examples/sequence        # jobs of one order after the other, one that fails and stops them
 //	go run ./examples/limits          # limits, rates, groups that take turns, a service that wants to be left alone
+//	go run ./examples/ageing          # a job of the last priority beside a stream of soonest ones
+//	go run ./examples/breaker         # a circuit breaker opens, tries with one job, closes
+//	go run ./examples/weights         # two queues that share a worker's slots
+//	go run ./examples/backoff         # pauses from a table, dead letters by fingerprint, run again at a rate
+//	go run ./examples/schedules       # cron, an interval, what code declares
+//	go run ./examples/encrypted       # codecs, keys that change
+//	go run ./examples/configured      # settings from a file, the environment and code
 //	go run ./examples/steps           # a handler that goes on where it failed, sleeps, waits for a signal
 //	go run ./examples/isolated        # a handler in a child process, where it may crash or hoard memory
 //	go run ./examples/callbacks       # jobs that are enqueued when another one succeeds, fails or is retried

@@ -123,6 +123,33 @@ var outputs = map[string][]string{
 		"a report is enqueued behind 20 tickets",
 		"the report is written, though more tickets wait than in the beginning: true",
 	},
+	"backoff": {
+		"the job is failed",
+		"the job is failed",
+		"attempt 1: order 17 not found",
+		"attempt 2: order 17 not found",
+		"attempt 3: order 17 not found",
+		"2 jobs failed in the same way",
+		"the job is completed",
+		"the job is completed",
+		"run again, 20 per second; dead letters: 0",
+	},
+	"breaker": {
+		"the breaker is open: nobody calls the bank, and no attempts are lost",
+		"a probe has succeeded, the breaker is closed, and all orders are charged",
+	},
+	"configured": {
+		"worker.lease is 10s by pgq.yaml:4",
+		"worker.grace is 5s by PGQ_WORKER_GRACE",
+		"worker.prefetch is 1000 by default",
+		"refused: environment: unknown variable PGQ_WORKER_LEESE; did you mean PGQ_WORKER_LEASE.",
+		"hello Ada",
+	},
+	"weights": {
+		"at a time: 3 mails, 1 reports",
+		"at a time: 0 mails, 4 reports",
+		"at a time: 0 mails, 4 reports",
+	},
 	"limits": {
 		"sent 63 mails",
 		"the small customer, who came last, did not wait for the big one: true",
