@@ -120,3 +120,29 @@ func TestNoGroupIsForgottenWhileWorkersAreKilledAndLimitsChange(t *testing.T) {
 		}
 	}
 }
+
+// A bucket of tokens is one for all workers, also when one of them dies with jobs that it has started.
+func TestARateHoldsOverAllWorkersWhileOneIsKilled(t *testing.T) {
+	t.Parallel()
+	const jobs, held, rate, burst = 60, 3, 40, 5
+	s := newSystem(t)
+	s.exec("select pgq.set_limit('kind', 'errand', rate => $1, period => '1 s', burst => $2), pgq.set_queue('default', events => 'all')", rate, burst)
+	victim := s.worker(s.url, held, lease)
+	s.becomes(1, registered)
+	s.enqueue(held, "hold once", pgq.Options{Priority: pgq.Prio(0)})
+	s.becomes(held, "select count(*) from effects where what = 'holds'")
+	others := []*process{s.worker(s.url, 20, lease), s.worker(s.url, 20, lease)}
+	s.becomes(3, registered)
+	s.enqueue(jobs, "note", pgq.Options{})
+	victim.kill()
+	s.becomes(jobs+held, completed)
+	s.is(jobs+2*held, "starts", "select count(*) from pgq.events where type = 'claimed'")
+	// Between any two starts there are no more than the rate allows in that time, beside the burst.
+	s.is(0, "times that were too short for what was started in them", `with starts as (
+			select at, row_number() over (order by at, id) as n from pgq.events where type = 'claimed')
+		select count(*) from starts a join starts b on b.n > a.n
+		where b.n - a.n + 1 > $2 + 1 + $1 * extract(epoch from b.at - a.at + interval '20 ms')`, rate, burst)
+	for _, p := range others {
+		p.ends()
+	}
+}

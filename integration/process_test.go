@@ -70,6 +70,7 @@ func newWorker(pool *pgxpool.Pool, c worker.Config) *worker.Worker {
 	handleJourneys(w, pool)
 	handleBatches(w, pool)
 	handleTurns(w, pool)
+	handleCrates(w, pool)
 	worker.Handle(w, func(ctx context.Context, job *pgq.Job[errand]) error {
 		note := func(what string) error {
 			_, err := pool.Exec(context.WithoutCancel(ctx), "insert into effects values ($1, $2, $3, $4)", job.ID, job.Number, os.Getpid(), what)
