@@ -1,6 +1,6 @@
 -- take_aged(queue_name, wanted, batch, only_kinds, after, age_every): takes up to batch rows out of ready for a claim of a queue whose jobs age: in the order
 -- of the time since when they are ready plus age_every for each priority below the soonest. So a job goes before all that become ready later than
--- so many times age_every after it, however soon their priority. kept: how many jobs of each row (a run) the claim keeps, wanted together at the most; the rest it puts back.
+-- so many times age_every after it, however soon their priority. keeps: how many jobs of each row (a run) the claim keeps, wanted together at the most; the rest it puts back.
 -- n is 0 when nothing is there, or others have locked it. Internal: claim, which takes from other queues by itself.
 --
 -- That order never changes while time passes, and within a priority it is that of seq: so the batch soonest of all are among the batch first of each
@@ -33,6 +33,8 @@ begin
                 order by r.seq
                 limit width) c
             left join lateral (select created_at from jobs where id = c.job_id and c.since is null offset 0) j on true
+            -- As in claim: none that was enqueued after a pause is taken.
+            where not exists (select from queues q where q.name = queue_name and q.paused_at is not null)
         ), soonest as materialized (
             select * from heads order by due, priority, seq limit width
         ), picked as materialized (
@@ -40,8 +42,6 @@ begin
             from (select * from soonest order by due, priority, seq) s
             cross join lateral (
                 select c.ctid as tid, c.* from ready c where c.ctid = s.tid for update skip locked) r
-            -- As in claim: none that was enqueued after a pause is taken.
-            where not exists (select from queues q where q.name = queue_name and q.paused_at is not null)
             limit batch - n
         ), cut as materialized (
             select p.*, least(p.size, greatest(0, wanted - take_aged.jobs - sum(p.size) over (order by p.due, p.priority, p.seq) + p.size))::integer as keep
