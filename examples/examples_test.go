@@ -121,7 +121,7 @@ var outputs = map[string][]string{
 	},
 	"ageing": {
 		"a report is enqueued behind 20 tickets",
-		"the report is written, though more tickets wait than in the beginning: true",
+		"the report is written, though more tickets are open than in the beginning: true",
 	},
 	"backoff": {
 		"the job is failed",

@@ -30,7 +30,7 @@ func (w *world) setAll() {
 	for _, sql := range []string{
 		`select set_queue('*', keep_failed => '60 days')`,
 		`select set_queue('mail "x"', max_depth => 1000, warn_depth => 10, max_args_bytes => 5000, max_attempts => 3, timeout => '90 s',
-			backoff => '{"type": "constant", "base": 3}', keep_completed => '7 days', keep_failed => '1 month', keep_cancelled => '1 hour', keep_expired => '0', events => 'all')`,
+			backoff => '{"type": "constant", "base": 3}', keep_completed => '7 days', keep_failed => '1 month', keep_cancelled => '1 hour', keep_expired => '0', events => 'all', age_every => '10 min')`,
 		`select pause_queue('mail "x"', 'moves')`,
 		`select set_queue('plain')`,
 		`select set_kind('charge', '{"backoff": {"type": "table", "delays": [1, 30.5, 600]}}')`,

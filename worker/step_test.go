@@ -315,7 +315,7 @@ func TestTheResultOfAStepIsRecordedAlthoughTheContextHasEnded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	var calls atomic.Int64
-	id := b.handles(pgq.Options{Backoff: atOnce, Timeout: 50 * time.Millisecond}, func(ctx context.Context, _ *pgq.Job[letter]) (any, error) {
+	id := b.handles(pgq.Options{Backoff: atOnce, Timeout: time.Second}, func(ctx context.Context, _ *pgq.Job[letter]) (any, error) {
 		_, err := pgq.Step(ctx, "slow", func(ctx context.Context) (int, error) {
 			calls.Add(1)
 			<-ctx.Done() // it has had its effect

@@ -106,7 +106,7 @@ func TestEveryColumnIsExportedInEveryFormat(t *testing.T) {
 	// What says the same as another column.
 	known := map[string][]string{
 		"scheduled": {"job_id", "queue", "attempt"},
-		"running":   {"job_id", "queue", "attempt", "result_ttl", "dag_id", "callbacks"},
+		"running":   {"job_id", "queue", "attempt", "result_ttl", "dag_id", "callbacks", "slotted"},
 		"results":   {"job_id", "queue", "state", "attempt", "dag_id"},
 		"events":    {"xid"},
 	}
