@@ -85,15 +85,13 @@ create table jobs (
         or coalesce(max_attempts > 0, true) and coalesce(timeout > interval '0', true) and coalesce(result_ttl >= interval '0', true)),
     constraint jobs_have_args_or_a_payload_with_its_codec check (
         codec is null and payload is null or codec is not null and payload is not null and args is null),
-    constraint jobs_nodes_have_names_and_known_roles_and_rules check (
-        coalesce(name, role, rule) is null and dag_id is null
+    constraint jobs_nodes_groups_and_sequences_have_names_and_known_rules check (
+        coalesce(name, role, rule, group_name, sequence, on_failure) is null and dag_id is null
         or (dag_id is null) = (name is null)
            and coalesce(length(name) between 1 and 500, true)
            and coalesce(role in ('dag', 'gate', 'external', 'sleep', 'map'), true)
-           and coalesce(rule in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped'), true)),
-    constraint jobs_groups_and_sequences_have_names_and_known_policies check (
-        coalesce(group_name, sequence, on_failure) is null
-        or coalesce(length(group_name) between 1 and 200, true)
+           and coalesce(rule in ('all', 'any', 'at_least', 'done', 'none_failed', 'join', 'one_failed', 'all_failed', 'none_skipped'), true)
+           and coalesce(length(group_name) between 1 and 200, true)
            and coalesce(length(sequence) between 1 and 500, true)
            and (on_failure is null or sequence is not null and on_failure in ('stop', 'skip', 'continue')))
 );
