@@ -1,9 +1,10 @@
--- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most, fewer where there are many queues (some
--- 10,000 rows of a state, and 500 per queue, are walked at the most); beyond it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most per queue and state (null: up to 10,000,
+-- fewer where there are many queues: some 10,000 rows of a state, and 500 per queue, are walked); beyond
+-- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
 -- roles: operator, reader
-create function counts(at_most integer default 10000)
+create function counts(at_most integer default null)
 returns table (queue text, state text, jobs bigint, exact boolean)
 language plpgsql stable security definer set search_path from current
 set jit = off
@@ -16,7 +17,7 @@ declare
     waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
     names constant text[] := array(select queue_names());
-    bound constant integer := least(at_most, 500 + 10000 / greatest(1, cardinality(names)));
+    bound constant integer := coalesce(at_most, least(10000, 500 + 10000 / greatest(1, cardinality(names))));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query
