@@ -52,7 +52,7 @@ func TestSelectJobsCases(t *testing.T) {
 		{name: "pages of a state", given: given, call: `select * from select_jobs('{"states": ["ready"], "after": 2, "before": 5}', 10)`, want: `("{3,4}",)`},
 		{name: "as rows", given: given, call: `select id, state from list_jobs('{"queues": ["p"], "before": 10}', 2)`, want: "(9,completed) (8,running)"},
 		{name: "nodes of a DAG", given: `select dag_id from dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "k"}, {"name": "b", "kind": "k", "after": ["a"]}]}'); select enqueue('k')`,
-			call: `select string_agg(j.name, ' ') from select_jobs((select jsonb_build_object('dags', array[id]) from jobs where role = 'dag')) s, jobs j where j.id = any(s.job_ids) and j.role is null`, want: `("a b")`},
+			call: `select string_agg(j.name, ' ' order by j.id) from select_jobs((select jsonb_build_object('dags', array[id]) from jobs where role = 'dag')) s, jobs j where j.id = any(s.job_ids) and j.role is null`, want: `("a b")`},
 		{name: "a state that does not exist", call: list(`{"states": ["ready", "gone"]}`), want: "PQ001 states must be *"},
 		{name: "a field that does not exist", call: list(`{"quues": ["a"]}`), want: "PQ001 quues is not a field of a filter of jobs"},
 		{name: "no list", call: list(`{"queues": "a"}`), want: "PQ001 queues must be an array of strings"},

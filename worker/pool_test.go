@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -62,18 +63,21 @@ func TestQueuesShareSlotsByWeight(t *testing.T) {
 	for name, took := range map[string]string{"slow handlers": "0.02", "quick handlers": "0"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := shared(t, took, map[string]int{"a": 300, "b": 300})
+			s := shared(t, took, map[string]int{"a": 1000, "b": 1000})
 			if s.most != 8 {
 				t.Errorf("%d jobs ran at a time, want 8", s.most)
 			}
+			// Both have jobs from when both have started, which is after their first claims, until one has none left.
+			first := max(slices.Index(s.order, "a"), slices.Index(s.order, "b"))
+			const counted = 600
 			of := 0
-			for _, queue := range s.order[:300] { // both have jobs all that time
+			for _, queue := range s.order[first:][:counted] {
 				if queue == "a" {
 					of++
 				}
 			}
-			if of < 180 || of > 270 {
-				t.Errorf("%d of the first 300 jobs were of a, want about 225", of)
+			if want := counted * 3 / 4; of < want*8/10 || of > want*12/10 {
+				t.Errorf("%d of %d jobs were of a, want about %d", of, counted, want)
 			}
 		})
 	}

@@ -2088,6 +2088,7 @@ declare
     settings record;
     gated text[]; -- kinds whose jobs have to wait for their turn
     room integer;
+    at timestamptz; -- when attempts of a limited queue begin
     wanted integer;
     batch integer; -- rows of ready
     turns boolean; -- there may be jobs that wait for their turn
@@ -2114,10 +2115,11 @@ begin
     for i in 1 .. cardinality(queue_names) loop
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
+        at := null;
         if limited and wanted > 0 and exists (
             select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all
             select from gates g where g.scope = 'queue' and g.name = queue_names[i]) then
-            wanted := queue_room(queue_names[i], wanted);
+            select r.room, r.at into wanted, at from queue_room(queue_names[i], wanted) r;
         end if;
         room := wanted;
         -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner by their priority, which does
@@ -2129,7 +2131,7 @@ begin
                 from (select priority, sum(size) over (order by priority, seq) as jobs
                       from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
                 where f.jobs >= wanted order by f.jobs limit 1) end;
-            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, at, loud);
             get diagnostics got = row_count;
             turns := worst is not null or got >= (wanted + 1) / 2;
             wanted := wanted - got;
@@ -2195,7 +2197,7 @@ begin
                         offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
-                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id, callbacks
+                    select id, queue, attempt, claim.worker_id, coalesce(at, now()), result_ttl, dag_id, callbacks
                     from claimed
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -2203,7 +2205,7 @@ begin
                 from claimed;
             get diagnostics got = row_count;
             if loud or got < least(runs.jobs, wanted) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, loud);
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, at, loud);
                 aside := aside + least(runs.jobs, wanted) - got;
             end if;
             wanted := wanted - got;
@@ -2212,13 +2214,13 @@ begin
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
         if wanted > 0 and (turns or aside > 0) then
-            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, loud);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, at, loud);
             get diagnostics got = row_count;
             wanted := wanted - got;
         end if;
-        if limited and wanted < room then
-            perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
-            perform note_queue_probe(claim.worker_id, queue_names[i]);
+        if at is not null and wanted < room then
+            perform spend(array['queue'], array[queue_names[i]], array[room - wanted], at);
+            perform note_queue_probe(claim.worker_id, queue_names[i], at);
         end if;
     end loop;
     if loud then
@@ -2230,12 +2232,12 @@ comment on function claim is 'Leases jobs to a worker: up to limits[i] of queue_
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
 -- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
 -- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
 -- runs from where they were and leased the others.
 create function claim_aside(
-    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], loud boolean) returns void
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], at timestamptz, loud boolean) returns void
 language sql
 as $$
     with claimed as materialized (
@@ -2258,9 +2260,10 @@ as $$
     ), left_alone as (
         update sequences set job_id = null where job_id = any(array(select id from claimed where too_late))
     ), told as (
-        insert into events (job_id, queue, type, attempt, worker_id)
+        insert into events (job_id, queue, type, attempt, worker_id, at)
         select id, queue, case when too_late then 'expired' else 'claimed' end,
-               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end,
+               coalesce(claim_aside.at, clock_timestamp())
         from claimed
         where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )
@@ -2302,9 +2305,9 @@ comment on function claim_jobs is 'Leases jobs of one queue to a worker.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- claim_turns(worker_id, queue_name, wanted, kinds, worst, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
+-- claim_turns(worker_id, queue_name, wanted, kinds, worst, at, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
 -- Internal: claim. Their seq is 0, since no cursor is to move on for them.
-create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, loud boolean)
+create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, loud boolean)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
@@ -2317,7 +2320,7 @@ declare
     dealt record;
     got integer;
 begin
-    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst);
+    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst, claim_turns.at);
     if dealt.job_ids is null then
         return;
     end if;
@@ -2331,7 +2334,7 @@ begin
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
             insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks, slotted)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
+            select id, queue, attempt, claim_turns.worker_id, dealt.at, result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -2343,7 +2346,7 @@ begin
     end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
-            array(select n - 1 from unnest(dealt.attempts) n), null, loud);
+            array(select n - 1 from unnest(dealt.attempts) n), null, dealt.at, loud);
     end if;
 end
 $$;
@@ -5708,10 +5711,11 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- deal(queue_name, wanted, kinds, worst): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
+-- deal(queue_name, wanted, kinds, worst, at): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
--- counted: which have slots. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
+-- counted: which have slots. at: when these attempts begin, which is the time that pauses and buckets are asked for: null: now, when nobody else deals
+-- any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 --
@@ -5720,7 +5724,7 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- has not come to are the first in line then.
 -- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
 create function deal(
-    queue_name text, wanted integer, kinds text[], worst smallint,
+    queue_name text, wanted integer, kinds text[], worst smallint, inout at timestamptz,
     out job_ids bigint[], out attempts integer[], out counted boolean[])
 language plpgsql
 as $$
@@ -5733,10 +5737,11 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
+    at := coalesce(at, clock_timestamp());
     perform tend_breakers();
     perform unpark(queue_name, most);
     while wanted > 0 and most > 0 loop
-        select * into dealt from deal_round(queue_name, wanted, kinds, worst, least(step, most));
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, at, least(step, most));
         exit when dealt.seen = 0;
         job_ids := job_ids || dealt.job_ids;
         attempts := attempts || dealt.attempts;
@@ -5751,18 +5756,17 @@ comment on function deal is 'Takes jobs out of waiting whose turn it is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- deal_round(queue_name, wanted, kinds, worst, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- deal_round(queue_name, wanted, kinds, worst, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
 -- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
 -- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, at_most integer,
+    queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, at_most integer,
     out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
 set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
 as $$
 #variable_conflict use_column
 declare
-    now constant timestamptz := clock_timestamp();
     round record;
 begin
     with pairs as materialized (
@@ -5772,8 +5776,8 @@ begin
         select k.kind, l.max_running is not null as counts,
                least(
                    l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.kind = k.kind) end,
-                   floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now))::integer as room
+                   floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, deal_round.at)),
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, deal_round.at))::integer as room
         from (select distinct kind from pairs) k
         left join lateral (select * from limits x where x.scope = 'kind' and x.name = k.kind offset 0) l on true
         left join lateral (select * from gates x where x.scope = 'kind' and x.name = k.kind offset 0) g on true
@@ -5795,8 +5799,8 @@ begin
                v.seats, r.room,
                t.turn > f.turn and t.turn > c.at as stale, -- a row that was added since the group had this turn: it is not its turn yet
                case
-                   when v.seats <= 0 or g.probe_id is not null then now + interval '5 min' -- a vacancy comes before that
-                   else greatest(now + interval '1 ms', g.paused_until, g.probe_at, now + (1 - v.tokens) / l.rate * l.period)
+                   when v.seats <= 0 or g.probe_id is not null then deal_round.at + interval '5 min' -- a vacancy comes before that
+                   else greatest(deal_round.at + interval '1 ms', g.paused_until, g.probe_at, deal_round.at + (1 - v.tokens) / l.rate * l.period)
                end as until
         from firsts f
         cross join (select coalesce((select time from clocks where queue = queue_name), 0) as at) c
@@ -5805,10 +5809,10 @@ begin
         left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name offset 0) g on true
         cross join lateral (
             select l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.group_name = f.group_name) end as seats,
-                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now) as tokens
+                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, deal_round.at) as tokens
             offset 0) v
         cross join lateral (
-            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
+            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, deal_round.at)) as room) r
     ), shares as materialized (
         select p.*, least(p.room, ceil(wanted::numeric / count(*) over ()) * p.weight)::integer as share
         from players p where p.room > 0 and not p.stale
@@ -5841,7 +5845,7 @@ begin
     ), looked as (
         select p.group_name,
                coalesce(d.turn, case when p.stale then p.turn end) as turn,
-               case when p.room <= 0 then p.until when p.seats <= d.jobs then now + interval '5 min' end as until,
+               case when p.room <= 0 then p.until when p.seats <= d.jobs then deal_round.at + interval '5 min' end as until,
                p.room > 0 and not p.stale and h.group_name is null as vain
         from players p
         left join (select group_name, count(*) as jobs, max(finish) as turn from dealt group by group_name) d on d.group_name = p.group_name
@@ -5869,7 +5873,7 @@ begin
     insert into clocks as c (queue, time) values (queue_name, round.started)
     on conflict (queue) do update set time = excluded.time where c.time < excluded.time;
     if exists (select from limits l where l.rate is not null) then
-        perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n))
+        perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n), deal_round.at)
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
@@ -5877,7 +5881,7 @@ begin
     if exists (select from gates g where g.opened_at is not null) then
         update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
         from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
-        where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
+        where g.probe_at <= deal_round.at and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
     end if;
 end
 $$;
@@ -11014,17 +11018,17 @@ comment on function note_fired is 'Notes what became of times that were to fire.
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- note_queue_probe(worker_id, queue_name): notes that the job which a worker has just claimed is the probe of the queue, if its circuit breaker
+-- note_queue_probe(worker_id, queue_name, at): notes that the job which a worker has claimed at that time is the probe of the queue, if its circuit breaker
 -- waits for one. Internal: claim, which was told of room for one job (queue_room).
-create function note_queue_probe(worker_id bigint, queue_name text) returns void
+create function note_queue_probe(worker_id bigint, queue_name text, at timestamptz) returns void
 language sql
 as $$
     update gates g
     set (probe_id, probe_attempt) = (
         select r.job_id, r.attempt from running r
-        where r.queue = queue_name and r.worker_id = note_queue_probe.worker_id and r.claimed_at = now()
+        where r.queue = queue_name and r.worker_id = note_queue_probe.worker_id and r.claimed_at = note_queue_probe.at
         limit 1)
-    where g.scope = 'queue' and g.name = queue_name and g.probe_at <= clock_timestamp() and g.probe_id is null
+    where g.scope = 'queue' and g.name = queue_name and g.probe_at <= note_queue_probe.at and g.probe_id is null
 $$;
 comment on function note_queue_probe is 'Notes which job is the probe of a queue.';
 -- +goose StatementEnd
@@ -12085,24 +12089,24 @@ comment on function queue_names is 'Names of all queues that are registered or h
 
 -- +goose StatementBegin
 -- queue_room(queue_name, wanted): how many jobs of a queue may start now, wanted at the most, by the limit, the pause and the circuit
--- breaker of the queue as a whole; 0 as well while somebody else deals. Until the transaction ends nobody else is told of any room. Internal: claim.
+-- breaker of the queue as a whole; 0 as well while somebody else deals. at: when they begin. Until the transaction ends nobody else is told of any room. Internal: claim.
 -- Locks: the advisory lock "deal", if it is free.
-create function queue_room(queue_name text, wanted integer) returns integer
+create function queue_room(queue_name text, wanted integer, out room integer, out at timestamptz)
 language plpgsql
 as $$
-declare
-    now constant timestamptz := clock_timestamp();
 begin
+    room := 0;
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
-        return 0;
+        return;
     end if;
+    at := clock_timestamp();
     perform tend_breakers();
-    return coalesce((
+    room := coalesce((
         select greatest(0, least(
             wanted,
             l.max_running - case when l.max_running is not null then (select count(*) from running r where r.queue = queue_name) end,
-            floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-            gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)))
+            floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, queue_room.at)),
+            gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, queue_room.at)))
         from (select) one
         left join limits l on l.scope = 'queue' and l.name = queue_name
         left join gates g on g.scope = 'queue' and g.name = queue_name), wanted);
@@ -14508,13 +14512,13 @@ comment on function snooze_job is 'Puts a job that a worker holds off until late
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- spend(scopes, names, counts): takes tokens out of the buckets of those queues, kinds and groups that have a rate. Internal: the caller
--- deals (deal) or looked for room (queue_room), so that nobody else writes them.
-create function spend(scopes text[], names text[], counts bigint[]) returns void
+-- spend(scopes, names, counts, at): takes tokens out of the buckets of those queues, kinds and groups that have a rate,
+-- for attempts that begin at that time. Internal: the caller deals (deal) or looked for room (queue_room), so that nobody else writes them.
+create function spend(scopes text[], names text[], counts bigint[], at timestamptz) returns void
 language sql
 as $$
     insert into gates as g (scope, name, tokens, refilled_at)
-    select u.scope, u.name, coalesce(l.burst, l.rate) - u.n, clock_timestamp()
+    select u.scope, u.name, coalesce(l.burst, l.rate) - u.n, spend.at
     from unnest(scopes, names, counts) u(scope, name, n)
     cross join lateral (
         select x.rate, x.burst from limits x where u.scope <> 'group' and x.scope = u.scope and x.name = u.name
@@ -14523,8 +14527,8 @@ as $$
     where l.rate is not null and u.n > 0
     on conflict (scope, name) do update
     set (tokens, refilled_at) = (
-        select tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, clock_timestamp())
-               - (coalesce(l.burst, l.rate) - excluded.tokens), clock_timestamp()
+        select tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, spend.at)
+               - (coalesce(l.burst, l.rate) - excluded.tokens), spend.at
         from (select x.rate, x.period, x.burst from limits x where g.scope <> 'group' and x.scope = g.scope and x.name = g.name
               union all
               select x.rate, x.period, x.burst from limit_of(g.name) x where g.scope = 'group') l)

@@ -26,6 +26,7 @@ declare
     settings record;
     gated text[]; -- kinds whose jobs have to wait for their turn
     room integer;
+    at timestamptz; -- when attempts of a limited queue begin
     wanted integer;
     batch integer; -- rows of ready
     turns boolean; -- there may be jobs that wait for their turn
@@ -52,10 +53,11 @@ begin
     for i in 1 .. cardinality(queue_names) loop
         select * into settings from settings_of(queue_names[i]);
         wanted := case when settings.paused then 0 else limits[i] end;
+        at := null;
         if limited and wanted > 0 and exists (
             select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all
             select from gates g where g.scope = 'queue' and g.name = queue_names[i]) then
-            wanted := queue_room(queue_names[i], wanted);
+            select r.room, r.at into wanted, at from queue_room(queue_names[i], wanted) r;
         end if;
         room := wanted;
         -- Of those that wait for their turn half of what is wanted, unless there are enough ready ones that are sooner by their priority, which does
@@ -67,7 +69,7 @@ begin
                 from (select priority, sum(size) over (order by priority, seq) as jobs
                       from (select r.priority, r.seq, r.size from ready r where r.queue = queue_names[i] order by r.priority, r.seq limit wanted) r) f
                 where f.jobs >= wanted order by f.jobs limit 1) end;
-            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, loud);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], (wanted + 1) / 2, claim.kinds, worst, at, loud);
             get diagnostics got = row_count;
             turns := worst is not null or got >= (wanted + 1) / 2;
             wanted := wanted - got;
@@ -133,7 +135,7 @@ begin
                         offset 0) j
                 ), leased as (
                     insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks)
-                    select id, queue, attempt, claim.worker_id, now(), result_ttl, dag_id, callbacks
+                    select id, queue, attempt, claim.worker_id, coalesce(at, now()), result_ttl, dag_id, callbacks
                     from claimed
                 )
                 select id, queue, kind, priority, seq, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -141,7 +143,7 @@ begin
                 from claimed;
             get diagnostics got = row_count;
             if loud or got < least(runs.jobs, wanted) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, loud);
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, at, loud);
                 aside := aside + least(runs.jobs, wanted) - got;
             end if;
             wanted := wanted - got;
@@ -150,13 +152,13 @@ begin
             batch := wanted / greatest(1, got / batch) + 1;
         end loop;
         if wanted > 0 and (turns or aside > 0) then
-            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, loud);
+            return query select * from claim_turns(claim.worker_id, queue_names[i], wanted, claim.kinds, null, at, loud);
             get diagnostics got = row_count;
             wanted := wanted - got;
         end if;
-        if limited and wanted < room then
-            perform spend(array['queue'], array[queue_names[i]], array[room - wanted]);
-            perform note_queue_probe(claim.worker_id, queue_names[i]);
+        if at is not null and wanted < room then
+            perform spend(array['queue'], array[queue_names[i]], array[room - wanted], at);
+            perform note_queue_probe(claim.worker_id, queue_names[i], at);
         end if;
     end loop;
     if loud then

@@ -1,9 +1,9 @@
--- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
 -- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
 -- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
 -- runs from where they were and leased the others.
 create function claim_aside(
-    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], loud boolean) returns void
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], at timestamptz, loud boolean) returns void
 language sql
 as $$
     with claimed as materialized (
@@ -26,9 +26,10 @@ as $$
     ), left_alone as (
         update sequences set job_id = null where job_id = any(array(select id from claimed where too_late))
     ), told as (
-        insert into events (job_id, queue, type, attempt, worker_id)
+        insert into events (job_id, queue, type, attempt, worker_id, at)
         select id, queue, case when too_late then 'expired' else 'claimed' end,
-               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end
+               case when too_late then 0 else attempt end, case when not too_late then claim_aside.worker_id end,
+               coalesce(claim_aside.at, clock_timestamp())
         from claimed
         where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )

@@ -1,6 +1,6 @@
--- claim_turns(worker_id, queue_name, wanted, kinds, worst, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
+-- claim_turns(worker_id, queue_name, wanted, kinds, worst, at, loud): claims jobs of a queue that wait for their turn, as claim does with those that are ready.
 -- Internal: claim. Their seq is 0, since no cursor is to move on for them.
-create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, loud boolean)
+create function claim_turns(worker_id bigint, queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, loud boolean)
 returns table (
     job_id bigint, queue text, kind text, priority smallint, seq bigint, attempt integer, max_attempts integer,
     timeout interval, created_at timestamptz, tags text[], metadata jsonb, codec text, payload bytea, args jsonb,
@@ -13,7 +13,7 @@ declare
     dealt record;
     got integer;
 begin
-    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst);
+    select * into dealt from deal(queue_name, wanted, claim_turns.kinds, worst, claim_turns.at);
     if dealt.job_ids is null then
         return;
     end if;
@@ -27,7 +27,7 @@ begin
                 where jobs.id = u.id and not (u.attempt = 1 and coalesce(expires_at <= now(), false)) offset 0) j
         ), leased as (
             insert into running (job_id, queue, attempt, worker_id, claimed_at, result_ttl, dag_id, callbacks, slotted)
-            select id, queue, attempt, claim_turns.worker_id, now(), result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
+            select id, queue, attempt, claim_turns.worker_id, dealt.at, result_ttl, dag_id, nullif(spec ? 'callbacks', false), nullif(slotted, false)
             from claimed
         )
         select id, queue, kind, priority, 0::bigint, attempt, coalesce(max_attempts, settings.max_attempts),
@@ -39,7 +39,7 @@ begin
     end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
-            array(select n - 1 from unnest(dealt.attempts) n), null, loud);
+            array(select n - 1 from unnest(dealt.attempts) n), null, dealt.at, loud);
     end if;
 end
 $$;

@@ -1,7 +1,8 @@
--- deal(queue_name, wanted, kinds, worst): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
+-- deal(queue_name, wanted, kinds, worst, at): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
--- counted: which have slots. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
+-- counted: which have slots. at: when these attempts begin, which is the time that pauses and buckets are asked for: null: now, when nobody else deals
+-- any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 --
@@ -10,7 +11,7 @@
 -- has not come to are the first in line then.
 -- Locks: the advisory lock "deal", if it is free; rows of waiting, skipping those that others have locked.
 create function deal(
-    queue_name text, wanted integer, kinds text[], worst smallint,
+    queue_name text, wanted integer, kinds text[], worst smallint, inout at timestamptz,
     out job_ids bigint[], out attempts integer[], out counted boolean[])
 language plpgsql
 as $$
@@ -23,10 +24,11 @@ begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
         return;
     end if;
+    at := coalesce(at, clock_timestamp());
     perform tend_breakers();
     perform unpark(queue_name, most);
     while wanted > 0 and most > 0 loop
-        select * into dealt from deal_round(queue_name, wanted, kinds, worst, least(step, most));
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, at, least(step, most));
         exit when dealt.seen = 0;
         job_ids := job_ids || dealt.job_ids;
         attempts := attempts || dealt.attempts;

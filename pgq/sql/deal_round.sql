@@ -1,15 +1,14 @@
--- deal_round(queue_name, wanted, kinds, worst, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- deal_round(queue_name, wanted, kinds, worst, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
 -- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
 -- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, at_most integer,
+    queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, at_most integer,
     out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
 set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
 as $$
 #variable_conflict use_column
 declare
-    now constant timestamptz := clock_timestamp();
     round record;
 begin
     with pairs as materialized (
@@ -19,8 +18,8 @@ begin
         select k.kind, l.max_running is not null as counts,
                least(
                    l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.kind = k.kind) end,
-                   floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now)),
-                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now))::integer as room
+                   floor(tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, deal_round.at)),
+                   gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, deal_round.at))::integer as room
         from (select distinct kind from pairs) k
         left join lateral (select * from limits x where x.scope = 'kind' and x.name = k.kind offset 0) l on true
         left join lateral (select * from gates x where x.scope = 'kind' and x.name = k.kind offset 0) g on true
@@ -42,8 +41,8 @@ begin
                v.seats, r.room,
                t.turn > f.turn and t.turn > c.at as stale, -- a row that was added since the group had this turn: it is not its turn yet
                case
-                   when v.seats <= 0 or g.probe_id is not null then now + interval '5 min' -- a vacancy comes before that
-                   else greatest(now + interval '1 ms', g.paused_until, g.probe_at, now + (1 - v.tokens) / l.rate * l.period)
+                   when v.seats <= 0 or g.probe_id is not null then deal_round.at + interval '5 min' -- a vacancy comes before that
+                   else greatest(deal_round.at + interval '1 ms', g.paused_until, g.probe_at, deal_round.at + (1 - v.tokens) / l.rate * l.period)
                end as until
         from firsts f
         cross join (select coalesce((select time from clocks where queue = queue_name), 0) as at) c
@@ -52,10 +51,10 @@ begin
         left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name offset 0) g on true
         cross join lateral (
             select l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.group_name = f.group_name) end as seats,
-                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, now) as tokens
+                   tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, deal_round.at) as tokens
             offset 0) v
         cross join lateral (
-            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, now)) as room) r
+            select least(wanted, v.seats, floor(v.tokens), gate_room(g.paused_until, g.opened_at, g.probe_at, g.probe_id, deal_round.at)) as room) r
     ), shares as materialized (
         select p.*, least(p.room, ceil(wanted::numeric / count(*) over ()) * p.weight)::integer as share
         from players p where p.room > 0 and not p.stale
@@ -88,7 +87,7 @@ begin
     ), looked as (
         select p.group_name,
                coalesce(d.turn, case when p.stale then p.turn end) as turn,
-               case when p.room <= 0 then p.until when p.seats <= d.jobs then now + interval '5 min' end as until,
+               case when p.room <= 0 then p.until when p.seats <= d.jobs then deal_round.at + interval '5 min' end as until,
                p.room > 0 and not p.stale and h.group_name is null as vain
         from players p
         left join (select group_name, count(*) as jobs, max(finish) as turn from dealt group by group_name) d on d.group_name = p.group_name
@@ -116,7 +115,7 @@ begin
     insert into clocks as c (queue, time) values (queue_name, round.started)
     on conflict (queue) do update set time = excluded.time where c.time < excluded.time;
     if exists (select from limits l where l.rate is not null) then
-        perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n))
+        perform spend(array_agg(s.scope), array_agg(s.name), array_agg(s.n), deal_round.at)
         from (select 'group' as scope, g.name, count(*) as n from unnest(round.groups) g(name) where g.name <> '' group by g.name
               union all
               select 'kind', k.name, count(*) from unnest(round.kinds) k(name) group by k.name) s;
@@ -124,7 +123,7 @@ begin
     if exists (select from gates g where g.opened_at is not null) then
         update gates g set (probe_id, probe_attempt) = (d.job_id, d.attempt)
         from unnest(round.job_ids, round.attempts, round.groups, round.kinds) d(job_id, attempt, group_name, kind)
-        where g.probe_at <= now and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
+        where g.probe_at <= deal_round.at and g.probe_id is null and g.scope <> 'queue' and g.name = case g.scope when 'group' then d.group_name else d.kind end;
     end if;
 end
 $$;
