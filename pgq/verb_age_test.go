@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +19,9 @@ func TestAgeingCases(t *testing.T) {
 	old := func(minutes string) string {
 		return ages + `select enqueue('a', priority => p) from unnest('{9,5,0}'::int[]) p;
 			update jobs set created_at = now() - a.minutes * interval '1 min' from unnest('{` + minutes + `}'::int[]) with ordinality a(minutes, id) where a.id = jobs.id; `
+	}
+	grouped := func(minutes string, groups ...string) string { // the same in groups
+		return strings.Replace(old(minutes), "priority => p) from unnest('{9,5,0}'::int[]) p", `priority => p, group_name => g) from unnest('{9,5,0}'::int[], '{`+strings.Join(groups, ",")+`}'::text[]) u(p, g)`, 1)
 	}
 	const claim = "select job_id from claim(1, '{default}', '{10}')"
 	verbTest(t, []verbCase{
@@ -61,6 +65,19 @@ func TestAgeingCases(t *testing.T) {
 			then: "select pg_temp.runs()", is: "(default/0/13:13+8)"},
 		{name: "expired jobs do not hide those behind them", given: old("91,0,0") + "update jobs set expires_at = now() where id = 1", call: "select job_id from claim(1, '{default}', '{1}')", want: "(3)",
 			then: "select pg_temp.places()", is: `("1:expired/0 2:ready/0 3:running/1")`},
+		{name: "among the jobs of a group, too", given: grouped("91,0,0", "g", "g", "g"), call: claim, want: "(1) (3) (2)"},
+		{name: "a minute less is less among them", given: grouped("89,51,0", "g", "g", "g"), call: claim, want: "(2) (3) (1)"},
+		{name: "of a group one at a time", given: grouped("91,52,0", "g", "g", "g"), call: "select job_id from claim(1, '{default}', '{1}')", want: "(2)"},
+		{name: "of other groups the turn decides", given: grouped("91,0,0", "h", "g", "g"), call: claim, want: "(3) (1) (2)"},
+		{name: "of all kinds of a group", given: grouped("91,52,0", "g", "g", "g") + "update jobs set kind = 'b' where id = 2; update waiting set kind = 'b' where job_id = 2; update backlogs set kind = 'b' where priority = 5",
+			call: claim, want: "(2) (1) (3)"},
+		{name: "of a limited kind", given: old("91,52,0") + "select set_limit('kind', 'a', max_running => 3)", call: claim, want: "(2) (1) (3)"},
+		{name: "what is put aside again waits since then", given: grouped("300,300,0", "g", "g", "g") + `select count(*) from claim(1, '{default}', '{2}'); select release(1, '{1,2}', '{1,1}');
+			update ready set since = now() - interval '51 min' where job_id = 2; select set_limit('group', 'g', max_running => 1)`, call: claim, want: "(3)",
+			then: "select string_agg(job_id || case when since > now() - interval '51 min' then ' now' else ' before' end, ' ' order by job_id) from waiting", is: `("1 now 2 before")`},
+		{name: "explained in a group", given: grouped("91,0,0", "g", "g", "g"), call: "select reason, detail from explain_job(3) where reason = 'turn'", want: `(turn,"1 jobs are ahead of it in group g")`},
+		{name: "explained in a group of a queue that does not age", given: grouped("91,0,0", "g", "g", "g") + `select set_queue('default', '{"age_every": null}')`,
+			call: "select reason, detail from explain_job(1) where reason = 'turn'", want: `(turn,"2 jobs are ahead of it in group g")`},
 		{name: "explained", given: old("89,51,0"), call: "select reason, regexp_replace(detail, '20.*00 ', 'TIME '), job_id from explain_job(1) where reason = 'queued'",
 			want: `(queued,"2 jobs are ahead of it in queue default, which ages jobs by one priority every 10 min: it counts as priority 0.1 by now, and what becomes ready after TIME comes behind it",1)`},
 		{name: "explained without ageing", given: old("91,50,0") + `select set_queue('default', '{"age_every": null}')`, call: "select detail from explain_job(1) where reason = 'queued'",

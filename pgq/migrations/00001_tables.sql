@@ -168,6 +168,7 @@ create table waiting (
     priority     smallint,
     seq          bigint,
     sequence     text collate "C",
+    since        timestamptz,
     constraint waiting_for_a_turn_has_a_place check (role <> 'turn' or (group_name, kind, priority, seq) is not null),
     constraint waiting_counts_are_not_negative check (least(pending, ok, failed, skipped, attempt) >= 0),
     constraint waiting_ending_is_terminal check (ending in ('failed', 'cancelled', 'expired'))
@@ -809,6 +810,7 @@ comment on column waiting.attempt is 'Attempts so far.';
 comment on column waiting.cause_id is 'The job whose failure will have been the reason if it does not run.';
 comment on column waiting.ending is 'How a DAG that lets its nodes end will have ended.';
 comment on column waiting.reason is 'Why.';
+comment on column waiting.since is 'Of a job that waits for its turn: since when it is ready; null: since it was created.';
 comment on column waiting.sequence is 'The sequence in whose line it is.';
 comment on column frontier.parent_id is 'The job that has ended.';
 comment on column frontier.first_child is 'The first child that has not heard of it.';

@@ -2166,7 +2166,7 @@ begin
                 )
                 select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
                        array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
-                       array_agg(attempt) as attempts, array_agg(kind) as kinds
+                       array_agg(attempt) as attempts, array_agg(kind) as kinds, array_agg(since) as sinces
                 into runs
                 from cut;
             else
@@ -2175,10 +2175,10 @@ begin
             end if;
             exit when runs.n = 0;
             if runs.jobs > wanted then
-                insert into ready (queue, priority, seq, job_id, size, attempt, kind)
-                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind
-                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds)
-                     r(priority, seq, job_id, size, keep, attempt, kind)
+                insert into ready (queue, priority, seq, job_id, size, attempt, kind, since)
+                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind, r.since
+                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds, runs.sinces)
+                     r(priority, seq, job_id, size, keep, attempt, kind, since)
                 where r.keep < r.size;
             end if;
             return query
@@ -2205,7 +2205,7 @@ begin
                 from claimed;
             get diagnostics got = row_count;
             if loud or got < least(runs.jobs, wanted) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, at, loud);
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, runs.sinces, gated, at, loud);
                 aside := aside + least(runs.jobs, wanted) - got;
             end if;
             wanted := wanted - got;
@@ -2232,19 +2232,21 @@ comment on function claim is 'Leases jobs to a worker: up to limits[i] of queue_
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, sinces, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
 -- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
 -- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
 -- runs from where they were and leased the others.
 create function claim_aside(
-    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], at timestamptz, loud boolean) returns void
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], sinces timestamptz[], gated text[],
+    at timestamptz, loud boolean)
+returns void
 language sql
 as $$
     with claimed as materialized (
-        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq,
+        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq, r.since,
                coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late,
                r.seq is not null and (j.group_name is not null or coalesce(j.kind = any(gated), false)) as in_turn
-        from unnest(job_ids, seqs, sizes, attempts) r(job_id, seq, size, attempt)
+        from unnest(job_ids, seqs, sizes, attempts, sinces) r(job_id, seq, size, attempt, since)
         cross join lateral (
             select id, queue, kind, expires_at, result_ttl, dag_id, group_name from jobs
             where id >= r.job_id and id < r.job_id + r.size offset 0) j
@@ -2267,7 +2269,7 @@ as $$
         from claimed
         where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )
-    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
+    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1), array_agg(since))
     from claimed
     where in_turn and not too_late
     having count(*) > 0;
@@ -2346,7 +2348,7 @@ begin
     end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
-            array(select n - 1 from unnest(dealt.attempts) n), null, dealt.at, loud);
+            array(select n - 1 from unnest(dealt.attempts) n), null, null, dealt.at, loud);
     end if;
 end
 $$;
@@ -5713,7 +5715,7 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- +goose StatementBegin
 -- deal(queue_name, wanted, kinds, worst, at): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
--- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
+-- the kind) loses its turn; within a group by priority, worst at the most, and seq, or by age (take_aged) where jobs of the queue age. Only of these kinds (null: of any).
 -- counted: which have slots. at: when these attempts begin, which is the time that pauses and buckets are asked for: null: now, when nobody else deals
 -- any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
@@ -5732,6 +5734,7 @@ as $$
 declare
     most integer := 200 + 2 * wanted; -- groups to look at
     step integer := wanted;           -- of these in the next round
+    ages constant interval := (select s.age_every from settings_of(queue_name) s);
     dealt record;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
@@ -5741,7 +5744,7 @@ begin
     perform tend_breakers();
     perform unpark(queue_name, most);
     while wanted > 0 and most > 0 loop
-        select * into dealt from deal_round(queue_name, wanted, kinds, worst, at, least(step, most));
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, ages, at, least(step, most));
         exit when dealt.seen = 0;
         job_ids := job_ids || dealt.job_ids;
         attempts := attempts || dealt.attempts;
@@ -5756,11 +5759,11 @@ comment on function deal is 'Takes jobs out of waiting whose turn it is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- deal_round(queue_name, wanted, kinds, worst, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- deal_round(queue_name, wanted, kinds, worst, ages, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
 -- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
 -- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, at_most integer,
+    queue_name text, wanted integer, kinds text[], worst smallint, ages interval, at timestamptz, at_most integer,
     out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
 set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
@@ -5818,20 +5821,23 @@ begin
         from players p where p.room > 0 and not p.stale
     ), hands as materialized (
         select p.group_name, p.share, p.weight, k.kind, k.room, p.counts or k.counts as counts, w.*,
-               p.start + row_number() over (partition by p.group_name order by w.priority, w.seq)::float8 / p.weight as finish,
-               row_number() over (partition by p.group_name order by w.priority, w.seq) as place
+               p.start + row_number() over (partition by p.group_name order by a.due, w.priority, w.seq)::float8 / p.weight as finish,
+               row_number() over (partition by p.group_name order by a.due, w.priority, w.seq) as place
         from shares p
         cross join lateral (
-            select distinct b.kind from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
+            select distinct b.kind, case when ages is not null then b.priority end as priority -- each priority by itself, where jobs age
+            from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
         join kind_rooms k on k.kind = n.kind and coalesce(k.room, 1) > 0
         cross join lateral (
-            select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq
+            select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq, x.since
             from waiting x
             where x.role = 'turn' and x.queue = queue_name and x.group_name = p.group_name and x.kind = n.kind
-              and not x.held and x.priority <= coalesce(worst, 9)
+              and not x.held and x.priority between coalesce(n.priority, 0) and coalesce(n.priority, worst, 9)
             order by x.priority, x.seq
             limit p.share
             for update skip locked) w
+        left join lateral (
+            select coalesce(w.since, (select created_at from jobs where id = w.job_id)) + w.priority * ages as due where ages is not null offset 0) a on true
     ), allowed as (
         select *, row_number() over (partition by kind order by finish, group_name) as of_kind from hands where place <= share
     ), dealt as materialized (
@@ -8467,7 +8473,11 @@ declare
     job record;
     ahead bigint;
 begin
-    select w.* into job from waiting w where w.job_id = explain_turn.id;
+    select w.*, coalesce(w.since, j.created_at) + w.priority * s.age_every as due, s.age_every into job
+    from waiting w
+    cross join lateral (select created_at from jobs where jobs.id = w.job_id offset 0) j
+    cross join lateral settings_of(w.queue) s
+    where w.job_id = explain_turn.id;
     return query select e.reason, e.detail, job.job_id from explain_queue(job.queue) e;
     return query select l.reason, l.detail, job.job_id from explain_limits(job.queue, job.kind, job.group_name) l;
     if not exists (
@@ -8475,10 +8485,21 @@ begin
         where w.dead_at is null and w.heartbeat_at > now - w.lease and job.queue = any(w.queues) and job.kind = any(w.kinds)) then
         return query select 'no worker', format('no live worker of queue %s knows kind %s', job.queue, job.kind), job.job_id;
     end if;
-    ahead := (select count(*) from (
-        select from waiting w
-        where w.role = 'turn' and w.queue = job.queue and w.group_name = job.group_name
-          and (w.priority, w.seq) < (job.priority, job.seq) limit 10000) a);
+    ahead := (
+        with others as (
+            select w.*, coalesce(w.since, j.created_at) + w.priority * job.age_every as due
+            from (select distinct b.kind, b.priority from backlogs b where b.queue = job.queue and b.group_name = job.group_name) p
+            cross join lateral (
+                select x.job_id, x.priority, x.seq, x.since from waiting x
+                where x.role = 'turn' and x.queue = job.queue and x.group_name = job.group_name and x.kind = p.kind and x.priority = p.priority
+                order by x.seq limit 10000) w
+            left join lateral (select created_at from jobs where jobs.id = w.job_id and job.age_every is not null and w.since is null offset 0) j on true
+        )
+        select count(*) from (
+            select from others w
+            where case when job.age_every is null then (w.priority, w.seq) < (job.priority, job.seq)
+                       else (w.due, w.priority, w.seq) < (job.due, job.priority, job.seq) end
+            limit 10000) a);
     if ahead > 0 then
         return query select 'turn', format('%s%s jobs are ahead of it in %s', case when ahead = 10000 then 'at least ' else '' end, ahead,
             case job.group_name when '' then 'queue ' || job.queue else 'group ' || job.group_name end), job.job_id;
@@ -11918,9 +11939,9 @@ comment on function put_ready is 'Makes jobs ready again.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- put_turns(job_ids, seqs, attempts): lets jobs wait for their turn. Internal: the caller has just taken them from where they were, or
--- added them.
-create function put_turns(job_ids bigint[], seqs bigint[], attempts integer[]) returns void
+-- put_turns(job_ids, seqs, attempts, sinces): lets jobs wait for their turn; sinces: when they became ready, null: when they were created.
+-- Internal: the caller has just taken them from where they were, or added them.
+create function put_turns(job_ids bigint[], seqs bigint[], attempts integer[], sinces timestamptz[]) returns void
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -11928,9 +11949,9 @@ declare
     put record;
 begin
     with added as (
-        insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, attempt, group_name, kind, priority, seq)
-        select j.id, j.queue, 'turn', 1, 0, 0, 0, 0, u.attempt, coalesce(j.group_name, ''), j.kind, j.priority, u.seq
-        from unnest(job_ids, seqs, attempts) u(id, seq, attempt)
+        insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, attempt, group_name, kind, priority, seq, since)
+        select j.id, j.queue, 'turn', 1, 0, 0, 0, 0, u.attempt, coalesce(j.group_name, ''), j.kind, j.priority, u.seq, u.since
+        from unnest(job_ids, seqs, attempts, sinces) u(id, seq, attempt, since)
         cross join lateral (select id, queue, group_name, kind, priority from jobs where jobs.id = u.id offset 0) j
         returning queue, group_name, kind, priority
     )
@@ -14798,7 +14819,7 @@ comment on function suspend is 'Puts jobs off until what their handlers wait for
 create function take_aged(
     queue_name text, wanted integer, batch integer, only_kinds text[], after bigint[], age_every interval,
     out n bigint, out jobs bigint, out job_ids bigint[], out seqs bigint[], out priorities smallint[], out sizes integer[],
-    out keeps integer[], out attempts integer[], out kinds text[])
+    out keeps integer[], out attempts integer[], out kinds text[], out sinces timestamptz[])
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -14840,6 +14861,7 @@ begin
                array_agg(seq order by due, priority, seq) as seqs, array_agg(priority order by due, priority, seq) as priorities,
                array_agg(size order by due, priority, seq) as sizes, array_agg(keep order by due, priority, seq) as keeps,
                array_agg(attempt order by due, priority, seq) as attempts, array_agg(kind order by due, priority, seq) as kinds,
+               array_agg(since order by due, priority, seq) as sinces,
                (select count(*) from soonest) as seen,
                array(select greatest(places[p], (select max(s.seq) from soonest s where s.priority = p - 1)) from generate_series(1, 10) p) as places
         into found_now
@@ -14854,6 +14876,7 @@ begin
         keeps := keeps || found_now.keeps;
         attempts := attempts || found_now.attempts;
         kinds := kinds || found_now.kinds;
+        sinces := sinces || found_now.sinces;
         exit when n >= batch or jobs >= wanted or found_now.seen < width;
         places := found_now.places;
         width := 2 * width;

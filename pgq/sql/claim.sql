@@ -104,7 +104,7 @@ begin
                 )
                 select count(*) as n, sum(size) as jobs, array_agg(job_id) as job_ids, array_agg(seq) as seqs,
                        array_agg(priority) as priorities, array_agg(size) as sizes, array_agg(keep) as keeps,
-                       array_agg(attempt) as attempts, array_agg(kind) as kinds
+                       array_agg(attempt) as attempts, array_agg(kind) as kinds, array_agg(since) as sinces
                 into runs
                 from cut;
             else
@@ -113,10 +113,10 @@ begin
             end if;
             exit when runs.n = 0;
             if runs.jobs > wanted then
-                insert into ready (queue, priority, seq, job_id, size, attempt, kind)
-                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind
-                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds)
-                     r(priority, seq, job_id, size, keep, attempt, kind)
+                insert into ready (queue, priority, seq, job_id, size, attempt, kind, since)
+                select queue_names[i], r.priority, r.seq + r.keep, r.job_id + r.keep, r.size - r.keep, r.attempt, r.kind, r.since
+                from unnest(runs.priorities, runs.seqs, runs.job_ids, runs.sizes, runs.keeps, runs.attempts, runs.kinds, runs.sinces)
+                     r(priority, seq, job_id, size, keep, attempt, kind, since)
                 where r.keep < r.size;
             end if;
             return query
@@ -143,7 +143,7 @@ begin
                 from claimed;
             get diagnostics got = row_count;
             if loud or got < least(runs.jobs, wanted) then
-                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, gated, at, loud);
+                perform claim_aside(claim.worker_id, runs.job_ids, runs.seqs, runs.keeps, runs.attempts, runs.sinces, gated, at, loud);
                 aside := aside + least(runs.jobs, wanted) - got;
             end if;
             wanted := wanted - got;

@@ -1,16 +1,18 @@
--- claim_aside(worker_id, job_ids, seqs, sizes, attempts, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
+-- claim_aside(worker_id, job_ids, seqs, sizes, attempts, sinces, gated, at, loud): what a claim does of which most claims have nothing to do: ends jobs
 -- that are claimed too late for the first time, lets jobs wait for their turn that have a group or are of a gated kind (where there are
 -- seqs: others were dealt), and tells of what was claimed if anybody wants to know. Internal: claim and claim_turns, which have taken these
 -- runs from where they were and leased the others.
 create function claim_aside(
-    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], gated text[], at timestamptz, loud boolean) returns void
+    worker_id bigint, job_ids bigint[], seqs bigint[], sizes integer[], attempts integer[], sinces timestamptz[], gated text[],
+    at timestamptz, loud boolean)
+returns void
 language sql
 as $$
     with claimed as materialized (
-        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq,
+        select j.*, r.attempt + 1 as attempt, r.seq + j.id - r.job_id as seq, r.since,
                coalesce(j.expires_at <= now() and r.attempt = 0, false) as too_late,
                r.seq is not null and (j.group_name is not null or coalesce(j.kind = any(gated), false)) as in_turn
-        from unnest(job_ids, seqs, sizes, attempts) r(job_id, seq, size, attempt)
+        from unnest(job_ids, seqs, sizes, attempts, sinces) r(job_id, seq, size, attempt, since)
         cross join lateral (
             select id, queue, kind, expires_at, result_ttl, dag_id, group_name from jobs
             where id >= r.job_id and id < r.job_id + r.size offset 0) j
@@ -33,7 +35,7 @@ as $$
         from claimed
         where (too_late or loud and not in_turn) and wants_event(queue, too_late)
     )
-    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1))
+    select put_turns(array_agg(id), array_agg(seq), array_agg(attempt - 1), array_agg(since))
     from claimed
     where in_turn and not too_late
     having count(*) > 0;

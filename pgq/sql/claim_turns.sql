@@ -39,7 +39,7 @@ begin
     end if;
     if loud or got < cardinality(dealt.job_ids) then
         perform claim_aside(claim_turns.worker_id, dealt.job_ids, null, array_fill(1, array[cardinality(dealt.job_ids)]),
-            array(select n - 1 from unnest(dealt.attempts) n), null, dealt.at, loud);
+            array(select n - 1 from unnest(dealt.attempts) n), null, null, dealt.at, loud);
     end if;
 end
 $$;

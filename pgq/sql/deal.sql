@@ -1,6 +1,6 @@
 -- deal(queue_name, wanted, kinds, worst, at): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
--- the kind) loses its turn; within a group by priority, worst at the most, and seq. Only of these kinds (null: of any).
+-- the kind) loses its turn; within a group by priority, worst at the most, and seq, or by age (take_aged) where jobs of the queue age. Only of these kinds (null: of any).
 -- counted: which have slots. at: when these attempts begin, which is the time that pauses and buckets are asked for: null: now, when nobody else deals
 -- any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
@@ -19,6 +19,7 @@ as $$
 declare
     most integer := 200 + 2 * wanted; -- groups to look at
     step integer := wanted;           -- of these in the next round
+    ages constant interval := (select s.age_every from settings_of(queue_name) s);
     dealt record;
 begin
     if not pg_try_advisory_xact_lock(advisory_key('deal')) then
@@ -28,7 +29,7 @@ begin
     perform tend_breakers();
     perform unpark(queue_name, most);
     while wanted > 0 and most > 0 loop
-        select * into dealt from deal_round(queue_name, wanted, kinds, worst, at, least(step, most));
+        select * into dealt from deal_round(queue_name, wanted, kinds, worst, ages, at, least(step, most));
         exit when dealt.seen = 0;
         job_ids := job_ids || dealt.job_ids;
         attempts := attempts || dealt.attempts;

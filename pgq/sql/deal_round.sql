@@ -1,8 +1,8 @@
--- deal_round(queue_name, wanted, kinds, worst, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
+-- deal_round(queue_name, wanted, kinds, worst, ages, at, at_most): a round of deal among the groups that are first in line, at_most of them: each has as many turns as would
 -- be its share. counted: whether they have slots. seen: how many there were; 0: there is nobody whose turn it could be. Each of them has got on, is parked, or is held up by a kind that has
 -- no room any more, so that the next round finds others. Internal: deal.
 create function deal_round(
-    queue_name text, wanted integer, kinds text[], worst smallint, at timestamptz, at_most integer,
+    queue_name text, wanted integer, kinds text[], worst smallint, ages interval, at timestamptz, at_most integer,
     out job_ids bigint[], out attempts integer[], out counted boolean[], out seen integer)
 language plpgsql
 set enable_hashjoin = on -- of what was looked at; all tables are looked into row by row
@@ -60,20 +60,23 @@ begin
         from players p where p.room > 0 and not p.stale
     ), hands as materialized (
         select p.group_name, p.share, p.weight, k.kind, k.room, p.counts or k.counts as counts, w.*,
-               p.start + row_number() over (partition by p.group_name order by w.priority, w.seq)::float8 / p.weight as finish,
-               row_number() over (partition by p.group_name order by w.priority, w.seq) as place
+               p.start + row_number() over (partition by p.group_name order by a.due, w.priority, w.seq)::float8 / p.weight as finish,
+               row_number() over (partition by p.group_name order by a.due, w.priority, w.seq) as place
         from shares p
         cross join lateral (
-            select distinct b.kind from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
+            select distinct b.kind, case when ages is not null then b.priority end as priority -- each priority by itself, where jobs age
+            from backlogs b where b.queue = queue_name and b.group_name = p.group_name and b.emptied_at is null) n
         join kind_rooms k on k.kind = n.kind and coalesce(k.room, 1) > 0
         cross join lateral (
-            select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq
+            select x.ctid as tid, x.job_id, x.attempt + 1 as attempt, x.priority, x.seq, x.since
             from waiting x
             where x.role = 'turn' and x.queue = queue_name and x.group_name = p.group_name and x.kind = n.kind
-              and not x.held and x.priority <= coalesce(worst, 9)
+              and not x.held and x.priority between coalesce(n.priority, 0) and coalesce(n.priority, worst, 9)
             order by x.priority, x.seq
             limit p.share
             for update skip locked) w
+        left join lateral (
+            select coalesce(w.since, (select created_at from jobs where id = w.job_id)) + w.priority * ages as due where ages is not null offset 0) a on true
     ), allowed as (
         select *, row_number() over (partition by kind order by finish, group_name) as of_kind from hands where place <= share
     ), dealt as materialized (

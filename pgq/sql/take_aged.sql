@@ -11,7 +11,7 @@
 create function take_aged(
     queue_name text, wanted integer, batch integer, only_kinds text[], after bigint[], age_every interval,
     out n bigint, out jobs bigint, out job_ids bigint[], out seqs bigint[], out priorities smallint[], out sizes integer[],
-    out keeps integer[], out attempts integer[], out kinds text[])
+    out keeps integer[], out attempts integer[], out kinds text[], out sinces timestamptz[])
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -53,6 +53,7 @@ begin
                array_agg(seq order by due, priority, seq) as seqs, array_agg(priority order by due, priority, seq) as priorities,
                array_agg(size order by due, priority, seq) as sizes, array_agg(keep order by due, priority, seq) as keeps,
                array_agg(attempt order by due, priority, seq) as attempts, array_agg(kind order by due, priority, seq) as kinds,
+               array_agg(since order by due, priority, seq) as sinces,
                (select count(*) from soonest) as seen,
                array(select greatest(places[p], (select max(s.seq) from soonest s where s.priority = p - 1)) from generate_series(1, 10) p) as places
         into found_now
@@ -67,6 +68,7 @@ begin
         keeps := keeps || found_now.keeps;
         attempts := attempts || found_now.attempts;
         kinds := kinds || found_now.kinds;
+        sinces := sinces || found_now.sinces;
         exit when n >= batch or jobs >= wanted or found_now.seen < width;
         places := found_now.places;
         width := 2 * width;
