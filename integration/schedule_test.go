@@ -163,7 +163,7 @@ func TestAScheduleThatFiresIsDeletedAndChangedAfterwards(t *testing.T) {
 	}
 }
 
-// robfig/cron leaves out times in gaps and is asked for nothing near changes of the clocks.
+// robfig/cron leaves out times in gaps, and in some zones whole days on which clocks change: nothing near those is compared.
 func TestCronExpressionsAreDueWhenAnotherImplementationSays(t *testing.T) {
 	t.Parallel()
 	pool := pgtest.Pool(t)
@@ -214,7 +214,7 @@ func TestCronExpressionsAreDueWhenAnotherImplementationSays(t *testing.T) {
 			t.Errorf("seed %d: %q in %s after %s: %v", seed, spec, zone, after, err)
 			continue
 		}
-		if nearChange(after) || nearChange(want) {
+		if nearChange(after, location) || nearChange(want, location) || got != nil && nearChange(*got, location) {
 			continue
 		}
 		compared++
@@ -228,7 +228,8 @@ func TestCronExpressionsAreDueWhenAnotherImplementationSays(t *testing.T) {
 }
 
 // nearChange tells whether clocks change within two days of a time.
-func nearChange(at time.Time) bool {
+func nearChange(at time.Time, in *time.Location) bool {
+	at = at.In(in)
 	_, before := at.Add(-48 * time.Hour).Zone()
 	_, after := at.Add(48 * time.Hour).Zone()
 	return before != after
