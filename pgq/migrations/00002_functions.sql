@@ -5849,13 +5849,17 @@ begin
         select job_id, attempt, group_name, kind from dealt where counts
         on conflict (job_id) do update set attempt = excluded.attempt, group_name = excluded.group_name, kind = excluded.kind
     ), looked as (
-        select p.group_name,
-               coalesce(d.turn, case when p.stale then p.turn end) as turn,
-               case when p.room <= 0 then p.until when p.seats <= d.jobs then deal_round.at + interval '5 min' end as until,
-               p.room > 0 and not p.stale and h.group_name is null as vain
-        from players p
-        left join (select group_name, count(*) as jobs, max(finish) as turn from dealt group by group_name) d on d.group_name = p.group_name
-        left join (select distinct group_name from hands) h on h.group_name = p.group_name
+        -- By grouping, since a join would compare each group with each other one: how many there are is not foreseen.
+        select g.group_name,
+               coalesce(max(g.finish), max(g.turn) filter (where g.stale)) as turn,
+               case when bool_or(g.blocked) then max(g.until) when max(g.seats) <= count(g.finish) then deal_round.at + interval '5 min' end as until,
+               not bool_or(g.blocked or g.stale or g.in_hand) as vain
+        from (select p.group_name, p.turn, p.stale, p.room <= 0 as blocked, p.seats, p.until, null::float8 as finish, false as in_hand from players p
+              union all
+              select h.group_name, null, false, false, null, null, null, true from hands h
+              union all
+              select d.group_name, null, false, false, null, null, d.finish, true from dealt d) g
+        group by g.group_name
     )
     select * into round
     from (select array_agg(job_id order by finish, group_name) as job_ids, array_agg(attempt order by finish, group_name) as attempts,
@@ -11234,8 +11238,9 @@ begin
                        offset 0) as any_left
         from unnest(groups, turns, untils, vain) u(name, turn, until, vain)
         cross join lateral (
-            select x.ctid as tid, x.kind, x.priority from backlogs x
-            where x.queue = queue_name and x.group_name = u.name and x.parked_until is null offset 0) b
+            select x.ctid as tid, x.kind, x.priority, x.parked_until from backlogs x
+            where x.queue = queue_name and x.group_name = u.name offset 0) b
+        where b.parked_until is null -- not said inside, where all of the line would be walked along for each
     )
     update backlogs b
     set turn = coalesce(l.turn, b.turn),

@@ -12,8 +12,9 @@ begin
                        offset 0) as any_left
         from unnest(groups, turns, untils, vain) u(name, turn, until, vain)
         cross join lateral (
-            select x.ctid as tid, x.kind, x.priority from backlogs x
-            where x.queue = queue_name and x.group_name = u.name and x.parked_until is null offset 0) b
+            select x.ctid as tid, x.kind, x.priority, x.parked_until from backlogs x
+            where x.queue = queue_name and x.group_name = u.name offset 0) b
+        where b.parked_until is null -- not said inside, where all of the line would be walked along for each
     )
     update backlogs b
     set turn = coalesce(l.turn, b.turn),
