@@ -9,6 +9,8 @@ set enable_hashjoin = on -- of what was looked at; all tables are looked into ro
 as $$
 #variable_conflict use_column
 declare
+    limited constant boolean := exists (select from limits where scope = 'group');
+    gated constant boolean := exists (select from gates where scope = 'group');
     round record;
 begin
     with pairs as materialized (
@@ -47,8 +49,8 @@ begin
         from firsts f
         cross join (select coalesce((select time from clocks where queue = queue_name), 0) as at) c
         cross join lateral (select max(b.turn) as turn from backlogs b where b.queue = queue_name and b.group_name = f.group_name offset 0) t
-        left join lateral limit_of(f.group_name) l on true
-        left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name offset 0) g on true
+        left join lateral limit_of(f.group_name) l on limited
+        left join lateral (select * from gates x where x.scope = 'group' and x.name = f.group_name and gated offset 0) g on true
         cross join lateral (
             select l.max_running - case when l.max_running is not null then (select count(*) from slots s where s.group_name = f.group_name) end as seats,
                    tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, deal_round.at) as tokens
