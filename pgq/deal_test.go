@@ -1,6 +1,10 @@
 package pgq_test
 
 import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -103,6 +107,42 @@ func TestDealingFromManyGroupsTouchesNoMoreThanFromFew(t *testing.T) {
 			}
 		})
 	}
+}
+
+var loopRows = regexp.MustCompile(`actual rows=(\d+) loops=(\d+)`)
+
+// A claim of many jobs of many groups must cost no more per job than one of few, in what it reads and in what it compares: there are no statistics
+// of what a deal has looked at, so a plan may be as for a handful.
+func TestALargeDealCostsNoMorePerJob(t *testing.T) {
+	t.Parallel()
+	w, p := dealWorld(t)
+	w.groups(1, 2000, 2, 5)
+	cost := func(jobs int) (buffers, rows int) {
+		call := fmt.Sprintf("select count(*) from claim(1, '{q}', '{%d}', '{k}')", jobs)
+		p.touched(t, call) // fills the caches of the session
+		buffers = p.touched(t, call)
+		for _, text := range p.explain(t, call) {
+			for _, line := range strings.Split(text, "\n") {
+				if found := loopRows.FindStringSubmatch(line); found != nil {
+					n, _ := strconv.Atoi(found[1])
+					loops, _ := strconv.Atoi(found[2])
+					rows += n * loops
+				}
+			}
+		}
+		return buffers, rows
+	}
+	few, many := 50, 1000
+	fewBuffers, fewRows := cost(few)
+	manyBuffers, manyRows := cost(many)
+	times := many / few
+	if manyBuffers > 2*times*fewBuffers {
+		t.Errorf("a claim of %d jobs touches %d buffers, one of %d %d", many, manyBuffers, few, fewBuffers)
+	}
+	if manyRows > 2*times*fewRows {
+		t.Errorf("a claim of %d jobs looks at %d rows, one of %d at %d", many, manyRows, few, fewRows)
+	}
+	t.Logf("%d and %d buffers, %d and %d rows", fewBuffers, manyBuffers, fewRows, manyRows)
 }
 
 // Chores and explanations look at a part of the groups at a time.
