@@ -12,7 +12,7 @@
 //     better of the two; the floor is COPY of the same rows into a table with one primary key.
 //   - enqueue-unique: n jobs in one go that are all to be unique and all differ: by a key, by their args, and, for comparison, not at
 //     all. River's InsertManyFast in batches of 5,000, by their args.
-//   - backlog: drain, while no jobs and a million jobs of another queue wait behind a limit of one; of PGQ alone.
+//   - backlog: drain of five times as many jobs, while no jobs and a million jobs of another queue wait behind a limit of one; of PGQ alone.
 //   - fairness: 100 jobs of one tenant, from their enqueueing to the end of the last one, alone and with 100,000 of another tenant before them in the
 //     queue; 50 slots, handlers that take 10 ms. The median of five in a row. River's jobs have no tenants.
 //   - groups: n no-op jobs of 1, 1,000 and 20,000 groups, that is, tenants, which take turns, from the start of a worker process to the commit of the last
