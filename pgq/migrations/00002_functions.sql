@@ -1043,7 +1043,7 @@ begin
     next := page.next;
     if verb = 'retry' and exists (
         select from jobs j where j.id = any(page.job_ids)
-          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id))) then
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0))) then
         perform pg_advisory_xact_lock(advisory_key('chores'));
     end if;
     perform lock_dags(page.job_ids);
@@ -2996,7 +2996,7 @@ begin
     from jobs j
     left join waiting w on w.job_id = j.id
     where j.id = any(job_ids)
-      and (w.job_id is null or w.role in ('signal', 'items', 'turn') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map'))
+      and (w.job_id is null or w.role in ('signal', 'items', 'turn') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map' offset 0))
     order by j.id limit 1;
     if found then
         perform invalid('before', format('must name nodes that still wait for others; %s does not', to_json(closed)));
@@ -3313,7 +3313,7 @@ as $$
         select j.id, n.taken or case j.role
                    when 'map' then not is_item(r.id, j.id)
                    when 'dag' then exists (
-                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')))
+                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')) offset 0)
                    else true end
         from reached r
         cross join lateral (
@@ -3463,7 +3463,7 @@ declare
 begin
     for map in
         select m.id, m.name, m.dag_id, m.spec, s.source_id,
-               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id)) as anew
+               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id) offset 0) as anew
         from jobs m join maps s on s.job_id = m.id
         where m.id = any(job_ids) and exists (select from results f where f.job_id = m.id)
         order by m.id
@@ -3916,7 +3916,7 @@ begin
         where s.type = 'dag'
           and (jsonb_array_length(s.after) > 0
                or exists (select from input o where o.type = 'dag' and jsonb_array_length(o.after) > 0 and starts_with(s.name, o.name || '/'))
-               or exists (select from jobs g where g.dag_id = dag_insert.dag_id and g.role = 'gate' and starts_with(s.name, left(g.name, -7))))
+               or exists (select from jobs g where g.dag_id = dag_insert.dag_id and g.role = 'gate' and starts_with(s.name, left(g.name, -7)) offset 0))
     ), members as materialized (
         select i.id, coalesce(g.id, i.id) as entry_id, i.name, i.scope, i.rule, false as is_gate
         from input i left join gates g on g.sub_id = i.id
@@ -9563,7 +9563,7 @@ begin
     )
     insert into ready (queue, priority, seq, job_id, attempt, kind)
     select p.queue, p.priority,
-           case when p.attempt > 0 or exists (select from ready r where (r.queue, r.priority, r.seq) = (p.queue, p.priority, p.id)) then nextval('jobs_id_seq') else p.id end,
+           case when p.attempt > 0 or exists (select from ready r where (r.queue, r.priority, r.seq) = (p.queue, p.priority, p.id) offset 0) then nextval('jobs_id_seq') else p.id end,
            p.id, p.attempt, p.kind
     from (select * from places order by id) p;
     insert into expiries (expires_at, job_id)
@@ -10201,7 +10201,7 @@ declare
         where e.child_id = any(job_ids)
           -- DAGs and maps under way stay when the others are ended.
           and (e.parent_id <> all(job_ids)
-               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items')))
+               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items') offset 0))
           and not exists (select from results f where f.job_id = e.parent_id));
 begin
     if parents = '{}' then
@@ -10988,7 +10988,7 @@ begin
         where g.scope <> 'group'
     ), lines as (
         select q.name,
-               exists (select from backlogs b where b.queue = q.name and b.parked_until is null) as in_line,
+               exists (select from backlogs b where b.queue = q.name and b.parked_until is null offset 0) as in_line,
                (select min(b.parked_until) from backlogs b where b.queue = q.name) as at
         from queues_in_turn() q(name)
     )
@@ -13323,7 +13323,7 @@ begin
     linked := array(
         select j.id from jobs j
         where j.id = any(job_ids)
-          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id)));
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0)));
     if linked <> '{}' then
         perform pg_advisory_xact_lock(advisory_key('chores'));
         perform lock_dags(linked);

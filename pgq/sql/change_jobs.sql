@@ -41,7 +41,7 @@ begin
     next := page.next;
     if verb = 'retry' and exists (
         select from jobs j where j.id = any(page.job_ids)
-          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id))) then
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0))) then
         perform pg_advisory_xact_lock(advisory_key('chores'));
     end if;
     perform lock_dags(page.job_ids);

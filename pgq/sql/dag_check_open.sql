@@ -10,7 +10,7 @@ begin
     from jobs j
     left join waiting w on w.job_id = j.id
     where j.id = any(job_ids)
-      and (w.job_id is null or w.role in ('signal', 'items', 'turn') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map'))
+      and (w.job_id is null or w.role in ('signal', 'items', 'turn') or exists (select from jobs i where i.id = w.job_id and i.spec ? 'map' offset 0))
     order by j.id limit 1;
     if found then
         perform invalid('before', format('must name nodes that still wait for others; %s does not', to_json(closed)));

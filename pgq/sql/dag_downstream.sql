@@ -10,7 +10,7 @@ as $$
         select j.id, n.taken or case j.role
                    when 'map' then not is_item(r.id, j.id)
                    when 'dag' then exists (
-                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')))
+                       select from jobs p where p.id = r.id and (p.name = j.name || '/(start)' or not starts_with(p.name, j.name || '/')) offset 0)
                    else true end
         from reached r
         cross join lateral (

@@ -11,7 +11,7 @@ declare
 begin
     for map in
         select m.id, m.name, m.dag_id, m.spec, s.source_id,
-               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id)) as anew
+               exists (select from edges e where e.child_id = m.id and e.parent_id = any(job_ids) and not is_item(e.parent_id, m.id) offset 0) as anew
         from jobs m join maps s on s.job_id = m.id
         where m.id = any(job_ids) and exists (select from results f where f.job_id = m.id)
         order by m.id

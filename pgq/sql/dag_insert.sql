@@ -36,7 +36,7 @@ begin
         where s.type = 'dag'
           and (jsonb_array_length(s.after) > 0
                or exists (select from input o where o.type = 'dag' and jsonb_array_length(o.after) > 0 and starts_with(s.name, o.name || '/'))
-               or exists (select from jobs g where g.dag_id = dag_insert.dag_id and g.role = 'gate' and starts_with(s.name, left(g.name, -7))))
+               or exists (select from jobs g where g.dag_id = dag_insert.dag_id and g.role = 'gate' and starts_with(s.name, left(g.name, -7)) offset 0))
     ), members as materialized (
         select i.id, coalesce(g.id, i.id) as entry_id, i.name, i.scope, i.rule, false as is_gate
         from input i left join gates g on g.sub_id = i.id

@@ -65,7 +65,7 @@ begin
     )
     insert into ready (queue, priority, seq, job_id, attempt, kind)
     select p.queue, p.priority,
-           case when p.attempt > 0 or exists (select from ready r where (r.queue, r.priority, r.seq) = (p.queue, p.priority, p.id)) then nextval('jobs_id_seq') else p.id end,
+           case when p.attempt > 0 or exists (select from ready r where (r.queue, r.priority, r.seq) = (p.queue, p.priority, p.id) offset 0) then nextval('jobs_id_seq') else p.id end,
            p.id, p.attempt, p.kind
     from (select * from places order by id) p;
     insert into expiries (expires_at, job_id)

@@ -14,7 +14,7 @@ declare
         where e.child_id = any(job_ids)
           -- DAGs and maps under way stay when the others are ended.
           and (e.parent_id <> all(job_ids)
-               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items')))
+               or exists (select from waiting w where w.job_id = e.parent_id and w.role in ('dag', 'items') offset 0))
           and not exists (select from results f where f.job_id = e.parent_id));
 begin
     if parents = '{}' then

@@ -17,7 +17,7 @@ begin
         where g.scope <> 'group'
     ), lines as (
         select q.name,
-               exists (select from backlogs b where b.queue = q.name and b.parked_until is null) as in_line,
+               exists (select from backlogs b where b.queue = q.name and b.parked_until is null offset 0) as in_line,
                (select min(b.parked_until) from backlogs b where b.queue = q.name) as at
         from queues_in_turn() q(name)
     )

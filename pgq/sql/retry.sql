@@ -23,7 +23,7 @@ begin
     linked := array(
         select j.id from jobs j
         where j.id = any(job_ids)
-          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id)));
+          and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0)));
     if linked <> '{}' then
         perform pg_advisory_xact_lock(advisory_key('chores'));
         perform lock_dags(linked);
