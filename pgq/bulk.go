@@ -220,6 +220,7 @@ type bulk struct {
 	ids    []int64
 	at     time.Time // the database's time, from which delays count
 	loud   bool      // somebody wants the events of the jobs
+	traits traits
 
 	keys    []*string        // of jobs that are to be unique
 	holds   []*time.Time     // until when those bar others at least
@@ -237,7 +238,9 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	prepared := make(chan error, 1)
 	go func() {
 		var err error
-		b.jobs, err = prepareAll(items, b.client.config.Codec)
+		if b.jobs, err = prepareAll(items, b.client.config.Codec); err == nil {
+			b.traits = survey(b.jobs)
+		}
 		prepared <- err
 	}()
 	allowed, err = b.reserve(ctx, queues, counts)
@@ -247,11 +250,11 @@ func (b *bulk) enqueue(ctx context.Context, items []Item) (allowed bool, err err
 	if err != nil || !allowed {
 		return false, err
 	}
+	if b.traits.turns {
+		return false, nil
+	}
 	for _, check := range []func() (known bool, err error){
 		func() (bool, error) { return b.checkSizes(ctx, queues) },
-		func() (bool, error) {
-			return !b.any(func(i int) bool { return b.jobs[i].group != nil || b.jobs[i].callbacks != nil }), nil
-		},
 		func() (bool, error) { return b.takeKeys(ctx) },
 		func() (bool, error) { return true, b.takeSequences(ctx) },
 	} {
@@ -368,16 +371,16 @@ func (b *bulk) copy(ctx context.Context, table string, columns []string, n int, 
 }
 
 func (b *bulk) copyJobs(ctx context.Context) error {
-	columns := []string{"id", "queue", "kind", "priority", "created_at", "expires_at"}
+	columns := []string{"id", "queue", "kind"} // created_at: by default the time of the transaction, which b.at is
 	var optional []jobColumn
-	for _, column := range optionalColumns {
-		for i := range b.jobs {
-			if column.given(&b.jobs[i]) {
-				optional = append(optional, column)
-				columns = append(columns, column.name)
-				break
-			}
+	for i, column := range optionalColumns {
+		if b.traits.columns[i] {
+			optional = append(optional, column)
+			columns = append(columns, column.name)
 		}
+	}
+	if b.traits.ttls {
+		columns = append(columns, "expires_at")
 	}
 	if b.keys != nil {
 		columns = append(columns, "unique_key")
@@ -391,9 +394,12 @@ func (b *bulk) copyJobs(ctx context.Context) error {
 			return nil
 		}
 		j := &b.jobs[i]
-		values = append(values[:0], b.ids[i], j.queue, j.kind, j.priority, b.at, b.after(j.ttl))
+		values = append(values[:0], b.ids[i], j.queue, j.kind)
 		for _, column := range optional {
 			values = append(values, column.value(j))
+		}
+		if b.traits.ttls {
+			values = append(values, b.after(j.ttl))
 		}
 		if b.keys != nil {
 			values = append(values, b.keys[i])
@@ -439,7 +445,7 @@ func (b *bulk) copyReady(ctx context.Context) error {
 }
 
 func (b *bulk) copyScheduled(ctx context.Context) error {
-	if !b.any(func(i int) bool { return b.due(i) != nil }) {
+	if !b.traits.delays {
 		return nil
 	}
 	return b.copy(ctx, "scheduled", []string{"job_id", "queue", "run_at"}, len(b.jobs), func(i int) []any {
@@ -451,7 +457,7 @@ func (b *bulk) copyScheduled(ctx context.Context) error {
 }
 
 func (b *bulk) copyExpiries(ctx context.Context) error {
-	if !b.any(func(i int) bool { return b.jobs[i].ttl != nil }) {
+	if !b.traits.ttls {
 		return nil
 	}
 	return b.copy(ctx, "expiries", []string{"expires_at", "job_id"}, len(b.jobs), func(i int) []any {
@@ -482,13 +488,4 @@ func (b *bulk) after(d *time.Duration) *time.Time {
 	}
 	at := b.at.Add(*d)
 	return &at
-}
-
-func (b *bulk) any(is func(i int) bool) bool {
-	for i := range b.jobs {
-		if is(i) {
-			return true
-		}
-	}
-	return false
 }

@@ -16,6 +16,8 @@ type withOptions interface {
 	Options() Options
 }
 
+const defaultPriority = 5
+
 // Priority is a job's priority. The zero value means the default, 5. Make others with [Prio].
 type Priority int
 
@@ -31,7 +33,7 @@ func Prio(n int) Priority {
 func (p Priority) Int() int {
 	switch {
 	case p == 0:
-		return 5
+		return defaultPriority
 	case p < 0:
 		return int(p)
 	}

@@ -53,7 +53,7 @@ func (j *newJob) checkSequence() error {
 
 // takeSequences lets those jobs of a bulk into their sequences that are in some.
 func (b *bulk) takeSequences(ctx context.Context) error {
-	if !b.any(func(i int) bool { return b.jobs[i].sequence != nil }) {
+	if !b.traits.sequences {
 		return nil
 	}
 	keys := make([]*string, len(b.jobs))

@@ -13,11 +13,13 @@ import (
 
 // takeKeys asks what becomes of those jobs of a bulk that are to be unique. It reports false if some cannot be copied.
 func (b *bulk) takeKeys(ctx context.Context) (known bool, err error) {
-	if !b.any(func(i int) bool { return b.jobs[i].unique != nil }) {
+	if !b.traits.uniqueness {
 		return true, nil
 	}
-	if b.any(func(i int) bool { u := b.jobs[i].unique; return u != nil && !u.copies() }) {
-		return false, nil
+	for i := range b.jobs {
+		if u := b.jobs[i].unique; u != nil && !u.copies() {
+			return false, nil
+		}
 	}
 	if err := b.makeKeys(ctx); err != nil {
 		return false, err

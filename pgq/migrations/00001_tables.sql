@@ -76,8 +76,9 @@ create table jobs (
     group_name    text collate "C",
     sequence      text collate "C",
     on_failure    text collate "C",
-    constraint jobs_queue_is_1_to_128_characters check (length(queue) between 1 and 128),
-    constraint jobs_kind_is_1_to_128_characters check (length(kind) between 1 and 128),
+    -- Bytes are counted sooner than characters, of which there are no more.
+    constraint jobs_queue_is_1_to_128_characters check (octet_length(queue) between 1 and 128 or length(queue) between 1 and 128),
+    constraint jobs_kind_is_1_to_128_characters check (octet_length(kind) between 1 and 128 or length(kind) between 1 and 128),
     constraint jobs_priority_is_0_to_9 check (priority between 0 and 9),
     -- Few for many: each constraint costs every job 20 ns, those that have nothing of all this, too.
     constraint jobs_attempts_and_times_are_positive check (
