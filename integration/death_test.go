@@ -15,7 +15,7 @@ func TestJobsOfAKilledWorkerRunAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	const jobs = 200
-	victim := s.worker(s.url, jobs, lease)
+	victim := s.worker(s.url, jobs, 3*lease)
 	s.enqueue(jobs, "hold once", pgq.Options{MaxAttempts: 3})
 	s.becomes(jobs, "select count(*) from effects where what = 'holds'")
 	heir := s.worker(s.url, 50, lease)
