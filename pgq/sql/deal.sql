@@ -1,8 +1,8 @@
 -- deal(queue_name, wanted, kinds, worst, at): takes up to wanted jobs out of waiting whose turn it is: groups take turns by their weights
 -- (start-time fair queueing: P. Goyal, H. Vin, H. Cheng, 1996), a group without room (limits of running and rate, pauses, of the group and of
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq, or by age (take_aged) where jobs of the queue age. Only of these kinds (null: of any).
--- counted: which have slots. at: when these attempts begin, which is the time that pauses and buckets are asked for: null: now, when nobody else deals
--- any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
+-- counted: which have slots. at: the time at which these attempts begin, for which pauses and buckets are asked; null: that at which nobody else
+-- deals any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
 -- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 --
