@@ -101,8 +101,14 @@ func TestDealingFromManyGroupsTouchesNoMoreThanFromFew(t *testing.T) {
 				must(t, tx.Rollback(t.Context()))
 				return p.touched(t, c.claim)
 			}
-			small := touch(1, few)
-			if large := touch(few+1, many); float64(large) > 1.5*float64(small)+20 {
+			small, large := touch(1, few), touch(few+1, many)
+			much := func() bool { return float64(large) > 1.5*float64(small)+20 }
+			for try := 0; much() && try < 5; try++ { // dead rows that a snapshot elsewhere kept from vacuum, an autovacuum's for one
+				time.Sleep(500 * time.Millisecond)
+				w.exec("vacuum pgq.backlogs, pgq.waiting, pgq.slots, pgq.gates")
+				large = p.touched(t, c.claim)
+			}
+			if much() {
 				t.Errorf("a claim touches %d buffers with %d groups, %d with %d", large, many, small, few)
 			}
 		})

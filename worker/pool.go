@@ -23,19 +23,32 @@ func shareSlots(lanes []*lane, total int) {
 	}
 }
 
-// demand returns how many jobs a lane wants now: for its part of the free slots, and as many more as slots of all lanes will be free in the time of
-// two round trips. Without those a lane would never have a turn beside one whose handlers are quick, and whose next jobs wait already.
+// demand returns how many jobs a lane wants now: for its part of the free slots, and some that wait ahead of time. Without those a lane would never have a
+// turn beside one whose handlers are quick, and whose next jobs wait already.
 func (s *slotPool) demand(l *lane, now time.Time) int {
-	rate := 0.0
-	for _, other := range s.lanes {
-		rate += other.rate
-	}
-	ahead, waits := int(min(float64(l.prefetch), rate*2*l.trip.Seconds())), len(l.buffer)+l.claiming
+	ahead, waits := s.ahead(l, now), len(l.buffer)+l.claiming
 	grant := min(s.share(l, now), l.concurrency-l.held())
 	if grant <= 0 && 2*waits > ahead {
 		return 0
 	}
 	return min(max(grant, 0)+max(ahead-waits, 0), maxBatch)
+}
+
+// ahead returns how many jobs of a lane shall wait for slots: its part, by weight, of as many as end in the time of two round trips, and none where handlers
+// are slow. What waits lasts equally long for all lanes, then: one whose claim takes its time has not lost its turns to jobs of another by more than that.
+func (s *slotPool) ahead(l *lane, now time.Time) int {
+	rate, weights := 0.0, l.weight
+	for _, other := range s.lanes {
+		rate += other.rate
+		if other != l && (other.held() > 0 || other.due(now)) {
+			weights += other.weight
+		}
+	}
+	all := min(float64(l.prefetch), rate*2*l.trip.Seconds())
+	if all < 1 {
+		return 0
+	}
+	return int(max(1, all*float64(l.weight)/float64(weights)))
 }
 
 // share returns how many of the free slots are for a lane: they are divided so that the lanes that look for jobs at the moment come as near to
