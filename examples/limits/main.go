@@ -78,13 +78,18 @@ func run(ctx context.Context, url string) error {
 	return <-ended
 }
 
-// limit sets that two jobs of each customer run at a time, that the big one has three turns where others have one, and how fast mails start.
+// limit sets that two jobs of each customer run at a time, that the big one has three turns where others have one, and how fast mails start, and that there is
+// one call at a time.
 func limit(ctx context.Context, q *pgq.Client, pool *pgxpool.Pool) error {
 	err := q.SetLimit(ctx, pool, pgq.OfGroup("customer/*"), pgq.Limit{MaxRunning: 2})
 	if err != nil {
 		return err
 	}
 	err = q.SetLimit(ctx, pool, pgq.OfGroup("customer/big"), pgq.Limit{MaxRunning: 2, Weight: 3})
+	if err != nil {
+		return err
+	}
+	err = q.SetLimit(ctx, pool, pgq.OfGroup("service"), pgq.Limit{MaxRunning: 1}) // so that no call is under way when another one is told to wait
 	if err != nil {
 		return err
 	}
