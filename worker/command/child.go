@@ -88,8 +88,9 @@ func (p *child) begin() error {
 	started := make(chan error)
 	go func() {
 		defer keepThread()()
+		ready()
 		err := p.cmd.Start()
-		if err == nil {
+		if err == nil { // until then the child dies with us, but what it has started already would not
 			watch(p.cmd.Process.Pid)
 		}
 		started <- err

@@ -30,6 +30,15 @@ var guard struct {
 	groups map[int]bool
 }
 
+// ready starts the guard, so that it need only be told of a child when that has begun.
+func ready() {
+	guard.mu.Lock()
+	defer guard.mu.Unlock()
+	if guard.shell == nil {
+		startGuard()
+	}
+}
+
 // watch has a group killed should this process be killed.
 func watch(group int) {
 	guard.mu.Lock()

@@ -212,7 +212,8 @@ func TestNoCommandOutlivesAProcessThatIsKilled(t *testing.T) {
 	}
 	pids := filepath.Join(t.TempDir(), "pids")
 	// A child of a child, which the system does not tell of the death of its grandparent, and which ignores signals.
-	script := fmt.Sprintf(`trap '' TERM HUP; (sleep 600 & echo $! >>'%s.new'; wait) & echo $! $$ >>'%s.new'
+	// It starts that one when our process has surely been told that it has begun.
+	script := fmt.Sprintf(`trap '' TERM HUP; sleep 1; (sleep 600 & echo $! >>'%s.new'; wait) & echo $! $$ >>'%s.new'
 		while [ "$(wc -w <'%s.new')" -lt 3 ]; do sleep 0.01; done; mv '%s.new' '%s'; wait`, pids, pids, pids, pids, pids)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestNoCommandOutlivesAProcessThatIsKilled$")
 	cmd.Env = append(os.Environ(), helper+"="+script)
