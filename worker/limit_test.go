@@ -103,6 +103,7 @@ func TestAHandlerPutsOffAllOfAGroup(t *testing.T) {
 		once.Do(func() { asked, err = time.Now(), pgq.RetryAfterAll(pgq.OfGroup("api"), 400*time.Millisecond) })
 		return err
 	})
+	b.limit(pgq.OfGroup("api"), pgq.Limit{MaxRunning: 1}) // else the second one may be claimed when the first one asks
 	ids := []int64{b.add(letter{}, pgq.Options{Group: "api"}), b.add(letter{}, pgq.Options{Group: "api"})}
 	other := b.add(letter{}, pgq.Options{Group: "other"})
 	b.run(w)
