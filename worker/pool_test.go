@@ -82,7 +82,7 @@ func TestQueuesShareSlotsByWeight(t *testing.T) {
 					of++
 				}
 			}
-			if want := c.counted * 3 / 4; of < want*75/100 || of > want*125/100 {
+			if want := c.counted * 3 / 4; of < want*8/10 || of > want*12/10 {
 				t.Errorf("%d of %d jobs were of a, want about %d", of, c.counted, want)
 			}
 		})
