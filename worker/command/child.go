@@ -88,7 +88,7 @@ func (p *child) begin() error {
 	started := make(chan error)
 	go func() {
 		defer keepThread()()
-		ready()
+		prepareGuard()
 		err := p.cmd.Start()
 		if err == nil { // until then the child dies with us, but what it has started already would not
 			watch(p.cmd.Process.Pid)

@@ -30,8 +30,8 @@ var guard struct {
 	groups map[int]bool
 }
 
-// ready starts the guard, so that it need only be told of a child when that has begun.
-func ready() {
+// prepareGuard starts the guard, so that it need only be told of a child when that has begun.
+func prepareGuard() {
 	guard.mu.Lock()
 	defer guard.mu.Unlock()
 	if guard.shell == nil {
