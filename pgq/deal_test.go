@@ -103,7 +103,7 @@ func TestDealingFromManyGroupsTouchesNoMoreThanFromFew(t *testing.T) {
 			}
 			small := touch(1, few)
 			if large := touch(few+1, many); float64(large) > 1.5*float64(small)+20 {
-				t.Errorf("a claim touches %d buffers with %d groups, %d with %d:\n%s", large, many, small, few, strings.Join(p.explain(t, c.claim), "\n"))
+				t.Errorf("a claim touches %d blocks with %d groups, %d with %d:\n%s", large, many, small, few, strings.Join(p.explain(t, c.claim), "\n"))
 			}
 		})
 	}
@@ -117,10 +117,10 @@ func TestALargeDealCostsNoMorePerJob(t *testing.T) {
 	t.Parallel()
 	w, p := dealWorld(t)
 	w.groups(1, 2000, 2, 5)
-	cost := func(jobs int) (buffers, rows int) {
+	cost := func(jobs int) (blocks, rows int) {
 		call := fmt.Sprintf("select count(*) from claim(1, '{q}', '{%d}', '{k}')", jobs)
 		p.touched(t, call) // fills the caches of the session
-		buffers = p.touched(t, call)
+		blocks = p.touched(t, call)
 		for _, text := range p.explain(t, call) {
 			for _, line := range strings.Split(text, "\n") {
 				if found := loopRows.FindStringSubmatch(line); found != nil {
@@ -130,19 +130,19 @@ func TestALargeDealCostsNoMorePerJob(t *testing.T) {
 				}
 			}
 		}
-		return buffers, rows
+		return blocks, rows
 	}
 	few, many := 50, 1000
-	fewBuffers, fewRows := cost(few)
-	manyBuffers, manyRows := cost(many)
+	fewBlocks, fewRows := cost(few)
+	manyBlocks, manyRows := cost(many)
 	times := many / few
-	if manyBuffers > 2*times*fewBuffers {
-		t.Errorf("a claim of %d jobs touches %d buffers, one of %d %d", many, manyBuffers, few, fewBuffers)
+	if manyBlocks > 2*times*fewBlocks {
+		t.Errorf("a claim of %d jobs touches %d blocks, one of %d %d", many, manyBlocks, few, fewBlocks)
 	}
 	if manyRows > 2*times*fewRows {
 		t.Errorf("a claim of %d jobs looks at %d rows, one of %d at %d", many, manyRows, few, fewRows)
 	}
-	t.Logf("%d and %d buffers, %d and %d rows", fewBuffers, manyBuffers, fewRows, manyRows)
+	t.Logf("%d and %d blocks, %d and %d rows", fewBlocks, manyBlocks, fewRows, manyRows)
 }
 
 // Chores and explanations look at a part of the groups at a time.
@@ -167,7 +167,7 @@ func TestChoresAndExplanationsOfManyGroupsAreBounded(t *testing.T) {
 	} {
 		p.touched(t, c.call)
 		if got := p.touched(t, c.call); got > c.most {
-			t.Errorf("%s touches %d buffers with %d groups, want %d at the most", c.name, got, groups, c.most)
+			t.Errorf("%s touches %d blocks with %d groups, want %d at the most", c.name, got, groups, c.most)
 		}
 	}
 }

@@ -140,7 +140,7 @@ func TestTheViewsReadNoMoreOfALargeInstallation(t *testing.T) {
 			many = touched(view)
 		}
 		if float64(many) > limit {
-			t.Errorf("%s touches %d buffers with 120,000 jobs, %d with 360,000", view, few[view], many)
+			t.Errorf("%s touches %d blocks with 120,000 jobs, %d with 360,000", view, few[view], many)
 		}
 	}
 }
