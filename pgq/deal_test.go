@@ -164,6 +164,10 @@ func TestChoresAndExplanationsOfManyGroupsAreBounded(t *testing.T) {
 		{"unknown_kinds", "select count(*) from unknown_kinds('{q}')", 200},
 		{"tend_backlogs", "select tend_backlogs(100)", 4000},
 		{"explain_limits", "select count(*) from explain_limits('q', 'x', 'g77')", 1000},
+		{"list_limits", "select count(*) from list_limits(at_most => 10)", 1500},
+		{"list_limits, without room", "select count(*) from list_limits(after_scope => 'group', after_name => 'g990', without_room => true)", 3000},
+		{"limit_states", "select * from limit_states where scope = 'group' and name = 'g77'", 500},
+		{"waiting_groups", "select waiting_groups(10)", 100},
 	} {
 		p.touched(t, c.call)
 		if got := p.touched(t, c.call); got > c.most {

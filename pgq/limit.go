@@ -1,6 +1,7 @@
 package pgq
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -138,8 +139,9 @@ type LimitState struct {
 	LimitName string
 	// Running is how many jobs run; -1 where nobody counts.
 	Running int64
-	// Waiting is how many jobs wait for their turn, counted up to 10,000.
+	// Waiting is how many jobs wait for their turn, counted up to 10,000, or fewer in large pages; Exact is false when there are more.
 	Waiting int64
+	Exact   bool
 	// Tokens is how many jobs may start now; nil: any number.
 	Tokens *float64
 	// PausedUntil is zero when there is no pause.
@@ -152,42 +154,58 @@ type LimitState struct {
 	// ProbeAt is from when one job may run unless the breaker is closed; ProbeID is that job, 0 before it runs.
 	ProbeAt time.Time
 	ProbeID int64
+	// State is free, or why no other job may start now: paused, broken (the circuit breaker is not closed) or full.
+	State string
 }
 
 // HasRoom reports whether another one of its jobs may start now, as far as its own limit, pause and circuit breaker go.
-func (s LimitState) HasRoom() bool {
-	full := s.MaxRunning > 0 && s.Running >= int64(s.MaxRunning)
-	broken := s.Breaker == "open" || s.Breaker == "half_open" && s.ProbeID != 0
-	return !full && !broken && s.PausedUntil.IsZero() && (s.Tokens == nil || *s.Tokens >= 1)
+func (s LimitState) HasRoom() bool { return s.State == "free" }
+
+// LimitPage is which limits LimitStates returns.
+type LimitPage struct {
+	// Of is the only scope: queue, kind or group; "": any.
+	Of string
+	// After is the one before the page; the zero Scope: it begins with the first.
+	After Scope
+	// Limit is how many there are at most; 0: 1,000. At most 10,000.
+	Limit int
+	// WithoutRoom leaves out those of which another job may start now.
+	WithoutRoom bool
 }
 
-// LimitStates returns the state of every queue, kind and group that has a limit, a pause or waiting jobs, by scope and name.
-func (c *Client) LimitStates(ctx context.Context, db DB) ([]LimitState, error) {
-	return c.limitStates(ctx, db, nil, nil)
+// LimitStates returns the state of queues, kinds and groups that have a limit, a pause or waiting jobs, by scope and name.
+func (c *Client) LimitStates(ctx context.Context, db DB, page LimitPage) ([]LimitState, error) {
+	return c.limitStates(ctx, db, "list_limits($1, $2, $3, $4, $5) order by scope, name",
+		given(page.Of), page.After.Of, page.After.Name, cmp.Or(page.Limit, 1000), page.WithoutRoom)
 }
 
 // LimitState returns the state of one queue, kind or group, whether it is limited or not.
 func (c *Client) LimitState(ctx context.Context, db DB, of Scope) (LimitState, error) {
-	states, err := c.limitStates(ctx, db, &of.Of, &of.Name)
+	states, err := c.limitStates(ctx, db, "limit_state($1, $2)", of.Of, of.Name)
 	if err != nil {
 		return LimitState{}, err
 	}
 	return states[0], nil
 }
 
-func (c *Client) limitStates(ctx context.Context, db DB, of, name *string) ([]LimitState, error) {
+// WaitingGroups returns of how many groups jobs wait for their turn, counted up to 1,000 per queue.
+func (c *Client) WaitingGroups(ctx context.Context, db DB) (n int64, err error) {
+	err = db.QueryRow(ctx, c.from("*", "waiting_groups()")).Scan(&n)
+	return n, wrap("count the groups", err)
+}
+
+func (c *Client) limitStates(ctx context.Context, db DB, from string, args ...any) ([]LimitState, error) {
 	rows, err := db.Query(ctx, c.from(`scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
 			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, ''),
 			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0'), coalesce(breaker, ''), coalesce(failures, 0), probe_at,
-			coalesce(probe_id, 0)`,
-		"list_limits($1, $2)")+" order by scope, name", of, name)
+			coalesce(probe_id, 0), state, exact`, from), args...)
 	if err != nil {
 		return nil, wrap("read the limits", err)
 	}
 	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s LimitState, err error) {
 		var until, probeAt *time.Time
 		err = row.Scan(&s.Of, &s.Name, &s.LimitName, &s.MaxRunning, &s.Running, &s.Rate, &s.Period, &s.Burst, &s.Weight, &s.Tokens,
-			&s.Waiting, &until, &s.PauseReason, &s.BreakAfter, &s.BreakWithin, &s.BreakFor, &s.Breaker, &s.Failures, &probeAt, &s.ProbeID)
+			&s.Waiting, &until, &s.PauseReason, &s.BreakAfter, &s.BreakWithin, &s.BreakFor, &s.Breaker, &s.Failures, &probeAt, &s.ProbeID, &s.State, &s.Exact)
 		s.PausedUntil, s.ProbeAt = orZero(until), orZero(probeAt)
 		return s, err
 	})

@@ -244,3 +244,30 @@ func TestBreakerCases(t *testing.T) {
 
 // take9 claims all that may start of up to nine jobs.
 func take9() string { return replace(dealt, "9") }
+
+func TestLimitsComeInPages(t *testing.T) {
+	t.Parallel()
+	const grouped = `select set_limit('group', 'g*', max_running => 1), set_limit('kind', 'k', max_running => 1000), set_limit('queue', 'default', rate => 1000), set_limit('group', 'g1', max_running => 9);
+		select enqueue('k', group_name => 'g' || g) from generate_series(1, 5) g, generate_series(1, 2); select pause_limit('group', 'x', '1 h', 'asked'); `
+	const pages = `with recursive page as (
+			(select scope, name from list_limits(at_most => 1))
+			union all
+			select n.* from page p cross join lateral (select scope, name from list_limits(after_scope => p.scope, after_name => p.name, at_most => 1)) n)
+		select string_agg(name, ' ') from page`
+	verbTest(t, []verbCase{
+		{name: "all of them, one by one", given: grouped, call: pages, want: `("g1 g2 g3 g4 g5 x k default")`,
+			then: "select string_agg(name, ' ') from limit_states", is: `("g1 g2 g3 g4 g5 x k default")`},
+		{name: "of one scope", given: grouped, call: "select name from list_limits('kind')", want: "(k)", then: "select name from list_limits('group', after_scope => 'kind')", is: ""},
+		{name: "those without room", given: grouped + "select count(*) from claim(1, '{default}', '{3}')", call: "select name, state from list_limits(without_room => true)",
+			want: "(g2,full) (g3,full) (x,paused)", then: "select name from list_limits(after_scope => 'group', after_name => 'g2', at_most => 1, without_room => true)", is: "(g3)"},
+		{name: "groups of which all jobs run", given: grouped + "select count(*) from claim(1, '{default}', '{9}')",
+			call: "select name, running, waiting, exact from list_limits('group') where running > 0", want: "(g1,2,0,t) (g2,1,1,t) (g3,1,1,t) (g4,1,1,t) (g5,1,1,t)"},
+		{name: "what waits for a kind and for a queue", given: grouped, call: "select scope, waiting, exact, state from limit_states where scope <> 'group'",
+			want: "(kind,10,t,free) (queue,10,t,free)"},
+		{name: "counted up to so many", given: grouped, call: "select waiting, exact from limit_state('kind', 'k', 3)", want: "(3,f)"},
+		{name: "one that has nothing", call: "select state, running, waiting, exact from limit_state('group', 'none')", want: "(free,,0,t)"},
+		{name: "no such scope", call: "select * from list_limits('tenant')", want: "PQ001 of_scope must be queue, kind or group"},
+		{name: "no page", call: "select * from list_limits(at_most => 0)", want: "PQ001 at_most must be 1 to 10000"},
+		{name: "of how many groups jobs wait", given: grouped, call: "select waiting_groups(), waiting_groups(2)", want: "(5,2)"},
+	})
+}

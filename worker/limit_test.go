@@ -154,7 +154,7 @@ func TestACircuitBreakerOpensAndClosesAgain(t *testing.T) {
 	b.enqueueMany(50, pgq.Options{MaxAttempts: 100})
 	b.run(w)
 	state := func() pgq.LimitState {
-		states, err := b.q.LimitStates(t.Context(), b.pool)
+		states, err := b.q.LimitStates(t.Context(), b.pool, pgq.LimitPage{})
 		if err != nil || len(states) != 1 {
 			t.Fatal(states, err)
 		}

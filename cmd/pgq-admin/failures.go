@@ -75,10 +75,9 @@ failures; where there are more it says so. The cursor of --after is where the li
 				return err
 			}
 			defer s.close()
-			if f.Limit = p.limit + 1; p.after != "" { // they are counted before they have an order
+			if f.Limit = p.ahead(); p.after != "" { // they are counted before they have an order
 				f.Limit = maxPage
 			}
-			f.Limit = min(f.Limit, maxPage)
 			groups, err := s.q.Failures(c.Context(), s.conn, f)
 			if err != nil {
 				return err

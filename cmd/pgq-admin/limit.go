@@ -43,17 +43,10 @@ func positive[N int | int64 | time.Duration](n N) any {
 }
 
 func (r limitRow) state() any {
-	switch {
-	case r.pattern:
+	if r.pattern {
 		return nil
-	case !r.PausedUntil.IsZero():
-		return "paused"
-	case r.Breaker == "open" || r.Breaker == "half_open":
-		return "broken"
-	case !r.HasRoom():
-		return "full"
 	}
-	return "free"
+	return r.State
 }
 
 // of returns a value that patterns do not have.
@@ -62,6 +55,13 @@ func (r limitRow) of(n int64) any {
 		return nil
 	}
 	return n
+}
+
+func (r limitRow) waiting() any {
+	if r.pattern {
+		return nil
+	}
+	return output.Estimate{Count: r.Waiting, Exact: r.Exact}
 }
 
 func (r limitRow) pausedUntil() any {
@@ -80,7 +80,7 @@ var limitColumns = []output.Column[limitRow]{
 	{Name: "tokens", Value: func(r limitRow) any { return r.Tokens }},
 	{Name: "rate", Value: func(r limitRow) any { return positive(r.Rate) }},
 	{Name: "period", Value: func(r limitRow) any { return positive(r.Period) }},
-	{Name: "waiting", Value: func(r limitRow) any { return r.of(r.Waiting) }},
+	{Name: "waiting", Value: func(r limitRow) any { return r.waiting() }},
 	{Name: "paused_until", Value: func(r limitRow) any { return r.pausedUntil() }},
 	{Name: "burst", Level: output.Wide, Value: func(r limitRow) any { return positive(r.Burst) }},
 	{Name: "weight", Level: output.Wide, Value: func(r limitRow) any { return positive(r.Weight) }},
@@ -93,6 +93,12 @@ var limitColumns = []output.Column[limitRow]{
 	{Name: "failures", Level: output.Data, Value: func(r limitRow) any { return r.of(r.Failures) }},
 	{Name: "probe_id", Level: output.Data, Value: func(r limitRow) any { return positive(r.ProbeID) }},
 	{Name: "updated_at", Level: output.Data, Value: func(r limitRow) any { return r.updatedAt }},
+	{Name: "exact", Level: output.Data, Value: func(r limitRow) any {
+		if r.pattern {
+			return nil
+		}
+		return r.Exact
+	}},
 }
 
 // scopes are those of limits.
@@ -129,9 +135,9 @@ func noLimit(format string, of pgq.Scope) error {
 		WithFix("pgq-admin limit list shows the limits and pauses")
 }
 
-// limitRows returns all limits, patterns included, pauses, and groups of which jobs wait, by scope and name.
-func (s *session) limitRows(ctx context.Context, db pgq.DB) ([]limitRow, error) {
-	states, err := s.q.LimitStates(ctx, db)
+// limitRows returns a page of limits, patterns included, pauses, and groups of which jobs wait, by scope and name.
+func (s *session) limitRows(ctx context.Context, db pgq.DB, page pgq.LimitPage) ([]limitRow, error) {
+	states, err := s.q.LimitStates(ctx, db, page)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func (s *session) limitRows(ctx context.Context, db pgq.DB) ([]limitRow, error) 
 	var rows []limitRow
 	for _, l := range set {
 		setAt[l.Scope] = &l.UpdatedAt
-		if isPattern(l.Scope) {
+		if isPattern(l.Scope) && !page.WithoutRoom && (page.Of == "" || page.Of == l.Of) && compareScopes(l.Scope, page.After) > 0 {
 			rows = append(rows, patternRow(l))
 		}
 	}
@@ -151,7 +157,38 @@ func (s *session) limitRows(ctx context.Context, db pgq.DB) ([]limitRow, error) 
 		rows = append(rows, limitRow{LimitState: state, updatedAt: setAt[state.Scope]})
 	}
 	slices.SortFunc(rows, func(a, b limitRow) int { return compareScopes(a.Scope, b.Scope) })
-	return rows, nil
+	return rows[:min(len(rows), page.Limit)], nil
+}
+
+// groupsOf returns the groups that have the limit with a name that stands for many, by name, so many at most.
+func (s *session) groupsOf(ctx context.Context, db pgq.DB, pattern string, atMost int) (rows []limitRow, err error) {
+	prefix := strings.TrimRight(pattern, "*")
+	page := pgq.LimitPage{Of: "group", After: pgq.OfGroup(prefix), Limit: 1000}
+	first, err := s.q.LimitState(ctx, db, page.After)
+	if err != nil {
+		return nil, err
+	}
+	if first.LimitName == pattern && (first.Waiting > 0 || first.Running > 0) {
+		rows = append(rows, limitRow{LimitState: first})
+	}
+	for {
+		states, err := s.q.LimitStates(ctx, db, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, state := range states {
+			if !strings.HasPrefix(state.Name, prefix) || len(rows) == atMost {
+				return rows, nil
+			}
+			if state.LimitName == pattern {
+				rows = append(rows, limitRow{LimitState: state})
+			}
+		}
+		if len(states) < page.Limit {
+			return rows, nil
+		}
+		page.After = states[len(states)-1].Scope
+	}
 }
 
 func patternRow(l pgq.SetLimits) limitRow {
@@ -202,7 +239,7 @@ func limitList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List limits with what is in use of them, pauses, and groups of which jobs wait",
 		Long: `List limits with what is in use of them, pauses, and groups of which jobs wait for their turn. Jobs start while fewer than
-max_running run and there is a token: tokens come back at rate per period. waiting is counted up to 10,000.
+max_running run and there is a token: tokens come back at rate per period. waiting is counted up to 10,000, or fewer in large pages.
 
 State: free; full, no other job may start now; paused; broken, its circuit breaker is not closed. Names that end in '*' stand for many groups, which are listed by themselves.`,
 		Example: "  pgq-admin limit list --full --watch\n  pgq-admin limit list --scope group --sort -waiting",
@@ -231,15 +268,12 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 			}
 			defer s.close()
 			return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
-				rows, err := s.limitRows(c.Context(), s.conn)
+				rows, err := s.limitRows(c.Context(), s.conn, pgq.LimitPage{Of: scope, After: from, Limit: p.ahead(), WithoutRoom: full})
 				if err != nil {
 					return err
 				}
-				rows = slices.DeleteFunc(rows, func(r limitRow) bool {
-					return scope != "" && r.Of != scope || full && (r.pattern || r.HasRoom())
-				})
-				return showPage(screen, table, p.page, rows, func(r limitRow) bool { return compareScopes(r.Scope, from) > 0 },
-					func(r limitRow) string { return r.Of + "/" + r.Name }, w.noter(a, screen, o), "limits")
+				return showPage(screen, table, p.page, rows, always[limitRow], func(r limitRow) string { return r.Of + "/" + r.Name },
+					w.noter(a, screen, o), "limits")
 			})
 		},
 	}
@@ -252,6 +286,9 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 	return c
 }
 
+// shownGroups is how many groups that have the limit of a name with '*' are shown with it.
+const shownGroups = 1000
+
 func limitShow(a *app) *cobra.Command {
 	var o output.Options
 	c := &cobra.Command{
@@ -259,7 +296,7 @@ func limitShow(a *app) *cobra.Command {
 		Aliases: []string{"describe", "get"},
 		Short:   "Show what limits a queue, a kind or a group, and how much of it is in use",
 		Long: `Show what limits a queue, a kind or a group, and how much of it is in use; limit_name is the name with which the limit was set. Of a
-name that ends in '*' the groups that have the limit now are shown, too.`,
+name that ends in '*' the groups that have the limit now are shown, too, 1,000 at most.`,
 		Example:           "  pgq-admin limit show kind send_sms\n  pgq-admin limit show group 'customer/*'",
 		Args:              args(2, "SCOPE", "NAME"),
 		ValidArgsFunction: a.offerLimits(),
@@ -278,11 +315,14 @@ name that ends in '*' the groups that have the limit now are shown, too.`,
 				}
 				rows := []limitRow{row}
 				if row.pattern {
-					all, err := s.limitRows(ctx, s.conn)
+					groups, err := s.groupsOf(ctx, s.conn, of.Name, shownGroups)
 					if err != nil {
 						return err
 					}
-					rows = slices.DeleteFunc(all, func(r limitRow) bool { return r.Of != of.Of || r.LimitName != of.Name })
+					rows = append(rows, groups...)
+					if len(groups) == shownGroups {
+						a.note(o, "there may be more groups: pgq-admin limit list --scope group --after %s", quoted("group/"+groups[shownGroups-1].Name))
+					}
 				}
 				return table.Print(a.screen(), table.Sorted(rows))
 			})
@@ -308,12 +348,10 @@ func (a *app) offerLimits() cobra.CompletionFunc {
 
 // groupNames returns the groups that have a limit, a pause or waiting jobs, and the patterns that were set.
 func groupNames(ctx context.Context, s *session) ([]string, error) {
-	rows, err := s.limitRows(ctx, s.conn)
+	rows, err := s.limitRows(ctx, s.conn, pgq.LimitPage{Of: "group", Limit: completionSize})
 	var names []string
 	for _, r := range rows {
-		if r.Of == "group" {
-			names = append(names, r.Name)
-		}
+		names = append(names, r.Name)
 	}
 	return names, err
 }

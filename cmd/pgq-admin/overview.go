@@ -20,7 +20,8 @@ type overview struct {
 	queues  []queueRow
 	workers []pgq.WorkerState
 	chores  []pgq.ChoreState
-	limits  []pgq.LimitState
+	limits  []pgq.LimitState // of which no job may start now, 1,000 at most
+	groups  int64            // with jobs that wait for their turn, counted up to 1,000 per queue
 	health  pgq.Health
 }
 
@@ -44,7 +45,10 @@ func (s *session) overview(ctx context.Context) (o overview, err error) {
 	if o.chores, err = s.q.ChoreStates(ctx, tx); err != nil {
 		return o, err
 	}
-	if o.limits, err = s.q.LimitStates(ctx, tx); err != nil {
+	if o.limits, err = s.q.LimitStates(ctx, tx, pgq.LimitPage{WithoutRoom: true}); err != nil {
+		return o, err
+	}
+	if o.groups, err = s.q.WaitingGroups(ctx, tx); err != nil {
 		return o, err
 	}
 	o.health, err = s.q.Health(ctx, tx)
@@ -129,25 +133,21 @@ func (o overview) choreLine(s output.Screen) string {
 	return strings.Join(parts, ", ")
 }
 
-// limited counts limits that are full and pauses; waiting is how many groups have jobs that wait for their turn.
-func (o overview) limited() (full, paused, waiting int) {
+// limited counts limits that are full or have an open circuit breaker, and pauses.
+func (o overview) limited() (full, paused int) {
 	for _, l := range o.limits {
-		switch {
-		case !l.PausedUntil.IsZero():
+		if l.State == "paused" {
 			paused++
-		case !l.HasRoom():
+		} else {
 			full++
 		}
-		if l.Of == "group" && l.Waiting > 0 {
-			waiting++
-		}
 	}
-	return full, paused, waiting
+	return full, paused
 }
 
 // limitLine sums the limits up; "" where nothing is limited and no group waits.
 func (o overview) limitLine(s output.Screen) string {
-	full, paused, waiting := o.limited()
+	full, paused := o.limited()
 	var parts []string
 	if paused > 0 {
 		parts = append(parts, s.Paint(output.Yellow, fmt.Sprintf("%d paused", paused)))
@@ -155,8 +155,8 @@ func (o overview) limitLine(s output.Screen) string {
 	if full > 0 {
 		parts = append(parts, fmt.Sprintf("%d full", full))
 	}
-	if waiting > 0 {
-		parts = append(parts, fmt.Sprintf("jobs of %d groups wait for their turn", waiting))
+	if o.groups > 0 {
+		parts = append(parts, fmt.Sprintf("jobs of %d groups wait for their turn", o.groups))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -251,8 +251,8 @@ func (o overview) document(s output.Screen, f output.Format, table *output.Table
 		Limits   map[string]int    `json:"limits"`
 		Database json.RawMessage   `json:"database"`
 	}{At: o.at.UTC()}
-	full, paused, waiting := o.limited()
-	document.Limits = map[string]int{"full": full, "paused": paused, "groups_waiting": waiting}
+	full, paused := o.limited()
+	document.Limits = map[string]int{"full": full, "paused": paused, "groups_waiting": int(o.groups)}
 	var err error
 	if document.Queues, err = table.Objects(table.Sorted(o.queues)); err != nil {
 		return err

@@ -16,6 +16,9 @@ func (p *page) flags(flags *pflag.FlagSet, usual int) {
 
 func (p *page) check() error { return checkLimit(p.limit) }
 
+// ahead is how many rows to ask the database for: one more than are shown, if it gives so many.
+func (p *page) ahead() int { return min(p.limit+1, maxPage) }
+
 // checkLimit refuses a --limit that is out of bounds.
 func checkLimit(limit int) error {
 	if limit < 1 || limit > maxPage {
@@ -74,5 +77,5 @@ func cut[T any](p page, rows []T, behind func(T) bool) (shown []T, more bool) {
 		}
 		shown = append(shown, row)
 	}
-	return shown, false
+	return shown, len(shown) == maxPage // there was no looking ahead
 }

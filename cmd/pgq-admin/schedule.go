@@ -100,7 +100,7 @@ func scheduleList(a *app) *cobra.Command {
 				return err
 			}
 			return a.onSchedule(c, func(ctx context.Context, s *session) error {
-				schedules, err := s.q.Schedules(ctx, s.conn, p.after, p.limit+1) // one more than are shown, if there is one
+				schedules, err := s.q.Schedules(ctx, s.conn, p.after, p.ahead())
 				if err != nil {
 					return err
 				}

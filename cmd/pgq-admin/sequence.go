@@ -71,7 +71,7 @@ func sequenceList(a *app) *cobra.Command {
 				return err
 			}
 			return a.onSequence(c, func(ctx context.Context, s *session) error {
-				sequences, err := s.q.Sequences(ctx, s.conn, state, p.after, p.limit+1) // one more than are shown, if there is one
+				sequences, err := s.q.Sequences(ctx, s.conn, state, p.after, p.ahead())
 				if err != nil {
 					return err
 				}

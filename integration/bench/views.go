@@ -25,6 +25,11 @@ var viewQueries = []struct{ view, query string }{
 	{"dags", "select * from pgq.dags order by id desc limit 50"},
 	{"dag_nodes", "select * from pgq.dag_nodes where dag_id = (select max(id) from pgq.dags)"},
 	{"dag_blockers", "select * from pgq.dag_blockers where dag_id = (select max(id) from pgq.dags) limit 100"},
+	{"schedule_states", "select * from pgq.schedule_states order by next_at limit 100"},
+	{"sequence_states", "select * from pgq.sequence_states order by key limit 100"},
+	{"limit_states", "select * from pgq.limit_states where scope = 'group' and name = 'g7'"},
+	{"list_limits", "select * from pgq.list_limits(at_most => 100)"},
+	{"consumer_states", "select * from pgq.consumer_states"},
 }
 
 // viewsCells returns the cell that fills a database and reads the views.
@@ -76,7 +81,8 @@ func (d *database) read(ctx context.Context, query string) (time.Duration, error
 
 // fillStatements make a database with as many jobs as the temporary table size says, of 20 queues as it might look after a day: three quarters have ended over the
 // last 24 hours, an eighth are ready as runs and a little less singly, 2,000 run on 20 workers of which two are dead, a twentieth is
-// scheduled, a twentieth are nodes of DAGs of 1,000 in which each waits for the one before.
+// scheduled, a twentieth are nodes of DAGs of 1,000 in which each waits for the one before, a hundredth waits in 1,000 groups and 5,000 sequences. There
+// are 1,000 schedules, and five consumers with 100,000 events to read.
 var fillStatements = []string{
 	"set search_path = pgq",
 	`insert into queues (name) select 'q' || i from generate_series(10, 29) i`,

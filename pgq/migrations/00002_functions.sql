@@ -8221,7 +8221,7 @@ as $$
     with states as materialized (
         select l.*, format('%s %s', l.scope, l.name) as title
         from (values ('queue', queue_name), ('kind', explain_limits.kind), ('group', nullif(explain_limits.group_name, ''))) s(scope, name)
-        cross join lateral list_limits(s.scope, s.name, false) l
+        cross join lateral limit_state(s.scope, s.name, 0) l
         where s.name is not null
     )
     select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
@@ -10363,6 +10363,104 @@ comment on function limit_of is 'The limit of a group.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- limit_state(of_scope, of_name, at_most): one row: what limits a queue, a kind or a group, if anything, and how much of it is in use; see limit_states.
+-- Counts so many waiting jobs at most; none with 0.
+-- Some look-ups, and one for each of its jobs that run and wait. Raises PQ001 for a scope that is none. Locks nothing.
+-- roles: operator, reader
+create function limit_state(of_scope text, of_name text, at_most integer default 10000)
+returns table (
+    scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
+    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
+    break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint,
+    state text, exact boolean)
+language plpgsql stable rows 1 security definer set search_path from current
+set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+begin
+    if of_scope is null or of_scope not in ('queue', 'kind', 'group') then
+        perform invalid('of_scope', 'must be queue, kind or group');
+    end if;
+    return query
+        select of_scope,
+               of_name,
+               l.name,
+               l.max_running,
+               r.running,
+               l.rate,
+               l.period,
+               l.burst,
+               t.tokens,
+               coalesce(l.weight, case of_scope when 'group' then 1 end),
+               w.waiting,
+               case when p.paused then g.paused_until end,
+               case when p.paused then g.pause_reason end,
+               l.break_after,
+               l.break_within,
+               l.break_for,
+               b.breaker,
+               case when b.breaker is not null then (
+                   select count(*) from unnest(g.failed_at) f where f > statement_timestamp() - l.break_within) end,
+               case when b.breaker is not null then g.probe_at end,
+               case when b.breaker is not null then g.probe_id end,
+               case
+                   when p.paused then 'paused'
+                   when b.breaker = 'open' or b.breaker = 'half_open' and g.probe_id is not null then 'broken'
+                   when r.running >= l.max_running or t.tokens < 1 then 'full'
+                   else 'free'
+               end,
+               w.waiting < at_most
+        from (select) one
+        left join lateral (
+            select * from limits x where of_scope <> 'group' and x.scope = of_scope and x.name = of_name
+            union all
+            select x.* from limit_of(of_name) x where of_scope = 'group') l on true
+        left join gates g on g.scope = of_scope and g.name = of_name
+        cross join lateral (select coalesce(g.paused_until > statement_timestamp(), false) as paused) p
+        cross join lateral (select tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens) t
+        cross join lateral (
+            select case
+                when l.break_after is null then null
+                when g.opened_at is null then 'closed'
+                when g.probe_at > statement_timestamp() then 'open'
+                else 'half_open'
+            end as breaker) b
+        cross join lateral (
+            select case
+                when of_scope = 'queue' then (select count(*) from running x where x.queue = of_name)
+                when l.max_running is null then null
+                else (
+                    select count(*)
+                    from (select s.job_id, s.attempt from slots s where of_scope = 'kind' and s.kind = of_name
+                          union all
+                          select s.job_id, s.attempt from slots s where of_scope = 'group' and s.group_name = of_name) s
+                    where exists (select from running x where x.job_id = s.job_id and x.attempt = s.attempt offset 0))
+            end as running) r
+        cross join lateral (
+            select count(*) as waiting
+            from (
+                (select from waiting x where of_scope = 'queue' and x.role = 'turn' and x.queue = of_name limit at_most)
+                union all
+                (select from queues_in_turn() q
+                 cross join lateral (select from waiting x where x.role = 'turn' and x.queue = q and x.group_name = of_name limit at_most) x
+                 where of_scope = 'group')
+                union all
+                -- A line has a job at least, mostly.
+                (select from queues_in_turn() q
+                 cross join lateral (
+                     select distinct x.group_name, x.kind, x.priority from backlogs x
+                     where x.queue = q and x.kind = of_name and x.emptied_at is null limit at_most) b
+                 cross join lateral (
+                     select from waiting x
+                     where x.role = 'turn' and x.queue = q and x.group_name = b.group_name and x.kind = b.kind and x.priority = b.priority limit at_most) x
+                 where of_scope = 'kind')
+                limit at_most) x) w;
+end
+$$;
+comment on function limit_state is 'What limits a queue, a kind or a group, and how much of it is in use.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- line_up(job_ids, attempts): puts jobs back into their sequences that are to run again: where another one is at it they wait in line, by their
 -- age. Internal: retry and start_nodes, which took them from where they were. Returns those that may run now: the heads, and those that had stopped their sequence.
 -- Locks: what take_sequences locks, and the rows of sequences that go on.
@@ -10436,110 +10534,6 @@ begin
 end
 $$;
 comment on function list_failures is 'Jobs that failed for good, together by fingerprint, kind and queue.';
--- +goose StatementEnd
-
--- +goose StatementBegin
--- list_limits(of_scope, of_name, counting): queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn; see limit_states. Or only
--- the one that is named, whatever it has. Counts up to 10,000 waiting jobs of each group, fewer where groups are many; none without counting. Locks nothing.
--- roles: operator, reader
-create function list_limits(of_scope text default null, of_name text default null, counting boolean default true)
-returns table (
-    scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
-    tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
-    break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint)
-language sql stable security definer set search_path from current
-set jit = off
-as $$
-    with named as materialized (
-        select of_scope as scope, of_name as name where of_name is not null
-        union all
-        (select l.scope, l.name from limits l where of_name is null and (l.scope <> 'group' or right(l.name, 1) <> '*')
-         union select g.scope, g.name from gates g where of_name is null
-         union select 'group', b.group_name from backlogs b where of_name is null and b.group_name <> ''
-         union select 'group', s.group_name from slots s where of_name is null and s.group_name <> '')
-    ), live as materialized (
-        select s.group_name, s.kind, count(*) as n
-        from slots s
-        where exists (select from running r where r.job_id = s.job_id and r.attempt = s.attempt)
-        group by s.group_name, s.kind
-    ), runs as materialized (
-        select 'kind' as scope, kind as name, sum(n)::bigint as n from live group by kind
-        union all
-        select 'group', group_name, sum(n)::bigint from live group by group_name
-    ), lines as materialized (
-        -- Of one that is named no more than are to be counted: a line has at least one job, mostly.
-        select b.queue, b.group_name, b.kind, b.priority
-        from backlogs b
-        where of_name is null and counting
-        group by b.queue, b.group_name, b.kind, b.priority
-        union all
-        select distinct b.*
-        from queues_in_turn() q(name)
-        cross join lateral (
-            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
-             where of_scope = 'queue' and q.name = of_name and x.queue = of_name limit 10000)
-            union all
-            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
-             where of_scope = 'group' and x.queue = q.name and x.group_name = of_name limit 10000)
-            union all
-            (select x.queue, x.group_name, x.kind, x.priority from backlogs x
-             where of_scope = 'kind' and x.queue = q.name and x.kind = of_name limit 10000)) b
-        where of_name is not null and counting
-    ), counted as materialized (
-        select l.*, c.n
-        from lines l
-        cross join (select greatest(100, least(10000, 1000000 / greatest(1, count(*)))) as most from lines) m
-        cross join lateral (
-            select count(*) as n from (
-                select from waiting w
-                where w.role = 'turn' and w.queue = l.queue and w.group_name = l.group_name and w.kind = l.kind and w.priority = l.priority
-                limit m.most) w) c
-    ), waits as materialized (
-        select 'queue' as scope, queue as name, sum(n)::bigint as n from counted group by queue
-        union all
-        select 'kind', kind, sum(n)::bigint from counted group by kind
-        union all
-        select 'group', group_name, sum(n)::bigint from counted group by group_name
-    )
-    select n.scope,
-           n.name,
-           l.name as limit_name,
-           l.max_running,
-           case
-               when n.scope = 'queue' then (select count(*) from running r where r.queue = n.name)
-               when l.max_running is not null then coalesce(r.n, 0)
-           end as running,
-           l.rate,
-           l.period,
-           l.burst,
-           tokens_at(l.rate, l.period, l.burst, g.tokens, g.refilled_at, statement_timestamp()) as tokens,
-           coalesce(l.weight, case n.scope when 'group' then 1 end) as weight,
-           least(coalesce(w.n, 0), 10000) as waiting,
-           case when g.paused_until > statement_timestamp() then g.paused_until end as paused_until,
-           case when g.paused_until > statement_timestamp() then g.pause_reason end as pause_reason,
-           l.break_after,
-           l.break_within,
-           l.break_for,
-           case
-               when l.break_after is null then null
-               when g.opened_at is null then 'closed'
-               when g.probe_at > statement_timestamp() then 'open'
-               else 'half_open'
-           end as breaker,
-           case when l.break_after is not null then (
-               select count(*) from unnest(g.failed_at) f where f > statement_timestamp() - l.break_within) end as failures,
-           case when l.break_after is not null then g.probe_at end as probe_at,
-           case when l.break_after is not null then g.probe_id end as probe_id
-    from named n
-    left join lateral (
-        select * from limits x where n.scope <> 'group' and x.scope = n.scope and x.name = n.name
-        union all
-        select x.* from limit_of(n.name) x where n.scope = 'group') l on true
-    left join gates g on g.scope = n.scope and g.name = n.name
-    left join runs r on r.scope = n.scope and r.name = n.name
-    left join waits w on w.scope = n.scope and w.name = n.name
-$$;
-comment on function list_limits is 'What limits there are and how much of them is in use.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -15573,6 +15567,23 @@ comment on function visible is 'Those of the jobs that the caller may look at.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- waiting_groups(at_most): of how many groups jobs wait for their turn, counted up to so many per queue: in one queue each group counts once. Locks nothing.
+-- roles: operator, reader
+create function waiting_groups(at_most integer default 1000) returns bigint
+language sql stable security definer set search_path from current
+set jit = off set enable_seqscan = off
+as $$
+    select count(*)
+    from queues_in_turn() q
+    cross join lateral (
+        select distinct b.group_name from backlogs b
+        where b.queue = q and b.group_name > '' and b.emptied_at is null
+        order by b.group_name limit at_most) g
+$$;
+comment on function waiting_groups is 'Of how many groups jobs wait for their turn.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- wake(queue_names): wakes the workers that sleep on these queues, once the transaction commits.
 -- A sleeping worker holds the advisory locks of the queue's sleep_gate, shared, on its LISTEN connection. Nobody
 -- holds the one that is tried: nobody sleeps, and no NOTIFY is sent, since NOTIFY makes commits wait for each other.
@@ -16613,14 +16624,33 @@ comment on column job_details.group_name is 'The group with which it shares limi
 
 -- +goose StatementBegin
 -- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
--- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer where groups are many; those of a queue that are
--- ready are not among them.
--- A stable contract for SELECT. Locks nothing.
+-- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer (100 at least) where groups are many; exact is false when there are more.
+-- Those of a queue that are ready are not among them.
+-- A stable contract for SELECT: each row costs some look-ups; ask by scope and name. list_limits gives all in pages. Locks nothing.
 -- roles: operator, reader
 create view limit_states as
-select scope, name, limit_name, max_running, running, rate, period, burst, tokens, weight, waiting, paused_until, pause_reason,
-       break_after, break_within, break_for, breaker, failures, probe_at, probe_id
-from list_limits();
+with recursive queues as (
+    -- those in which jobs wait for their turn, from one to the next along an index
+    (select b.queue from backlogs b order by b.queue limit 1)
+    union all
+    select n.*
+    from queues q
+    cross join lateral (select b.queue from backlogs b where b.queue > q.queue order by b.queue limit 1) n
+), counted as materialized (
+    select greatest(100, least(10000, 500000 / greatest(1, count(*))))::integer as most from (select from backlogs limit 5000) b
+)
+select n.scope, n.name, s.limit_name, s.max_running, s.running, s.rate, s.period, s.burst, s.tokens, s.weight, s.waiting, s.paused_until, s.pause_reason,
+       s.break_after, s.break_within, s.break_for, s.breaker, s.failures, s.probe_at, s.probe_id, s.state, s.exact
+from (
+    select l.scope, l.name from limits l where l.scope <> 'group' or right(l.name, 1) <> '*'
+    union
+    select g.scope, g.name from gates g
+    union
+    select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> '' and b.emptied_at is null
+    union
+    select 'group', s.group_name from slots s where s.group_name <> ''
+    order by scope, name) n
+cross join lateral limit_state(n.scope, n.name, (select most from counted)) s;
 comment on view limit_states is 'What limits there are and how much of them is in use.';
 comment on column limit_states.scope is 'What is limited: queue, kind or group.';
 comment on column limit_states.name is 'Which one.';
@@ -16632,7 +16662,7 @@ comment on column limit_states.period is 'In what time.';
 comment on column limit_states.burst is 'How many at once after a rest; null: as many as rate says.';
 comment on column limit_states.tokens is 'How many may start now.';
 comment on column limit_states.weight is 'How many turns the group gets where others get one.';
-comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000.';
+comment on column limit_states.waiting is 'How many jobs wait for their turn, counted up to 10,000, or fewer where groups are many.';
 comment on column limit_states.paused_until is 'Until when none starts.';
 comment on column limit_states.pause_reason is 'Why.';
 comment on column limit_states.break_after is 'How many attempts have to fail for its circuit breaker to open.';
@@ -16642,6 +16672,8 @@ comment on column limit_states.breaker is 'How its circuit breaker stands: close
 comment on column limit_states.failures is 'How many attempts failed in the time that the circuit breaker looks at.';
 comment on column limit_states.probe_at is 'From when a probe may run, if it is not closed.';
 comment on column limit_states.probe_id is 'The job that is the probe.';
+comment on column limit_states.state is 'free, or why no other job may start now: paused, broken (its circuit breaker is not closed), full.';
+comment on column limit_states.exact is 'Whether no more jobs wait.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -16965,6 +16997,60 @@ comment on function list_jobs is 'Jobs that fit a filter, newest first.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- list_limits(of_scope, after_scope, after_name, at_most, without_room): what limit_states shows, by scope and name, after the given ones, of one scope (queue,
+-- kind, group; null: of any); with without_room only those of which no job may start now. Reads as much as a page needs, however many groups there are; of
+-- those without room it looks at all that have a limit, a pause or running jobs that count.
+-- Raises PQ001 for a scope that is none. Locks nothing.
+-- roles: operator, reader
+create function list_limits(
+    of_scope text default null, after_scope text default '', after_name text default '', at_most integer default 1000, without_room boolean default false)
+returns setof limit_states
+language plpgsql stable security definer set search_path from current
+set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    behind constant text := case when after_scope > 'group' then null when after_scope = 'group' then after_name else '' end; -- groups are
+begin
+    if of_scope not in ('queue', 'kind', 'group') then
+        perform invalid('of_scope', 'must be queue, kind or group');
+    elsif at_most is null or at_most not between 1 and 10000 then
+        perform invalid('at_most', 'must be 1 to 10000');
+    end if;
+    return query
+        select s.*
+        from (
+            (select l.scope, l.name from limits l
+             where (l.scope, l.name) > (coalesce(after_scope, ''), coalesce(after_name, '')) and (l.scope <> 'group' or right(l.name, 1) <> '*')
+               and (of_scope is null or l.scope = of_scope)
+             order by l.scope, l.name limit case when not without_room then at_most end)
+            union
+            (select g.scope, g.name from gates g
+             where (g.scope, g.name) > (coalesce(after_scope, ''), coalesce(after_name, '')) and (of_scope is null or g.scope = of_scope)
+             order by g.scope, g.name limit case when not without_room then at_most end)
+            union
+            (select distinct 'group', x.group_name from slots x
+             where x.group_name > behind
+             order by x.group_name limit case when not without_room then at_most end)
+            union
+            (select 'group', x.group_name
+             from queues_in_turn() q
+             cross join lateral (
+                 select distinct b.group_name from backlogs b
+                 where b.queue = q and b.group_name > behind and b.emptied_at is null
+                 order by b.group_name limit at_most) x
+             where not without_room)
+            order by scope, name) n
+        cross join lateral limit_state(n.scope, n.name, greatest(100, 500000 / at_most)) s
+        where (of_scope is null or n.scope = of_scope) and (not without_room or s.state <> 'free')
+        order by n.scope, n.name
+        limit at_most;
+end
+$$;
+comment on function list_limits is 'What limits there are and how much of them is in use, in pages.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- list_sequences(state, after, at_most): sequences with unfinished jobs, by key, those after the given one; state, null for any: active,
 -- stopped (its head failed), skipping (jobs behind a failed one are being skipped) or handing over (the next one is looked for).
 -- waiting: how many are in line, counted up to 10,000. Raises PQ001 for a state that is none. Locks nothing.
@@ -17196,6 +17282,8 @@ insert into rights (object, class) values
     ('lease_events', 'worker'),
     ('limit_settings', 'operator'),
     ('limit_settings', 'reader'),
+    ('limit_state', 'operator'),
+    ('limit_state', 'reader'),
     ('limit_states', 'operator'),
     ('limit_states', 'reader'),
     ('list_failures', 'operator'),
@@ -17319,6 +17407,8 @@ insert into rights (object, class) values
     ('verbs', 'producer'),
     ('verbs', 'reader'),
     ('verbs', 'worker'),
+    ('waiting_groups', 'operator'),
+    ('waiting_groups', 'reader'),
     ('wake_on_events', 'operator'),
     ('wake_on_events', 'worker'),
     ('wake_up', 'worker'),
@@ -17329,6 +17419,7 @@ select apply_grants();
 -- +goose Down
 drop function sequence_line;
 drop function list_sequences;
+drop function list_limits;
 drop function list_jobs;
 drop function job;
 drop function get_jobs;
@@ -17369,6 +17460,7 @@ drop function wake_turns;
 drop function wake_on_events;
 drop function wake_chores;
 drop function wake;
+drop function waiting_groups;
 drop function visible;
 drop function virtual_result;
 drop function untold_jobs;
@@ -17520,9 +17612,9 @@ drop function make_keys;
 drop function log_job;
 drop function lock_dags;
 drop function lock_dag;
-drop function list_limits;
 drop function list_failures;
 drop function line_up;
+drop function limit_state;
 drop function limit_of;
 drop function lease_events;
 drop function latest_events;

@@ -5,7 +5,7 @@ as $$
     with states as materialized (
         select l.*, format('%s %s', l.scope, l.name) as title
         from (values ('queue', queue_name), ('kind', explain_limits.kind), ('group', nullif(explain_limits.group_name, ''))) s(scope, name)
-        cross join lateral list_limits(s.scope, s.name, false) l
+        cross join lateral limit_state(s.scope, s.name, 0) l
         where s.name is not null
     )
     select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
