@@ -87,8 +87,8 @@ func TestSnoozeReleaseAndGiveUpCases(t *testing.T) {
 	verbTest(t, append(append(append(fences("snooze", ", '{1 h}'"), fences("release", "")...), fences("give_up", "")...), []verbCase{
 		{name: "a snoozed attempt does not count", given: claimed, call: "select * from snooze(1, '{1,2}', '{1,1}', '{1 h,0}')", want: "(1,scheduled) (2,ready)",
 			then: "select pg_temp.places(), (select run_at - clock_timestamp() > interval '59 min' from scheduled)", is: `("1:scheduled/0 2:ready/0 3:running/1 4:running/1",t)`},
-		{name: "a negative delay", given: claimed, call: "select * from snooze(1, '{1,2}', '{1,1}', '{1 h,-1 s}')", want: "PQ001 delay must not be negative"},
-		{name: "no delay", given: claimed, call: "select * from snooze(1, '{1}', '{1}', null)", want: "PQ001 delay must not be negative"},
+		{name: "a negative delay", given: claimed, call: "select * from snooze(1, '{1,2}', '{1,1}', '{1 h,-1 s}')", want: "PQ001 delay must be 0 to 100 years"},
+		{name: "no delay", given: claimed, call: "select * from snooze(1, '{1}', '{1}', null)", want: "PQ001 delay must be 0 to 100 years"},
 		{name: "a snoozed job whose cancellation was asked for", given: claimed + "select cancel('{1}')", call: "select * from snooze(1, '{1}', '{1}', '{1 h}')", want: "(1,cancelled)"},
 		{name: "a snooze is told", given: claimed, call: "select * from snooze(1, '{1}', '{1}', '{1 h}')", want: "(1,scheduled)", then: "select pg_temp.log()", is: "(1:snoozed)"},
 		{name: "a released attempt does not count", given: claimed, call: "select * from release(1, '{2,3}', '{1,1}')", want: "(2,ready) (3,ready)",
@@ -100,6 +100,40 @@ func TestSnoozeReleaseAndGiveUpCases(t *testing.T) {
 		{name: "given up without attempts left", given: "select enqueue('a', max_attempts => 1); select count(*) from claim(1, '{default}', '{1}')",
 			call: "select * from give_up(1, '{1}', '{1}')", want: "(1,cancelled)"},
 	}...))
+}
+
+// What stands at another place than the job is no answer about it: it is refused, and the lease is still held.
+func TestArraysThatDoNotBelongTogetherAreRefused(t *testing.T) {
+	t.Parallel()
+	const length = " must have as many elements as job_ids, and one dimension that begins at 1"
+	const rest = "select pg_temp.places()"
+	const is = `("1:running/1 2:running/1 3:running/1 4:running/1")`
+	var cases []verbCase
+	for call, want := range map[string]string{
+		"complete(1, '{1,2}', '{1}')":                                                  "attempts" + length,
+		"complete(1, '{1}', '{1,1}')":                                                  "attempts" + length,
+		"complete(1, '{1}', null)":                                                     "attempts" + length,
+		"complete(1, '[0:1]={1,2}', '{1,1}')":                                          "job_ids must be an array with one dimension that begins at 1",
+		"complete(1, '{{1,2}}', '{1,1}')":                                              "job_ids must be an array with one dimension that begins at 1",
+		"complete(1, '{1}', '{1}', '[0:0]={5}')":                                       "outputs" + length,
+		"complete(1, '{1}', '{1}', array[array['5'::jsonb]])":                          "outputs" + length,
+		"complete(1, '{1,2}', '{1,1}', '{5}')":                                         "outputs" + length,
+		"complete(1, '{1}', '{1}', null, '{a}')":                                       "codecs must be given where payloads are, and only there",
+		"complete(1, '{1,2}', '{1,1}', null, '{a,null}', array[null, '\\x00'::bytea])": "codecs must be given where payloads are, and only there",
+		"fail(1, '{1,2}', '{1,1}', '{only one}')":                                      "errors" + length,
+		"fail(1, '{1}', '{1}', '[0:0]={boom}')":                                        "errors" + length,
+		"fail(1, '{1}', '{1}', '{boom}', retryable => '[0:0]={f}')":                    "retryable" + length,
+		"fail(1, '{1}', '{1}', '{boom}', '{100 years 1 day}')":                         "delays must be at most 100 years",
+		"snooze(1, '{1}', '{1}', '[0:0]={1 day}')":                                     "delays" + length,
+		"release(1, '{1,2}', '{1}')":                                                   "attempts" + length,
+		"give_up(1, '{1,2}', '{1,1}', '{why}')":                                        "reasons" + length,
+		"suspend(1, '{1,2}', '{1,1}', '{step}')":                                       "names" + length,
+		"claim(2, '{default,other}', '{1}')":                                           "limits must have as many elements as queue_names, and one dimension that begins at 1",
+		"claim(2, '{default}', '{1}', null, '{1,2}')":                                  "after must have ten numbers per queue",
+	} {
+		cases = append(cases, verbCase{name: call, given: claimed, call: "select * from " + call, want: "PQ001 " + want, then: rest, is: is})
+	}
+	verbTest(t, cases)
 }
 
 func TestDisownCases(t *testing.T) {

@@ -37,7 +37,7 @@ func TestVerbsForOneJobCases(t *testing.T) {
 		{name: "fail for good", given: claimed, call: `select fail_job(1, 1, 1, 'oops', retryable => false)`, want: "(failed)", then: "select error from results", is: "(oops)"},
 		{name: "fail when cancellation was asked for", given: claimed + "select cancel('{1}')", call: `select fail_job(1, 1, 1, 'oops')`, want: "(cancelled)"},
 		{name: "snooze", given: claimed, call: `select snooze_job(1, 1, 1, '1 h')`, want: "(scheduled)", then: in, is: "(1,0,3600)"},
-		{name: "snooze without delay", given: claimed, call: `select snooze_job(1, 1, 1, null)`, want: "PQ001 delay must not be negative"},
+		{name: "snooze without delay", given: claimed, call: `select snooze_job(1, 1, 1, null)`, want: "PQ001 delay must be 0 to 100 years"},
 		{name: "release", given: claimed, call: `select release_job(1, 1, 1)`, want: "(ready)", then: "select attempt from ready", is: "(0)"},
 		{name: "give up", given: claimed, call: `select give_up_job(1, 1, 1, 'not needed')`, want: "(cancelled)", then: "select state, error from results", is: `(cancelled,"not needed")`},
 		{name: "log", given: claimed + "select log_job(1, 1, 'one'), log_job(1, 1, 'two', 'WARN')", call: `select level, message from logs order by id`, want: "(INFO,one) (WARN,two)"},

@@ -1743,6 +1743,27 @@ comment on function check_limits is 'Refuses a job that is too large or one too 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- check_parallel(fields, shapes): raises PQ001 unless these arguments of a verb are arrays that belong together: the first one has one dimension that
+-- begins at 1, the second one is like it, and so are the others, which may also be null or empty. shapes: array_dims of each, which is null for
+-- what is null or empty. Where the first one is, nothing is to be done, and nothing is refused. Internal.
+create function check_parallel(fields text[], shapes text[]) returns void
+language plpgsql immutable
+as $$
+begin
+    if shapes[1] !~ '^\[1:\d+\]$' then
+        perform invalid(fields[1], 'must be an array with one dimension that begins at 1');
+    end if;
+    for i in 2 .. case when shapes[1] is null then 1 else cardinality(fields) end loop
+        if shapes[i] <> shapes[1] or i = 2 and shapes[i] is null then
+            perform invalid(fields[i], format('must have as many elements as %s, and one dimension that begins at 1', fields[1]));
+        end if;
+    end loop;
+end
+$$;
+comment on function check_parallel is 'Refuses arrays that do not belong together.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- check_producer(queue_names): raises 42501 unless the caller may enqueue into these queues; else the producer whose
 -- grant allows it, to be written to jobs.enqueued_by: of several the caller's own. Null for owners, who may always, and for chores.
 -- Internal: whatever enqueues. Those that are owners themselves need not call it; they have nothing to pay then.
@@ -2067,7 +2088,7 @@ comment on function chore_is_due is 'Whether a chore is due.';
 -- lies before (null: from the start). With it the cost does not grow with the dead rows that a long
 -- transaction elsewhere keeps in the index.
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
--- Raises PQ005 when the worker is not registered or was declared dead.
+-- Raises PQ001 for arrays that do not belong together and limits of more than 1,000,000, PQ005 when the worker is not registered or was declared dead.
 -- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
 -- roles: worker
 create function claim(
@@ -2097,6 +2118,10 @@ declare
     runs record;
     got integer;
 begin
+    perform check_parallel('{queue_names,limits}', array[array_dims(queue_names), array_dims(limits)]);
+    if cardinality(after) <> 10 * cardinality(queue_names) or array_dims(after) !~ '^\[1:\d+\]$' then
+        perform invalid('after', 'must have ten numbers per queue');
+    end if;
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
     -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
     -- in a statement of its own, whose snapshot is younger than the lock.
@@ -2112,9 +2137,9 @@ begin
             select l.name from limits l where l.scope = 'kind' union
             select g.name from gates g where g.scope = 'kind' and g.paused_until > clock_timestamp());
     end if;
-    for i in 1 .. cardinality(queue_names) loop
+    for i in 1 .. coalesce(cardinality(queue_names), 0) loop
         select * into settings from settings_of(queue_names[i]);
-        wanted := case when settings.paused then 0 else limits[i] end;
+        wanted := case when settings.paused then 0 else within('limits', greatest(limits[i], 0), 0, 1000000) end;
         at := null;
         if limited and wanted > 0 and exists (
             select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all
@@ -2358,6 +2383,7 @@ comment on function claim_turns is 'Claims jobs that wait for their turn.';
 -- +goose StatementBegin
 -- complete(worker_id, job_ids, attempts, outputs, codecs, payloads): completes attempts that the worker holds;
 -- outputs (JSON) or codecs and payloads (bytes) are their results. Returns the ids that were completed.
+-- Raises PQ001 for arrays that are not of one length.
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
 -- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
 -- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
@@ -2381,6 +2407,13 @@ declare
     callers bigint[]; -- those with callbacks
     slotted bigint[]; -- those that counted for a limit
 begin
+    perform check_parallel(
+        '{job_ids,attempts,outputs,codecs,payloads}',
+        array[array_dims(job_ids), array_dims(attempts), array_dims(outputs), array_dims(codecs), array_dims(payloads)]);
+    if (codecs <> '{}' or payloads <> '{}')
+       and exists (select from unnest(codecs, payloads) u(codec, payload) where (u.codec is null) <> (u.payload is null)) then
+        perform invalid('codecs', 'must be given where payloads are, and only there');
+    end if;
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
                then array_agg(u.place::integer order by u.id) end as places
@@ -2609,7 +2642,7 @@ declare
     waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
     names constant text[] := array(select queue_names());
-    bound constant integer := coalesce(at_most, least(10000, 500 + 10000 / greatest(1, cardinality(names))));
+    bound constant integer := coalesce(within('at_most', at_most, 0, 1000000), least(10000, 500 + 10000 / greatest(1, cardinality(names))));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query
@@ -4046,7 +4079,7 @@ begin
                 where jobs.id = e.parent_id and name >= m.name || '[' and name < m.name || '\' offset 0) x
             where e.child_id = m.id and e.parent_id > after
             order by e.parent_id
-            limit at_most) j
+            limit within('at_most', at_most, 0, 1000000)) j
         cross join lateral (select state from job_states where job_states.id = j.id offset 0) s
         left join lateral (select * from results r where r.job_id = j.id offset 0) f on true
         where m.id = map_id
@@ -6328,10 +6361,13 @@ language sql stable security definer set search_path from current
 as $$
     select d.*
     from (
-        select * from doctor_server(coalesce(connections_share, 0.8), coalesce(notify_share, 0.25))
-        union all select * from doctor_transactions(coalesce(long_transaction, interval '10 minutes'), coalesce(transaction_age, 1000000000))
-        union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(sequence_share, 0.5))
-        union all select * from doctor_work(coalesce(old_job, interval '1 hour'), coalesce(late_chores, interval '30 seconds'), coalesce(frontier_rows, 1000))
+        select * from doctor_server(
+            coalesce(within('connections_share', connections_share, double precision '0', '1'), 0.8), coalesce(within('notify_share', notify_share, double precision '0', '1'), 0.25))
+        union all select * from doctor_transactions(
+            coalesce(within('long_transaction', long_transaction, interval '0', interval '1000 years'), interval '10 minutes'), coalesce(transaction_age, 1000000000))
+        union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(within('sequence_share', sequence_share, double precision '0', '1'), 0.5))
+        union all select * from doctor_work(coalesce(within('old_job', old_job, interval '0', interval '1000 years'), interval '1 hour'),
+                                           coalesce(within('late_chores', late_chores, interval '0', interval '1000 years'), interval '30 seconds'), coalesce(frontier_rows, 1000))
         union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
         union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
@@ -6882,7 +6918,7 @@ begin
             select case e.verdict
                 when 'release' then interval '0'
                 when 'snooze' then e.delay
-                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
+                else greatest(interval '0', coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt)))
             end as delay) due
     ), again as (
         insert into ready (queue, priority, seq, job_id, attempt, kind, since)
@@ -7075,7 +7111,7 @@ as $$
 #variable_conflict use_column
 declare
     small constant boolean := pg_relation_size('results') <= 300 * 8192;
-    since constant timestamptz := date_trunc('minute', statement_timestamp() - span);
+    since constant timestamptz := date_trunc('minute', statement_timestamp() - greatest(interval '0', least(span, interval '7 days')));
     names constant text[] := case when small then '{}' else array(select n from queue_names() n) end;
     most constant integer := greatest(50, 10000 / greatest(1, 8 * cardinality(names)));
 begin
@@ -7359,7 +7395,7 @@ declare
     problem constant text[] := job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, args);
     size constant integer := coalesce(pg_column_size(args), octet_length(payload), 0);
-    due constant timestamptz := coalesce(run_at, now() + delay);
+    due constant timestamptz := case when problem is null then coalesce(run_at, now() + delay) end;
     -- Whether a limit or a wish for events might concern this job: one look that mostly says no.
     special constant boolean :=
         exists (select from queues q
@@ -7741,7 +7777,7 @@ create function event_gaps(newest_id bigint, back integer) returns bigint[]
 language sql stable security definer set search_path from current
 as $$
     select array(
-        select n from generate_series(greatest(1, newest_id - back), newest_id) n
+        select n from generate_series(greatest(1, greatest(newest_id, 0) - within('back', back, 0, 1000000)), newest_id) n
         where not exists (select from events e where e.id = n))
 $$;
 comment on function event_gaps is 'Ids that are missing among the last events.';
@@ -7952,7 +7988,7 @@ begin
             select e.ctid from expiries e
             where e.expires_at <= now()
             order by e.expires_at, e.job_id
-            limit at_most
+            limit within('at_most', at_most, 0, 1000000)
             for update skip locked))
         returning job_id
     )
@@ -8653,7 +8689,7 @@ as $$
       and (types is null or e.type = any(types))
       and (since is null or e.at >= since)
       and (until is null or e.at < until)
-    order by e.id limit at_most
+    order by e.id limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function export_events is 'Events, as import_events takes them.';
 -- +goose StatementEnd
@@ -8679,6 +8715,7 @@ declare
     rows_of text;
     job text;
 begin
+    perform within('at_most', at_most, 0, 1000000);
     select string_agg(format('|| coalesce((select jsonb_build_object(%L, jsonb_agg(%s)) from %I x where x.job_id = j.id having count(*) > 0), ''{}'')',
                t.name, format(with_nulls, 'x', nulls.kinds, t.json_columns), t.name), ' ' order by t.name) filter (where t.name <> 'jobs'),
            max(format(with_nulls, 'j', replace(nulls.kinds, 'x.', 'j.'), t.json_columns)) filter (where t.name = 'jobs')
@@ -8808,7 +8845,7 @@ comment on function extend_events is 'Extends a lease of events.';
 -- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
 -- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
 -- characters; details (an object per attempt: stack …) go to the events,
--- error and stack to attempt_errors (job_errors).
+-- error and stack to attempt_errors (job_errors). Raises PQ001 for arrays that are not of one length, and for delays of more than 100 years.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
 -- roles: worker
@@ -8820,6 +8857,12 @@ language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
+    perform check_parallel(
+        '{job_ids,attempts,errors,delays,retryable,details}',
+        array[array_dims(job_ids), array_dims(attempts), array_dims(errors), array_dims(delays), array_dims(retryable), array_dims(details)]);
+    if interval '100 years' < any(delays) then
+        perform invalid('delays', 'must be at most 100 years');
+    end if;
     return query
         select * from end_attempts(
             fail.worker_id, job_ids, attempts,
@@ -8998,7 +9041,7 @@ declare
     errors text[];
 begin
     for schedule in
-        select * from schedules s where s.fire_at <= now() order by s.fire_at limit at_most for update skip locked
+        select * from schedules s where s.fire_at <= now() order by s.fire_at limit within('at_most', at_most, 0, 1000000) for update skip locked
     loop
         plan := plan_schedule(schedule);
         looked_at := array_append(looked_at, schedule.name);
@@ -9233,9 +9276,10 @@ language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
+    perform check_parallel('{job_ids,attempts,reasons}', array[array_dims(job_ids), array_dims(attempts), array_dims(reasons)]);
     return query
         select * from end_attempts(give_up.worker_id, job_ids, attempts,
-            array_fill('cancel'::text, array[cardinality(job_ids)]), null, reasons, null);
+            array_fill('cancel'::text, array[coalesce(cardinality(job_ids), 0)]), null, reasons, null);
 end
 $$;
 comment on function give_up is 'Ends attempts as cancelled.';
@@ -9414,18 +9458,24 @@ comment on function holds_lease is 'Whether a worker holds an attempt.';
 
 -- +goose StatementBegin
 -- import_events(lines): appends events as export_events wrote them, with new ids. They are history: of the consumers only those that
--- begin at the beginning or before them get them. Returns how many.
+-- begin at the beginning or before them get them. Returns how many. Raises PQ001 for a line
+-- that is no event.
 -- roles: owner
 create function import_events(lines jsonb[]) returns integer
-language sql security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
+language plpgsql security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
 as $$
-    with added as (
-        insert into events (xid, job_id, queue, type, attempt, worker_id, at, data)
-        select '3', p.job_id, p.queue, p.type, p.attempt, p.worker_id, coalesce(p.at, now()), p.data
-        from unnest(lines) l, jsonb_populate_record(null::events, l->'event') p order by p.id
-        returning id
-    )
-    select count(*)::integer from added
+declare
+    added integer;
+begin
+    if exists (select from unnest(lines) l where l is null or l->>'type' is distinct from 'event' or l->'event'->>'type' is null) then
+        perform invalid('lines', 'must be of type event with an object "event" that has a type');
+    end if;
+    insert into events (xid, job_id, queue, type, attempt, worker_id, at, data)
+    select '3', p.job_id, p.queue, p.type, p.attempt, p.worker_id, coalesce(p.at, now()), p.data
+    from unnest(lines) l, jsonb_populate_record(null::events, l->'event') p order by p.id;
+    get diagnostics added = row_count;
+    return added;
+end
 $$;
 comment on function import_events is 'Appends events as export_events wrote them.';
 -- +goose StatementEnd
@@ -9861,7 +9911,7 @@ as $$
     from logs l
     where l.job_id = job_logs.job_id and l.id > job_logs.after_id
     order by l.id
-    limit job_logs.at_most
+    limit within('at_most', job_logs.at_most, 0, 1000000)
 $$;
 comment on function job_logs is 'What the handlers of a job logged.';
 -- +goose StatementEnd
@@ -10381,6 +10431,7 @@ begin
     if of_scope is null or of_scope not in ('queue', 'kind', 'group') then
         perform invalid('of_scope', 'must be queue, kind or group');
     end if;
+    perform within('at_most', at_most, 0, 1000000);
     return query
         select of_scope,
                of_name,
@@ -11555,7 +11606,7 @@ begin
             select s.ctid from scheduled s
             where s.run_at <= now() and s.run_at >= since
             order by s.run_at
-            limit at_most
+            limit within('at_most', at_most, 0, 1000000)
             for update skip locked))
         returning job_id, run_at, attempt
     ), added as (
@@ -11660,7 +11711,7 @@ begin
         select f.tid, sum(w.edges) over (order by f.parent_id, f.first_child) - w.edges as before
         from (select ctid as tid, * from frontier
               where parent_id > start
-              order by parent_id, first_child limit at_most for update skip locked) f
+              order by parent_id, first_child limit within('at_most', at_most, 0, 1000000) for update skip locked) f
         cross join lateral (
             select count(*) as edges
             from (select from edges e
@@ -11710,6 +11761,7 @@ as $$
 declare
     due bigint[];
 begin
+    perform within('at_most', at_most, 0, 1000000);
     due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
         order by f.expires_at limit at_most);
@@ -11801,8 +11853,8 @@ as $$
 declare
     due bigint[];
 begin
-    if older_than is null or older_than < interval '0' then
-        perform invalid('older_than', 'must not be null or negative');
+    if older_than is null or older_than not between interval '0' and interval '1000 years' then
+        perform invalid('older_than', 'must be 0 to 1000 years');
     elsif at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
     elsif exists (select from unnest(states) s where s is null or s not in ('completed', 'failed', 'cancelled', 'skipped', 'expired')) then
@@ -12160,11 +12212,14 @@ returns table (ready bigint, due bigint, later bigint, waiting bigint, running b
 language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off
 as $$
-    select least(at_most, (select coalesce(sum(r.size), 0) from (select size from ready r where r.queue = queue_work.queue limit at_most) r)),
-           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at <= now() limit at_most) s),
-           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at > now() limit at_most) s),
-           (select count(*) from (select from waiting w where w.queue = queue_work.queue and w.role is null limit at_most) w),
-           (select count(*) from (select from running r where r.queue = queue_work.queue limit at_most) r),
+    with bound as materialized (
+        select within('at_most', at_most, 0, 1000000) as most
+    )
+    select least(at_most, (select coalesce(sum(r.size), 0) from (select size from ready r where r.queue = queue_work.queue limit (select most from bound)) r)),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at <= now() limit (select most from bound)) s),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at > now() limit (select most from bound)) s),
+           (select count(*) from (select from waiting w where w.queue = queue_work.queue and w.role is null limit (select most from bound)) w),
+           (select count(*) from (select from running r where r.queue = queue_work.queue limit (select most from bound)) r),
            exists (select from queues q where q.name = queue_work.queue and q.paused_at is not null)
 $$;
 comment on function queue_work is 'What there is still to do in a queue.';
@@ -12260,7 +12315,7 @@ as $$
     from (
         select * from events where id = any(gaps)
         union all
-        (select * from events where id > after_id order by id limit at_most)
+        (select * from events where id > after_id order by id limit within('at_most', at_most, 0, 1000000))
     ) e
     left join jobs j on j.id = e.job_id
     order by e.id
@@ -12753,6 +12808,9 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
+    if (codec is null) <> (payload is null) then
+        perform invalid('codec', 'must be given with a payload, and only with one');
+    end if;
     if not holds_lease(worker_id, job_id, attempt) then
         return 'lost';
     end if;
@@ -12848,9 +12906,10 @@ language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
+    perform check_parallel('{job_ids,attempts}', array[array_dims(job_ids), array_dims(attempts)]);
     return query
         select * from end_attempts(release.worker_id, job_ids, attempts,
-            array_fill('release'::text, array[cardinality(job_ids)]), null, null, null);
+            array_fill('release'::text, array[coalesce(cardinality(job_ids), 0)]), null, null, null);
 end
 $$;
 comment on function release is 'Gives jobs back that a worker holds; the attempt does not count. Returns as fail does.';
@@ -12984,7 +13043,9 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
-    if done < 0 or total < 0 then
+    if done is null or total is null then
+        perform invalid('progress', 'must not be null');
+    elsif done < 0 or total < 0 then
         perform invalid('progress', 'must not be negative');
     end if;
     insert into progress as p (job_id, attempt, done, total)
@@ -13579,6 +13640,9 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
+    if (codec is null) <> (payload is null) then
+        perform invalid('codec', 'must be given with a payload, and only with one');
+    end if;
     if not holds_lease(worker_id, job_id, attempt) then
         return false;
     end if;
@@ -13666,7 +13730,7 @@ as $$
     from schedule_runs r
     where r.schedule = schedule_history.name
     order by r.due_at desc
-    limit at_most
+    limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function schedule_history is 'What became of the last times of a schedule.';
 -- +goose StatementEnd
@@ -14502,7 +14566,8 @@ comment on function sleep_on_events is 'Makes this session one that is woken by 
 
 -- +goose StatementBegin
 -- snooze(worker_id, job_ids, attempts, delays): puts jobs that the worker holds off until later. The attempt
--- does not count. Raises PQ001 for a delay that is missing or negative. Returns as fail does.
+-- does not count. Raises PQ001 for a delay that is missing, negative or longer than 100 years,
+-- and for arrays that are not of one length. Returns as fail does.
 -- roles: worker
 create function snooze(worker_id bigint, job_ids bigint[], attempts integer[], delays interval[])
 returns table (job_id bigint, outcome text)
@@ -14510,12 +14575,13 @@ language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
-    if exists (select from unnest(job_ids, delays) u(id, delay) where delay is null or delay < interval '0') then
-        perform invalid('delay', 'must not be negative');
+    perform check_parallel('{job_ids,attempts,delays}', array[array_dims(job_ids), array_dims(attempts), array_dims(delays)]);
+    if exists (select from unnest(job_ids, delays) u(id, delay) where delay is null or delay not between interval '0' and interval '100 years') then
+        perform invalid('delay', 'must be 0 to 100 years');
     end if;
     return query
         select * from end_attempts(snooze.worker_id, job_ids, attempts,
-            array_fill('snooze'::text, array[cardinality(job_ids)]), delays, null, null);
+            array_fill('snooze'::text, array[coalesce(cardinality(job_ids), 0)]), delays, null, null);
 end
 $$;
 comment on function snooze is 'Puts jobs that a worker holds off until later; the attempt does not count. Returns as fail does.';
@@ -14765,6 +14831,7 @@ declare
     delays interval[];
     held bigint[];
 begin
+    perform check_parallel('{job_ids,attempts,names}', array[array_dims(job_ids), array_dims(attempts), array_dims(names)]);
     free := array(
         select s.type is distinct from 'signal' or pg_try_advisory_xact_lock(advisory_key('signal/' || u.id))
         from unnest(job_ids, names) with ordinality u(id, name, place)
@@ -14789,7 +14856,7 @@ begin
         order by r.job_id);
     return query
         select e.job_id, e.outcome
-        from end_attempts(suspend.worker_id, job_ids, attempts, array_fill('snooze'::text, array[cardinality(job_ids)]), delays, null,
+        from end_attempts(suspend.worker_id, job_ids, attempts, array_fill('snooze'::text, array[coalesce(cardinality(job_ids), 0)]), delays, null,
                           array(select jsonb_build_object('step', name) from unnest(names) with ordinality n(name, place) order by place)) e;
     -- By id, since expiries is found by its time.
     held := array(select j.id from jobs j where j.id = any(held) and j.expires_at is not null order by j.id);
@@ -15845,6 +15912,22 @@ comment on function withdraw_waiting is 'Takes jobs out of waiting.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- within(field, given, lowest, highest): what was given, null included. Raises PQ001 with the field unless it is from lowest to highest. Internal: for arguments in
+-- places where PostgreSQL's own error would name neither the field nor the rule.
+create function within(field text, given anyelement, lowest anyelement, highest anyelement) returns anyelement
+language plpgsql immutable
+as $$
+begin
+    if given < lowest or given > highest then
+        perform invalid(field, format('must be %s to %s', lowest, highest));
+    end if;
+    return given;
+end
+$$;
+comment on function within is 'Refuses what is out of bounds.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- zone_change(zone, after, until): the first instant after one at which a zone shows another distance from UTC than there, given that
 -- it does so at the other. Halves the time between them; both are hours apart, or days. Internal.
 create function zone_change(zone text, after timestamptz, until timestamptz) returns timestamptz
@@ -16623,7 +16706,7 @@ comment on column job_details.group_name is 'The group with which it shares limi
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
+-- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn or did a moment ago, with how much of it is in use. limit_name:
 -- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer (100 at least) where groups are many; exact is false when there are more.
 -- Those of a queue that are ready are not among them.
 -- A stable contract for SELECT: each row costs some look-ups; ask by scope and name. list_limits gives all in pages. Locks nothing.
@@ -16646,7 +16729,7 @@ from (
     union
     select g.scope, g.name from gates g
     union
-    select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> '' and b.emptied_at is null
+    select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> ''
     union
     select 'group', s.group_name from slots s where s.group_name <> ''
     order by scope, name) n
@@ -17037,7 +17120,7 @@ begin
              from queues_in_turn() q
              cross join lateral (
                  select distinct b.group_name from backlogs b
-                 where b.queue = q and b.group_name > behind and b.emptied_at is null
+                 where b.queue = q and b.group_name > behind
                  order by b.group_name limit at_most) x
              where not without_room)
             order by scope, name) n
@@ -17451,6 +17534,7 @@ drop view chore_states;
 drop view batches;
 drop function zone_problem;
 drop function zone_change;
+drop function within;
 drop function withdraw_waiting;
 drop function withdraw;
 drop function wants_event;
@@ -17823,6 +17907,7 @@ drop function check_schedule_dag;
 drop function check_schedule;
 drop function check_replaced;
 drop function check_producer;
+drop function check_parallel;
 drop function check_limits;
 drop function check_limit;
 drop function check_json_types;

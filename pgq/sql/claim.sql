@@ -5,7 +5,7 @@
 -- lies before (null: from the start). With it the cost does not grow with the dead rows that a long
 -- transaction elsewhere keeps in the index.
 -- Zero rows: nothing claimable right now, the queue is paused, or others are claiming what there is.
--- Raises PQ005 when the worker is not registered or was declared dead.
+-- Raises PQ001 for arrays that do not belong together and limits of more than 1,000,000, PQ005 when the worker is not registered or was declared dead.
 -- Locks: the worker's advisory lock, shared; then rows of ready, skipping those that others have locked.
 -- roles: worker
 create function claim(
@@ -35,6 +35,10 @@ declare
     runs record;
     got integer;
 begin
+    perform check_parallel('{queue_names,limits}', array[array_dims(queue_names), array_dims(limits)]);
+    if cardinality(after) <> 10 * cardinality(queue_names) or array_dims(after) !~ '^\[1:\d+\]$' then
+        perform invalid('after', 'must have ten numbers per queue');
+    end if;
     -- Rescue takes this lock alone before it declares the worker dead: no lease is ever given to a dead worker. It is
     -- not waited for, since the caller may hold rows of running, for which rescue waits; and the worker is looked up
     -- in a statement of its own, whose snapshot is younger than the lock.
@@ -50,9 +54,9 @@ begin
             select l.name from limits l where l.scope = 'kind' union
             select g.name from gates g where g.scope = 'kind' and g.paused_until > clock_timestamp());
     end if;
-    for i in 1 .. cardinality(queue_names) loop
+    for i in 1 .. coalesce(cardinality(queue_names), 0) loop
         select * into settings from settings_of(queue_names[i]);
-        wanted := case when settings.paused then 0 else limits[i] end;
+        wanted := case when settings.paused then 0 else within('limits', greatest(limits[i], 0), 0, 1000000) end;
         at := null;
         if limited and wanted > 0 and exists (
             select from limits l where l.scope = 'queue' and l.name = queue_names[i] union all

@@ -1,5 +1,6 @@
 -- complete(worker_id, job_ids, attempts, outputs, codecs, payloads): completes attempts that the worker holds;
 -- outputs (JSON) or codecs and payloads (bytes) are their results. Returns the ids that were completed.
+-- Raises PQ001 for arrays that are not of one length.
 -- A missing id: its lease is lost (another worker has it, or it is finished); nothing was changed for it.
 -- Children of the jobs are told in statements of their own, whose snapshots see what was added meanwhile.
 -- Locks: rows of running in the order of their ids; then what propagate and advance_sequences lock.
@@ -23,6 +24,13 @@ declare
     callers bigint[]; -- those with callbacks
     slotted bigint[]; -- those that counted for a limit
 begin
+    perform check_parallel(
+        '{job_ids,attempts,outputs,codecs,payloads}',
+        array[array_dims(job_ids), array_dims(attempts), array_dims(outputs), array_dims(codecs), array_dims(payloads)]);
+    if (codecs <> '{}' or payloads <> '{}')
+       and exists (select from unnest(codecs, payloads) u(codec, payload) where (u.codec is null) <> (u.payload is null)) then
+        perform invalid('codecs', 'must be given where payloads are, and only there');
+    end if;
     select array_agg(u.id order by u.id) as ids, array_agg(u.attempt order by u.id) as attempts,
            case when coalesce(outputs, '{}') <> '{}' or coalesce(payloads, '{}') <> '{}'
                then array_agg(u.place::integer order by u.id) end as places

@@ -17,7 +17,7 @@ declare
     waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
     results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
     names constant text[] := array(select queue_names());
-    bound constant integer := coalesce(at_most, least(10000, 500 + 10000 / greatest(1, cardinality(names))));
+    bound constant integer := coalesce(within('at_most', at_most, 0, 1000000), least(10000, 500 + 10000 / greatest(1, cardinality(names))));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query

@@ -18,7 +18,7 @@ begin
                 where jobs.id = e.parent_id and name >= m.name || '[' and name < m.name || '\' offset 0) x
             where e.child_id = m.id and e.parent_id > after
             order by e.parent_id
-            limit at_most) j
+            limit within('at_most', at_most, 0, 1000000)) j
         cross join lateral (select state from job_states where job_states.id = j.id offset 0) s
         left join lateral (select * from results r where r.job_id = j.id offset 0) f on true
         where m.id = map_id

@@ -15,10 +15,13 @@ language sql stable security definer set search_path from current
 as $$
     select d.*
     from (
-        select * from doctor_server(coalesce(connections_share, 0.8), coalesce(notify_share, 0.25))
-        union all select * from doctor_transactions(coalesce(long_transaction, interval '10 minutes'), coalesce(transaction_age, 1000000000))
-        union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(sequence_share, 0.5))
-        union all select * from doctor_work(coalesce(old_job, interval '1 hour'), coalesce(late_chores, interval '30 seconds'), coalesce(frontier_rows, 1000))
+        select * from doctor_server(
+            coalesce(within('connections_share', connections_share, double precision '0', '1'), 0.8), coalesce(within('notify_share', notify_share, double precision '0', '1'), 0.25))
+        union all select * from doctor_transactions(
+            coalesce(within('long_transaction', long_transaction, interval '0', interval '1000 years'), interval '10 minutes'), coalesce(transaction_age, 1000000000))
+        union all select * from doctor_tables(coalesce(dead_rows, 100000), coalesce(bloat_bytes, 268435456), coalesce(within('sequence_share', sequence_share, double precision '0', '1'), 0.5))
+        union all select * from doctor_work(coalesce(within('old_job', old_job, interval '0', interval '1000 years'), interval '1 hour'),
+                                           coalesce(within('late_chores', late_chores, interval '0', interval '1000 years'), interval '30 seconds'), coalesce(frontier_rows, 1000))
         union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
         union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject

@@ -59,7 +59,7 @@ begin
             select case e.verdict
                 when 'release' then interval '0'
                 when 'snooze' then e.delay
-                else coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt))
+                else greatest(interval '0', coalesce(e.delay, backoff_delay(coalesce(j.backoff, k.backoff, s.backoff), e.attempt)))
             end as delay) due
     ), again as (
         insert into ready (queue, priority, seq, job_id, attempt, kind, since)

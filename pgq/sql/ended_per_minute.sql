@@ -17,7 +17,7 @@ as $$
 #variable_conflict use_column
 declare
     small constant boolean := pg_relation_size('results') <= 300 * 8192;
-    since constant timestamptz := date_trunc('minute', statement_timestamp() - span);
+    since constant timestamptz := date_trunc('minute', statement_timestamp() - greatest(interval '0', least(span, interval '7 days')));
     names constant text[] := case when small then '{}' else array(select n from queue_names() n) end;
     most constant integer := greatest(50, 10000 / greatest(1, 8 * cardinality(names)));
 begin

@@ -15,7 +15,7 @@ declare
     problem constant text[] := job_problem(kind, queue, priority, delay, run_at, max_attempts, timeout,
         backoff, tags, metadata, ttl, result_ttl, codec, payload, args);
     size constant integer := coalesce(pg_column_size(args), octet_length(payload), 0);
-    due constant timestamptz := coalesce(run_at, now() + delay);
+    due constant timestamptz := case when problem is null then coalesce(run_at, now() + delay) end;
     -- Whether a limit or a wish for events might concern this job: one look that mostly says no.
     special constant boolean :=
         exists (select from queues q

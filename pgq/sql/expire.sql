@@ -19,7 +19,7 @@ begin
             select e.ctid from expiries e
             where e.expires_at <= now()
             order by e.expires_at, e.job_id
-            limit at_most
+            limit within('at_most', at_most, 0, 1000000)
             for update skip locked))
         returning job_id
     )

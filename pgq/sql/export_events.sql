@@ -15,6 +15,6 @@ as $$
       and (types is null or e.type = any(types))
       and (since is null or e.at >= since)
       and (until is null or e.at < until)
-    order by e.id limit at_most
+    order by e.id limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function export_events is 'Events, as import_events takes them.';

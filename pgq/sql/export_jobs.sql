@@ -18,6 +18,7 @@ declare
     rows_of text;
     job text;
 begin
+    perform within('at_most', at_most, 0, 1000000);
     select string_agg(format('|| coalesce((select jsonb_build_object(%L, jsonb_agg(%s)) from %I x where x.job_id = j.id having count(*) > 0), ''{}'')',
                t.name, format(with_nulls, 'x', nulls.kinds, t.json_columns), t.name), ' ' order by t.name) filter (where t.name <> 'jobs'),
            max(format(with_nulls, 'j', replace(nulls.kinds, 'x.', 'j.'), t.json_columns)) filter (where t.name = 'jobs')

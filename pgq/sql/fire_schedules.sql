@@ -27,7 +27,7 @@ declare
     errors text[];
 begin
     for schedule in
-        select * from schedules s where s.fire_at <= now() order by s.fire_at limit at_most for update skip locked
+        select * from schedules s where s.fire_at <= now() order by s.fire_at limit within('at_most', at_most, 0, 1000000) for update skip locked
     loop
         plan := plan_schedule(schedule);
         looked_at := array_append(looked_at, schedule.name);

@@ -9,6 +9,6 @@ as $$
     from logs l
     where l.job_id = job_logs.job_id and l.id > job_logs.after_id
     order by l.id
-    limit job_logs.at_most
+    limit within('at_most', job_logs.at_most, 0, 1000000)
 $$;
 comment on function job_logs is 'What the handlers of a job logged.';

@@ -16,6 +16,7 @@ begin
     if of_scope is null or of_scope not in ('queue', 'kind', 'group') then
         perform invalid('of_scope', 'must be queue, kind or group');
     end if;
+    perform within('at_most', at_most, 0, 1000000);
     return query
         select of_scope,
                of_name,

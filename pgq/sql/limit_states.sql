@@ -1,4 +1,4 @@
--- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn, with how much of it is in use. limit_name:
+-- limit_states: queues, kinds and groups that have a limit, a pause, or jobs that wait for their turn or did a moment ago, with how much of it is in use. limit_name:
 -- the limit that holds for it, null: none does. waiting counts up to 10,000 jobs, fewer (100 at least) where groups are many; exact is false when there are more.
 -- Those of a queue that are ready are not among them.
 -- A stable contract for SELECT: each row costs some look-ups; ask by scope and name. list_limits gives all in pages. Locks nothing.
@@ -21,7 +21,7 @@ from (
     union
     select g.scope, g.name from gates g
     union
-    select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> '' and b.emptied_at is null
+    select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> ''
     union
     select 'group', s.group_name from slots s where s.group_name <> ''
     order by scope, name) n

@@ -38,7 +38,7 @@ begin
              from queues_in_turn() q
              cross join lateral (
                  select distinct b.group_name from backlogs b
-                 where b.queue = q and b.group_name > behind and b.emptied_at is null
+                 where b.queue = q and b.group_name > behind
                  order by b.group_name limit at_most) x
              where not without_room)
             order by scope, name) n

@@ -17,7 +17,7 @@ begin
             select s.ctid from scheduled s
             where s.run_at <= now() and s.run_at >= since
             order by s.run_at
-            limit at_most
+            limit within('at_most', at_most, 0, 1000000)
             for update skip locked))
         returning job_id, run_at, attempt
     ), added as (

@@ -22,7 +22,7 @@ begin
         select f.tid, sum(w.edges) over (order by f.parent_id, f.first_child) - w.edges as before
         from (select ctid as tid, * from frontier
               where parent_id > start
-              order by parent_id, first_child limit at_most for update skip locked) f
+              order by parent_id, first_child limit within('at_most', at_most, 0, 1000000) for update skip locked) f
         cross join lateral (
             select count(*) as edges
             from (select from edges e

@@ -9,6 +9,7 @@ as $$
 declare
     due bigint[];
 begin
+    perform within('at_most', at_most, 0, 1000000);
     due := walk_completed(at_most) || array(
         select f.job_id from results f where f.expires_at <= now() and not exists (select from sequences s where s.job_id = f.job_id offset 0)
         order by f.expires_at limit at_most);

@@ -12,8 +12,8 @@ as $$
 declare
     due bigint[];
 begin
-    if older_than is null or older_than < interval '0' then
-        perform invalid('older_than', 'must not be null or negative');
+    if older_than is null or older_than not between interval '0' and interval '1000 years' then
+        perform invalid('older_than', 'must be 0 to 1000 years');
     elsif at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
     elsif exists (select from unnest(states) s where s is null or s not in ('completed', 'failed', 'cancelled', 'skipped', 'expired')) then

@@ -7,11 +7,14 @@ returns table (ready bigint, due bigint, later bigint, waiting bigint, running b
 language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off
 as $$
-    select least(at_most, (select coalesce(sum(r.size), 0) from (select size from ready r where r.queue = queue_work.queue limit at_most) r)),
-           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at <= now() limit at_most) s),
-           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at > now() limit at_most) s),
-           (select count(*) from (select from waiting w where w.queue = queue_work.queue and w.role is null limit at_most) w),
-           (select count(*) from (select from running r where r.queue = queue_work.queue limit at_most) r),
+    with bound as materialized (
+        select within('at_most', at_most, 0, 1000000) as most
+    )
+    select least(at_most, (select coalesce(sum(r.size), 0) from (select size from ready r where r.queue = queue_work.queue limit (select most from bound)) r)),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at <= now() limit (select most from bound)) s),
+           (select count(*) from (select from scheduled s where s.queue = queue_work.queue and s.run_at > now() limit (select most from bound)) s),
+           (select count(*) from (select from waiting w where w.queue = queue_work.queue and w.role is null limit (select most from bound)) w),
+           (select count(*) from (select from running r where r.queue = queue_work.queue limit (select most from bound)) r),
            exists (select from queues q where q.name = queue_work.queue and q.paused_at is not null)
 $$;
 comment on function queue_work is 'What there is still to do in a queue.';

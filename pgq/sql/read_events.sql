@@ -11,7 +11,7 @@ as $$
     from (
         select * from events where id = any(gaps)
         union all
-        (select * from events where id > after_id order by id limit at_most)
+        (select * from events where id > after_id order by id limit within('at_most', at_most, 0, 1000000))
     ) e
     left join jobs j on j.id = e.job_id
     order by e.id

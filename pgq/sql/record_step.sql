@@ -14,6 +14,9 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
+    if (codec is null) <> (payload is null) then
+        perform invalid('codec', 'must be given with a payload, and only with one');
+    end if;
     if not holds_lease(worker_id, job_id, attempt) then
         return 'lost';
     end if;

@@ -7,9 +7,10 @@ language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
 begin
+    perform check_parallel('{job_ids,attempts}', array[array_dims(job_ids), array_dims(attempts)]);
     return query
         select * from end_attempts(release.worker_id, job_ids, attempts,
-            array_fill('release'::text, array[cardinality(job_ids)]), null, null, null);
+            array_fill('release'::text, array[coalesce(cardinality(job_ids), 0)]), null, null, null);
 end
 $$;
 comment on function release is 'Gives jobs back that a worker holds; the attempt does not count. Returns as fail does.';

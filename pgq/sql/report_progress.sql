@@ -7,7 +7,9 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 begin
-    if done < 0 or total < 0 then
+    if done is null or total is null then
+        perform invalid('progress', 'must not be null');
+    elsif done < 0 or total < 0 then
         perform invalid('progress', 'must not be negative');
     end if;
     insert into progress as p (job_id, attempt, done, total)

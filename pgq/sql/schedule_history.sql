@@ -10,6 +10,6 @@ as $$
     from schedule_runs r
     where r.schedule = schedule_history.name
     order by r.due_at desc
-    limit at_most
+    limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function schedule_history is 'What became of the last times of a schedule.';

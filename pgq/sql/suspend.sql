@@ -22,6 +22,7 @@ declare
     delays interval[];
     held bigint[];
 begin
+    perform check_parallel('{job_ids,attempts,names}', array[array_dims(job_ids), array_dims(attempts), array_dims(names)]);
     free := array(
         select s.type is distinct from 'signal' or pg_try_advisory_xact_lock(advisory_key('signal/' || u.id))
         from unnest(job_ids, names) with ordinality u(id, name, place)
@@ -46,7 +47,7 @@ begin
         order by r.job_id);
     return query
         select e.job_id, e.outcome
-        from end_attempts(suspend.worker_id, job_ids, attempts, array_fill('snooze'::text, array[cardinality(job_ids)]), delays, null,
+        from end_attempts(suspend.worker_id, job_ids, attempts, array_fill('snooze'::text, array[coalesce(cardinality(job_ids), 0)]), delays, null,
                           array(select jsonb_build_object('step', name) from unnest(names) with ordinality n(name, place) order by place)) e;
     -- By id, since expiries is found by its time.
     held := array(select j.id from jobs j where j.id = any(held) and j.expires_at is not null order by j.id);
