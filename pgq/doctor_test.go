@@ -61,11 +61,12 @@ var findingCases = []findingCase{
 	{name: "events_not_written", given: `select set_consumer('d', queues => '{"it''s"}', types => '{completed}')`, want: "info consumer d", repairs: true},
 	{name: "events_of_another_server", given: "insert into events (type, xid) values ('paused', '900000000000')", want: "critical events", repairs: true},
 	{name: "public_may_use_schema", given: "grant usage on schema pgq to public", want: "warning schema pgq", repairs: true},
+	{name: "public_may_use_schema", given: "grant create on schema pgq to public", want: "critical schema pgq", repairs: true},
 	{name: "others_may_create", given: "create role pgq_doctor_test; grant create on schema pgq to pgq_doctor_test", want: "critical role pgq_doctor_test", repairs: true},
 	{name: "public_may_touch_table", given: "grant insert on jobs to public", want: "warning jobs", repairs: true},
 	{name: "owners_differ", given: "create role pgq_doctor_test; alter table signals owner to pgq_doctor_test; alter view health owner to pgq_doctor_test; alter function sleep_gate owner to pgq_doctor_test",
-		want: "warning 3 of pgq_doctor_test", repairs: true},
-	{name: "owners_differ", given: "create role pgq_doctor_test; alter schema pgq owner to pgq_doctor_test", want: "warning ", repairs: true},
+		want: "critical 3 of pgq_doctor_test", repairs: true},
+	{name: "owners_differ", given: "create role pgq_doctor_test; alter schema pgq owner to pgq_doctor_test", want: "critical ", repairs: true},
 	{name: "extension_in_schema", given: "create extension hstore schema pgq", want: "warning extension hstore", repairs: true},
 }
 

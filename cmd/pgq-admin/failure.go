@@ -31,6 +31,7 @@ var fixes = []struct {
 	{pgq.ErrNotInstalled, output.ExitFailed, ""}, // its text says it
 	{pgq.ErrSchemaVersion, output.ExitFailed, "migrate with the pgq-admin of the version that your workers have: pgq-admin migrate up"},
 	{migrations.ErrForeignSchema, output.ExitFailed, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
+	{migrations.ErrSchemaRights, output.ExitFailed, "nothing was migrated; all functions have the rights of who migrates, so let the schema be that role's alone: docs/roles.md"},
 	{migrations.ErrServerVersion, output.ExitFailed, "nothing was changed; use a newer server"},
 	{migrations.ErrVersion, output.ExitFailed, "nothing was changed; use a newer pgq-admin"},
 	{migrations.ErrSchemaName, output.ExitFailed, "choose another name with --schema or PGQ_SCHEMA"},

@@ -261,7 +261,8 @@ comment on function any_key_known is 'Whether a unique key stands for a job alre
 -- +goose StatementBegin
 -- apply_grants(role_ids): makes the rights on functions and views what grants and rights say, for these database roles (null: for
 -- all of grants): PUBLIC has none, nor has anybody on tables. The last step of the migration of the functions, and to be called
--- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone.
+-- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone, but for that to create objects
+-- in the schema: with it, or with objects of others in the schema, nothing is done and 55000 is raised (check_schema).
 -- Locks: what GRANT locks.
 -- roles: owner
 create function apply_grants(role_ids oid[] default null) returns void
@@ -271,6 +272,7 @@ declare
     schema constant text := quote_ident(current_schema());
     target record;
 begin
+    perform check_schema(current_schema());
     delete from grants g where not exists (select from pg_roles r where r.oid = g.role_id);
     delete from producers p where not exists (select from pg_roles r where r.oid = p.role_id);
     execute format('revoke all on schema %s from public', schema);
@@ -1920,6 +1922,51 @@ begin
 end
 $$;
 comment on function check_schedule_job is 'The job of a schedule, checked.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_schema(schema): raises 55000 where others than the owner of a schema may put objects into it, or have: functions that have the owner's rights look for
+-- functions there, and of these one with exactly the types of the arguments is preferred to those of PostgreSQL. And where the schema
+-- is public, which is everybody's. Internal: apply_grants; looks for names in pg_catalog only. Migrations ask the same before they begin (rights.go).
+create function check_schema(schema name) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp
+as $$
+declare
+    s constant pg_namespace := (select n from pg_namespace n where n.nspname = check_schema.schema);
+    others text;
+    foreigner record;
+begin
+    if s.nspname = 'public' then
+        raise exception using
+            errcode = '55000', message = 'schema public is everybody''s; PGQ needs one of its own', hint = 'pgq-admin migrate up --schema pgq';
+    end if;
+    select string_agg(distinct case a.grantee when 0 then 'public' else a.grantee::regrole::text end, ', ') into others
+    from aclexplode(s.nspacl) a
+    where a.privilege_type = 'CREATE' and a.grantee <> s.nspowner;
+    if others is not null then
+        raise exception using
+            errcode = '55000',
+            message = format('others than its owner may create objects in schema %I: %s', s.nspname, others),
+            detail = format('Who can do that can act with the rights of the owner, %s.', s.nspowner::regrole),
+            hint = format('revoke create on schema %I from %s;', s.nspname, others);
+    end if;
+    select o.* into foreigner
+    from (select oid, 'pg_proc'::regclass as class, oid::regprocedure::text as name, proowner as owner from pg_proc where pronamespace = s.oid
+          union all select oid, 'pg_operator'::regclass, oid::regoperator::text, oprowner from pg_operator where oprnamespace = s.oid
+          union all select oid, 'pg_class'::regclass, oid::regclass::text, relowner from pg_class where relnamespace = s.oid) o
+    where o.owner <> s.nspowner
+      and not exists (select from pg_depend d where d.classid = o.class and d.objid = o.oid and d.deptype = 'e')
+    order by o.name limit 1;
+    if found then
+        raise exception using
+            errcode = '55000',
+            message = format('schema %I belongs to %s, and %s in it to %s', s.nspname, s.nspowner::regrole, foreigner.name, foreigner.owner::regrole),
+            detail = 'Functions of PGQ have the rights of their owner, which who owns something in the schema can get.',
+            hint = format('alter schema %I owner to %s; or see the finding owners_differ of pgq-admin doctor', s.nspname, foreigner.owner::regrole);
+    end if;
+end
+$$;
+comment on function check_schema is 'Refuses a schema that is not its owner''s alone.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6438,14 +6485,14 @@ as $$
         select n.oid, n.nspname::text as name, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
         from pg_namespace n where n.nspname = current_schema()
     )
-    select 'public_may_use_schema', 'warning', 'schema ' || s.name,
+    select 'public_may_use_schema', case a.privilege_type when 'CREATE' then 'critical' else 'warning' end, 'schema ' || s.name,
            format('Every role may %s it%s.', lower(a.privilege_type),
-                  case a.privilege_type when 'CREATE' then ': objects that shadow PGQ''s can be put there' else ', and call what everybody may execute' end),
+                  case a.privilege_type when 'CREATE' then ': functions that are put there are called with the rights of PGQ''s owner' else ', and call what everybody may execute' end),
            format('revoke %s on schema %I from public;', a.privilege_type, s.name)
     from s, aclexplode(s.acl) a where a.grantee = 0
     union all
     select 'others_may_create', 'critical', 'role ' || a.grantee::regrole,
-           'It may create objects in the schema, and so replace what PGQ''s functions find there.',
+           format('It may create objects in the schema, and with them act with the rights of its owner, %s.', s.nspowner::regrole),
            format('revoke create on schema %I from %s;', s.name, a.grantee::regrole)
     from s, aclexplode(s.acl) a
     where a.grantee not in (0, s.nspowner) and a.privilege_type = 'CREATE'
@@ -6459,8 +6506,8 @@ as $$
     where a.grantee = 0 and c.relkind in ('r', 'v', 'S')
     group by s.name, c.relname
     union all
-    select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
-           format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
+    select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
+           format('Objects of the schema do not belong to its owner, %s (%s …): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
            case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
@@ -17902,6 +17949,7 @@ drop function check_step_type;
 drop function check_step_name;
 drop function check_setting;
 drop function check_scope;
+drop function check_schema;
 drop function check_schedule_job;
 drop function check_schedule_dag;
 drop function check_schedule;

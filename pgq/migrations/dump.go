@@ -13,7 +13,7 @@ import (
 
 // dumpHeader opens what Dump writes: what it is, and one transaction.
 const dumpHeader = `-- PGQ, schema %[1]s: from version %[2]d to %[3]d.
--- To be applied as a whole, by a role that may create the schema:
+-- To be applied as a whole, by the role that is to own the schema and may create it (all functions have its rights):
 --     psql -X -v ON_ERROR_STOP=1 -f this-file
 -- One transaction: it does all or nothing. It is refused where the schema has another version than %[2]d.
 
@@ -134,7 +134,7 @@ func (o Options) opening(from int64) (string, error) {
 	if from == 0 {
 		text += "create schema if not exists " + schema + ";\n"
 	}
-	return text + "set local search_path = " + schema + ", pg_temp;\n", nil
+	return text + checkRightsSQL(o.schema()) + "set local search_path = " + schema + ", pg_temp;\n", nil
 }
 
 // up returns what a migration does, without what goose alone understands.

@@ -13,6 +13,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,7 +51,10 @@ var (
 	// ErrNotInstalled means that the schema holds no PGQ.
 	ErrNotInstalled = errors.New("migrations: PGQ is not installed in the schema")
 	// ErrSchemaName means that the name of the schema cannot be used.
-	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 48 characters and not start with pg_")
+	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 48 characters, not start with pg_ and be neither public nor information_schema")
+	// ErrSchemaRights means that the schema is not that of the migrating role alone: it belongs to somebody else, somebody else may
+	// create objects in it, or has. Functions of PGQ have the rights of who migrates, and such a role could get them. The error says what to do.
+	ErrSchemaRights = errors.New("migrations: the schema must belong to the role that migrates, and to nobody else")
 )
 
 // Options say where to migrate. The zero value is ready to use.
@@ -73,7 +77,8 @@ type Applied struct {
 // Up creates the schema if need be and applies all migrations that are missing. Any number of processes
 // may call it at the same time: one works, the others wait for it and find nothing to do.
 // It needs a direct connection (not a transaction pooler) and the right to create the schema.
-// Errors: ErrSchemaName, ErrServerVersion, ErrForeignSchema, or what the database says; each migration is
+// The schema's owner must be the migrating role, and nobody else may create objects in it.
+// Errors: ErrSchemaName, ErrServerVersion, ErrForeignSchema, ErrSchemaRights, or what the database says; each migration is
 // one transaction, so that a failed one leaves nothing behind.
 func Up(ctx context.Context, databaseURL string, o Options) error {
 	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
@@ -125,7 +130,7 @@ func (o Options) schema() string {
 
 // checkSchema returns ErrSchemaName for a name that cannot be used.
 func (o Options) checkSchema() error {
-	if s := o.schema(); len(s) > maxSchemaLength || len(s) > 2 && s[:3] == "pg_" {
+	if s := o.schema(); len(s) > maxSchemaLength || strings.HasPrefix(s, "pg_") || s == "public" || s == "information_schema" {
 		return fmt.Errorf("%w, not %q", ErrSchemaName, s)
 	}
 	return nil
@@ -190,7 +195,7 @@ func requireServer(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// createSchema creates the schema, or makes sure that one which is there is ours or empty.
+// createSchema creates the schema, or makes sure that one which is there is ours or empty, and nobody else's.
 func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	state, err := inspect(ctx, db, schema)
 	switch {
@@ -199,17 +204,16 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	case state.foreign != "":
 		return fmt.Errorf("%w: %s", ErrForeignSchema, state.foreign)
 	case state.exists:
-		return nil
+		return checkRights(ctx, db, schema)
 	}
 	_, err = db.ExecContext(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize())
-	if err == nil {
-		return nil
+	if err != nil {
+		// "if not exists" still fails when two create it in the same instant.
+		if again, inspectErr := inspect(ctx, db, schema); inspectErr != nil || !again.exists {
+			return err
+		}
 	}
-	// "if not exists" still fails when two create it in the same instant.
-	if again, inspectErr := inspect(ctx, db, schema); inspectErr == nil && again.exists {
-		return nil
-	}
-	return err
+	return checkRights(ctx, db, schema) // default privileges can give others rights on new schemas
 }
 
 // requireInstalled returns ErrNotInstalled unless the schema holds PGQ.

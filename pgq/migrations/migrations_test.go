@@ -209,7 +209,7 @@ func TestSchemasThatCannotBeUsedAreRefused(t *testing.T) {
 			t.Errorf("after %s something changed", foreign)
 		}
 	}
-	for _, name := range []string{strings.Repeat("x", 49), "pg_mine", strings.Repeat("ä", 25)} {
+	for _, name := range []string{strings.Repeat("x", 49), "pg_mine", "pg_catalog", "public", "information_schema", strings.Repeat("ä", 25)} {
 		if err := migrations.Up(t.Context(), url, migrations.Options{Schema: name}); !errors.Is(err, migrations.ErrSchemaName) {
 			t.Error(name, err)
 		}

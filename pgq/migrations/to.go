@@ -31,7 +31,7 @@ func Latest() int64 {
 	return int64(len(files))
 }
 
-// Plan returns what To would do, in order, and changes nothing. Errors: those of To, and ErrForeignSchema already here.
+// Plan returns what To would do, in order, and changes nothing. Errors: those of To, and ErrForeignSchema and ErrSchemaRights already here.
 func Plan(ctx context.Context, databaseURL string, version int64, o Options) ([]Step, error) {
 	if err := known(version); err != nil {
 		return nil, err
@@ -44,6 +44,10 @@ func Plan(ctx context.Context, databaseURL string, version int64, o Options) ([]
 		}
 		if state.foreign != "" {
 			return fmt.Errorf("%w: %s", ErrForeignSchema, state.foreign)
+		} else if version > 0 {
+			if err := checkRights(ctx, db, o.schema()); err != nil {
+				return err
+			}
 		}
 		var at int64
 		if state.installed {

@@ -1,6 +1,7 @@
 -- apply_grants(role_ids): makes the rights on functions and views what grants and rights say, for these database roles (null: for
 -- all of grants): PUBLIC has none, nor has anybody on tables. The last step of the migration of the functions, and to be called
--- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone.
+-- after a restore. Roles that are gone are forgotten. Rights that were given to other roles by hand are left alone, but for that to create objects
+-- in the schema: with it, or with objects of others in the schema, nothing is done and 55000 is raised (check_schema).
 -- Locks: what GRANT locks.
 -- roles: owner
 create function apply_grants(role_ids oid[] default null) returns void
@@ -10,6 +11,7 @@ declare
     schema constant text := quote_ident(current_schema());
     target record;
 begin
+    perform check_schema(current_schema());
     delete from grants g where not exists (select from pg_roles r where r.oid = g.role_id);
     delete from producers p where not exists (select from pg_roles r where r.oid = p.role_id);
     execute format('revoke all on schema %s from public', schema);

@@ -7,14 +7,14 @@ as $$
         select n.oid, n.nspname::text as name, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)) as acl
         from pg_namespace n where n.nspname = current_schema()
     )
-    select 'public_may_use_schema', 'warning', 'schema ' || s.name,
+    select 'public_may_use_schema', case a.privilege_type when 'CREATE' then 'critical' else 'warning' end, 'schema ' || s.name,
            format('Every role may %s it%s.', lower(a.privilege_type),
-                  case a.privilege_type when 'CREATE' then ': objects that shadow PGQ''s can be put there' else ', and call what everybody may execute' end),
+                  case a.privilege_type when 'CREATE' then ': functions that are put there are called with the rights of PGQ''s owner' else ', and call what everybody may execute' end),
            format('revoke %s on schema %I from public;', a.privilege_type, s.name)
     from s, aclexplode(s.acl) a where a.grantee = 0
     union all
     select 'others_may_create', 'critical', 'role ' || a.grantee::regrole,
-           'It may create objects in the schema, and so replace what PGQ''s functions find there.',
+           format('It may create objects in the schema, and with them act with the rights of its owner, %s.', s.nspowner::regrole),
            format('revoke create on schema %I from %s;', s.name, a.grantee::regrole)
     from s, aclexplode(s.acl) a
     where a.grantee not in (0, s.nspowner) and a.privilege_type = 'CREATE'
@@ -28,8 +28,8 @@ as $$
     where a.grantee = 0 and c.relkind in ('r', 'v', 'S')
     group by s.name, c.relname
     union all
-    select 'owners_differ', 'warning', format('%s of %s', count(*), o.relowner::regrole),
-           format('Objects of the schema do not belong to its owner, %s (%s …): migrations and SECURITY DEFINER functions may lack rights.',
+    select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
+           format('Objects of the schema do not belong to its owner, %s (%s …): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
            case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
