@@ -501,8 +501,8 @@ declare
     detail text;
 begin
     perform check_batch(batch_id);
-    perform check_batch_jobs(jobs);
     perform check_batch_producer(batch_id, jobs);
+    perform check_batch_jobs(jobs);
     if jobs = '[]' then
         return;
     end if;
@@ -686,6 +686,9 @@ declare
     field text;
     detail text;
 begin
+    perform check_producer(coalesce(spec ->> 'queue', 'default') || queues_named(
+        jsonb_path_query_array(spec, '$.jobs[*]') || jsonb_path_query_array(spec, '$.on_done') || jsonb_path_query_array(spec, '$.on_success')
+        || jsonb_path_query_array(spec, '$.on_failure'), coalesce(spec ->> 'queue', 'default')));
     perform check_batch_spec(spec);
     begin
         select s.dag_id, s.created into batch_id, created from dag_submit(batch_dag(spec)) s;
@@ -1147,7 +1150,7 @@ comment on function check_batch_jobs is 'Refuses what are no jobs of a batch.';
 
 -- +goose StatementBegin
 -- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs, or callbacks of these, of queues into which it may not enqueue, or batches of
--- others, to its batch. Internal: batch_add.
+-- others, to its batch. Internal: batch_add, before it looks at the jobs.
 create function check_batch_producer(batch_id bigint, jobs jsonb) returns void
 language plpgsql stable
 as $$
@@ -1159,12 +1162,10 @@ begin
     then
         return;
     end if;
-    perform check_producer(array(
-        select distinct coalesce(e ->> 'queue', d.queue) from jobs d, jsonb_array_elements(check_batch_producer.jobs) e
-        where d.id = check_batch_producer.batch_id
-        union select coalesce(c ->> 'queue', 'default') from jsonb_path_query(check_batch_producer.jobs, '$[*].callbacks.* ? (@.type() == "object")') c));
-    select b::bigint into foreign_id from jsonb_path_query(check_batch_producer.jobs, '$[*].batch') b
-    where visible(array[b::bigint]) = '{}' limit 1;
+    perform check_producer(queues_named(check_batch_producer.jobs, (select d.queue from jobs d where d.id = check_batch_producer.batch_id)));
+    select trunc(b::numeric)::bigint into foreign_id
+    from jsonb_path_query(check_batch_producer.jobs, '$[*].batch ? (@.type() == "number" && @ >= 1 && @ < 9223372036854775807)') b
+    where visible(array[trunc(b::numeric)::bigint]) = '{}' limit 1;
     if found then
         raise exception using errcode = '42501', message = format('permission denied to come after job %s', foreign_id);
     end if;
@@ -1361,6 +1362,31 @@ begin
 end
 $$;
 comment on function check_grant is 'The id of a role to which a class may be granted.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- check_holders(job_ids): raises 42501 when one of the jobs, which have keys that the caller asks for, is neither visible to the caller nor in a queue
+-- into which it may enqueue: then neither its id nor that it is there in place of a new one is to be told. Internal: whatever finds
+-- that a unique key or that of a DAG is taken. Locks nothing.
+create function check_holders(job_ids bigint[]) returns void
+language plpgsql stable
+as $$
+begin
+    perform from jobs j
+    where j.id = any(array(select id from unnest(job_ids) id where id is not null except select unnest(visible(job_ids))))
+      and not exists (
+          select from grants g
+          where g.class = 'producer' and g.queue in ('*', j.queue) and pg_has_role(caller(), g.role_id, 'usage'));
+    if found then
+        raise exception using
+            errcode = '42501',
+            message = 'permission denied: the key is that of a job in a queue into which the caller may not enqueue',
+            detail = format('Asked for the role of the session, %s. Keys are shared by all queues and producers.', caller()::regrole),
+            hint = 'Begin keys with something of your own.';
+    end if;
+end
+$$;
+comment on function check_holders is 'Refuses to tell of jobs that have a key and are not the caller''s concern.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -1795,7 +1821,7 @@ begin
     select q into refused from unnest(queue_names) q where q <> all(coalesce(granted.queues, '{}')) limit 1;
     raise exception using
         errcode = '42501',
-        message = 'permission denied to enqueue' || coalesce(' into queue ' || to_json(refused), ''),
+        message = 'permission denied to enqueue' || coalesce(' into queue ' || to_json(left(refused, 128)), ''),
         detail = format('Asked for the role of the session, %s.', who::regrole),
         hint = 'An owner of the schema can allow it: pgq-admin grant producer ROLE --queue QUEUE.';
 end
@@ -5652,7 +5678,7 @@ comment on function dag_style is 'Raises PQ001 for bad options of a picture.';
 --       {"name": "load", "kind": "load", "args": {"table": "t"}, "after": ["extract"]}]}');
 --
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
--- written then. 42501 for producers that go beyond their rights. With a key it waits for a transaction under way that submits the same.
+-- written then. 42501 for producers that go beyond their rights, which comes first, and where the key is that of a DAG in a queue that was not granted. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
 -- roles: producer
 create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
@@ -5665,11 +5691,13 @@ declare
     key constant text := spec ->> 'key';
     deadline interval;
     added bigint[];
-    producer constant integer := check_producer('{}');
+    producer constant integer := check_producer(
+        coalesce(spec ->> 'queue', 'default') || queues_named(spec -> 'nodes', coalesce(spec ->> 'queue', 'default')));
 begin
     created := false;
     select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
     if found then
+        perform check_holders(array[dag_id]);
         return;
     end if;
     perform dag_refuse(spec);
@@ -5678,6 +5706,7 @@ begin
         insert into dag_keys (kind, key, dag_id) values (kind, key, dag_id) on conflict do nothing;
         if not found then
             select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
+            perform check_holders(array[dag_id]);
             return;
         end if;
     end if;
@@ -7302,7 +7331,7 @@ comment on function enqueue is 'Adds a job in the caller''s transaction and retu
 --
 --   select * from pgq.enqueue_jobs('[{"kind": "sync", "args": {"shop": 7}, "unique": {"by": ["args.shop"], "while": "queued"}}]');
 --
--- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued, and PQ007 where an earlier job with the key is to be an error. All or none.
+-- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued or a key is that of a job in a queue which was not granted, and PQ007 where an earlier job with the key is to be an error. All or none.
 -- Locks: what take_keys and then take_sequences lock; of jobs that are replaced what reschedule locks.
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
@@ -7320,17 +7349,15 @@ declare
     producer integer;
     heads bigint[]; -- jobs that begin their sequences
 begin
-    perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
-        producer := check_producer(array(
-            select i.queue from jobs_from_json(enqueue_jobs.jobs) i
-            union
-            select coalesce(c.value ->> 'queue', 'default') from jobs_from_json(enqueue_jobs.jobs) i, jsonb_each(i.callbacks) c));
+        producer := check_producer(queues_named(enqueue_jobs.jobs, 'default'));
     end if;
+    perform check_jobs_json(enqueue_jobs.jobs);
     ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_jobs.jobs)));
     select v.keys, v.outcomes, v.ids, v.since into keys, outcomes, those, since from unique_verdicts(enqueue_jobs.jobs, ids) v;
     if producer is not null and outcomes is not null then
+        perform check_holders(array(select v.id from unnest(those, outcomes) v(id, outcome) where v.outcome <> 'added'));
         perform check_replaced(outcomes, those);
     end if;
     if jsonb_path_exists(enqueue_jobs.jobs, '$[*].sequence') then
@@ -7533,6 +7560,7 @@ declare
         case when uniqueness is not null then unique_problem(uniqueness) end,
         group_problem(group_name), sequence_problem(sequence, on_failure, uniqueness));
 begin
+    perform check_producer(queues_named(jsonb_build_array(jsonb_build_object('callbacks', callbacks)), coalesce(queue, 'default')));
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
@@ -12290,6 +12318,21 @@ comment on function queues_in_turn is 'Queues in which jobs wait for their turn.
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- queues_named(jobs, base): the queues that a JSON array of jobs or nodes names, those of their callbacks included; base is that of jobs which name
+-- none. Whatever else is in the array: rights are asked for before it is looked at, since what is said of it could tell, for one, which kinds there
+-- are. Internal: whatever enqueues what is given as JSON.
+create function queues_named(jobs jsonb, base text) returns text[]
+language sql immutable
+as $$
+    select array(
+        select coalesce(j.value ->> 'queue', base) from jsonb_path_query(jobs, '$[*] ? (@.type() == "object")') j(value)
+        union
+        select coalesce(c.value ->> 'queue', 'default') from jsonb_path_query(jobs, '$[*].callbacks.* ? (@.type() == "object")') c(value))
+$$;
+comment on function queues_named is 'The queues that jobs and their callbacks name.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- read_cron(expression): a cron expression of five fields, or six with seconds in front, or a macro, as masks of seconds, minutes,
 -- hours, days of the month, months, days of the week (0 is Sunday), and which of these are wildcards (1 hours, 2 days of the
 -- month, 4 days of the week); or what is wrong with it. Internal: read_spec.
@@ -15006,7 +15049,7 @@ comment on function take_aged is 'Takes rows out of ready for a claim of a queue
 -- where an earlier one with the key bars it, existing or replaced, with the id of that one. job_ids: those that the new
 -- ones would have; whiles: queued or unfinished; holds: until when they bar others at least; conflicts: existing, replace, error. Of equal keys
 -- among them the first one counts. taken_at: since when the key stands for the job.
--- Raises PQ007 for a conflict that is to be an error. Internal: enqueue_jobs, and the Go client's EnqueueMany
+-- Raises PQ007 for a conflict that is to be an error; 42501 if the caller may not know of that job. Internal: enqueue_jobs, and the Go client's EnqueueMany
 -- for owners: whoever may call it can take any key from others.
 --
 -- Why there are never two, and never none: all that want a key meet at its row, in the order of the keys. Who inserts it
@@ -15082,6 +15125,7 @@ begin
     where conflicts[k.place] = 'error' and (t.bars or k.place <> f.place)
     order by k.place limit 1;
     if found then
+        perform check_holders(array[refused.holder]);
         raise exception using
             errcode = 'PQ007',
             message = format('there is a job with the unique key %s already%s', to_json(refused.key), ': ' || refused.holder);
@@ -17688,6 +17732,7 @@ drop function read_settings;
 drop function read_filter;
 drop function read_events;
 drop function read_cron;
+drop function queues_named;
 drop function queues_in_turn;
 drop function queue_work;
 drop function queue_settings;
@@ -17961,6 +18006,7 @@ drop function check_limit;
 drop function check_json_types;
 drop function check_jobs_json;
 drop function check_invariants;
+drop function check_holders;
 drop function check_grant;
 drop function check_depth;
 drop function check_consumer;

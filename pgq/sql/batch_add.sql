@@ -17,8 +17,8 @@ declare
     detail text;
 begin
     perform check_batch(batch_id);
-    perform check_batch_jobs(jobs);
     perform check_batch_producer(batch_id, jobs);
+    perform check_batch_jobs(jobs);
     if jobs = '[]' then
         return;
     end if;

@@ -1,5 +1,5 @@
 -- check_batch_producer(batch_id, jobs): raises 42501 for a mere producer that would add jobs, or callbacks of these, of queues into which it may not enqueue, or batches of
--- others, to its batch. Internal: batch_add.
+-- others, to its batch. Internal: batch_add, before it looks at the jobs.
 create function check_batch_producer(batch_id bigint, jobs jsonb) returns void
 language plpgsql stable
 as $$
@@ -11,12 +11,10 @@ begin
     then
         return;
     end if;
-    perform check_producer(array(
-        select distinct coalesce(e ->> 'queue', d.queue) from jobs d, jsonb_array_elements(check_batch_producer.jobs) e
-        where d.id = check_batch_producer.batch_id
-        union select coalesce(c ->> 'queue', 'default') from jsonb_path_query(check_batch_producer.jobs, '$[*].callbacks.* ? (@.type() == "object")') c));
-    select b::bigint into foreign_id from jsonb_path_query(check_batch_producer.jobs, '$[*].batch') b
-    where visible(array[b::bigint]) = '{}' limit 1;
+    perform check_producer(queues_named(check_batch_producer.jobs, (select d.queue from jobs d where d.id = check_batch_producer.batch_id)));
+    select trunc(b::numeric)::bigint into foreign_id
+    from jsonb_path_query(check_batch_producer.jobs, '$[*].batch ? (@.type() == "number" && @ >= 1 && @ < 9223372036854775807)') b
+    where visible(array[trunc(b::numeric)::bigint]) = '{}' limit 1;
     if found then
         raise exception using errcode = '42501', message = format('permission denied to come after job %s', foreign_id);
     end if;

@@ -27,7 +27,7 @@ begin
     select q into refused from unnest(queue_names) q where q <> all(coalesce(granted.queues, '{}')) limit 1;
     raise exception using
         errcode = '42501',
-        message = 'permission denied to enqueue' || coalesce(' into queue ' || to_json(refused), ''),
+        message = 'permission denied to enqueue' || coalesce(' into queue ' || to_json(left(refused, 128)), ''),
         detail = format('Asked for the role of the session, %s.', who::regrole),
         hint = 'An owner of the schema can allow it: pgq-admin grant producer ROLE --queue QUEUE.';
 end

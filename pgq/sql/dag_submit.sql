@@ -6,7 +6,7 @@
 --       {"name": "load", "kind": "load", "args": {"table": "t"}, "after": ["extract"]}]}');
 --
 -- The document's fields are listed in docs/dags.md. Raises PQ001 with all that is wrong with it (dag_problems); nothing is
--- written then. 42501 for producers that go beyond their rights. With a key it waits for a transaction under way that submits the same.
+-- written then. 42501 for producers that go beyond their rights, which comes first, and where the key is that of a DAG in a queue that was not granted. With a key it waits for a transaction under way that submits the same.
 -- Locks: places of jobs outside of the DAG that nodes depend on (pin).
 -- roles: producer
 create function dag_submit(spec jsonb, out dag_id bigint, out created boolean)
@@ -19,11 +19,13 @@ declare
     key constant text := spec ->> 'key';
     deadline interval;
     added bigint[];
-    producer constant integer := check_producer('{}');
+    producer constant integer := check_producer(
+        coalesce(spec ->> 'queue', 'default') || queues_named(spec -> 'nodes', coalesce(spec ->> 'queue', 'default')));
 begin
     created := false;
     select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
     if found then
+        perform check_holders(array[dag_id]);
         return;
     end if;
     perform dag_refuse(spec);
@@ -32,6 +34,7 @@ begin
         insert into dag_keys (kind, key, dag_id) values (kind, key, dag_id) on conflict do nothing;
         if not found then
             select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
+            perform check_holders(array[dag_id]);
             return;
         end if;
     end if;

@@ -3,7 +3,7 @@
 --
 --   select * from pgq.enqueue_jobs('[{"kind": "sync", "args": {"shop": 7}, "unique": {"by": ["args.shop"], "while": "queued"}}]');
 --
--- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued, and PQ007 where an earlier job with the key is to be an error. All or none.
+-- Raises what enqueue_many raises, 42501 where a producer would replace what others enqueued or a key is that of a job in a queue which was not granted, and PQ007 where an earlier job with the key is to be an error. All or none.
 -- Locks: what take_keys and then take_sequences lock; of jobs that are replaced what reschedule locks.
 -- roles: producer
 create function enqueue_jobs(jobs jsonb, wake_workers boolean default true) returns table (job_id bigint, outcome text)
@@ -21,17 +21,15 @@ declare
     producer integer;
     heads bigint[]; -- jobs that begin their sequences
 begin
-    perform check_jobs_json(enqueue_jobs.jobs);
     if session_user <> current_user or current_setting('role') <> 'none' then
-        producer := check_producer(array(
-            select i.queue from jobs_from_json(enqueue_jobs.jobs) i
-            union
-            select coalesce(c.value ->> 'queue', 'default') from jobs_from_json(enqueue_jobs.jobs) i, jsonb_each(i.callbacks) c));
+        producer := check_producer(queues_named(enqueue_jobs.jobs, 'default'));
     end if;
+    perform check_jobs_json(enqueue_jobs.jobs);
     ids := array(select nextval('jobs_id_seq')
                  from generate_series(1, jsonb_array_length(enqueue_jobs.jobs)));
     select v.keys, v.outcomes, v.ids, v.since into keys, outcomes, those, since from unique_verdicts(enqueue_jobs.jobs, ids) v;
     if producer is not null and outcomes is not null then
+        perform check_holders(array(select v.id from unnest(those, outcomes) v(id, outcome) where v.outcome <> 'added'));
         perform check_replaced(outcomes, those);
     end if;
     if jsonb_path_exists(enqueue_jobs.jobs, '$[*].sequence') then

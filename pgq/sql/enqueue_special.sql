@@ -14,6 +14,7 @@ declare
         case when uniqueness is not null then unique_problem(uniqueness) end,
         group_problem(group_name), sequence_problem(sequence, on_failure, uniqueness));
 begin
+    perform check_producer(queues_named(jsonb_build_array(jsonb_build_object('callbacks', callbacks)), coalesce(queue, 'default')));
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;

@@ -2,7 +2,7 @@
 -- where an earlier one with the key bars it, existing or replaced, with the id of that one. job_ids: those that the new
 -- ones would have; whiles: queued or unfinished; holds: until when they bar others at least; conflicts: existing, replace, error. Of equal keys
 -- among them the first one counts. taken_at: since when the key stands for the job.
--- Raises PQ007 for a conflict that is to be an error. Internal: enqueue_jobs, and the Go client's EnqueueMany
+-- Raises PQ007 for a conflict that is to be an error; 42501 if the caller may not know of that job. Internal: enqueue_jobs, and the Go client's EnqueueMany
 -- for owners: whoever may call it can take any key from others.
 --
 -- Why there are never two, and never none: all that want a key meet at its row, in the order of the keys. Who inserts it
@@ -78,6 +78,7 @@ begin
     where conflicts[k.place] = 'error' and (t.bars or k.place <> f.place)
     order by k.place limit 1;
     if found then
+        perform check_holders(array[refused.holder]);
         raise exception using
             errcode = 'PQ007',
             message = format('there is a job with the unique key %s already%s', to_json(refused.key), ': ' || refused.holder);
