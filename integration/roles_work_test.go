@@ -270,6 +270,29 @@ func TestATenantsReaderSeesTheJobsOfThatTenant(t *testing.T) {
 	}
 }
 
+// A reader can neither keep another one's subscription alive nor end it. Owners can.
+func TestASubscriberIsThatOfTheRoleThatMadeIt(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t, "pgq")
+	owner := e.as(e.owner)
+	one, other := e.as(e.granted("one", pgq.Grant{Class: pgq.Reader})), e.as(e.granted("other", pgq.Grant{Class: pgq.Operator}))
+	id := value[int64](t, one, "select id from pgq.subscribe(null, '1 h')")
+	if got := value[int64](t, other, "select id from pgq.subscribe($1, '1 ms')", id); got == id {
+		t.Error("another role has shortened a subscription")
+	}
+	e.exec(other, "select pgq.unsubscribe($1)", id)
+	if got := value[int64](t, one, "select id from pgq.subscribe($1, '2 h')", id); got != id {
+		t.Error("another role has ended a subscription")
+	}
+	if got := value[int64](t, owner, "select id from pgq.subscribe($1, '3 h')", id); got != id {
+		t.Error("an owner cannot have it")
+	}
+	e.exec(owner, "select pgq.unsubscribe($1)", id)
+	if got := value[int64](t, one, "select id from pgq.subscribe($1)", id); got == id {
+		t.Error("an owner cannot end it")
+	}
+}
+
 // Anybody who can connect can send a NOTIFY. It cancels nothing.
 func TestAForgedNotificationCancelsNothing(t *testing.T) {
 	t.Parallel()

@@ -233,7 +233,7 @@ type AddLog struct {
 	Attrs   json.RawMessage
 }
 
-// AddLogs keeps log lines with their jobs.
+// AddLogs keeps log lines with their jobs. Messages are cut at 20,000 characters. *ArgumentError for a level that has not 1 to 40 characters.
 func (c *Client) AddLogs(ctx context.Context, db DB, lines []AddLog) error {
 	n := len(lines)
 	ids, attempts, times := make([]int64, n), make([]int32, n), make([]time.Time, n)

@@ -12,15 +12,15 @@ import (
 
 // Registration says what a worker process is.
 type Registration struct {
-	// Name is for humans: host and process.
+	// Name is for humans: host and process. 1 to 200 characters.
 	Name   string
 	Queues []string
 	Kinds  []string
-	// Lease is after how long without a heartbeat the worker is declared dead; at least 1 s.
+	// Lease is after how long without a heartbeat the worker is declared dead; 1 s to 1 day.
 	Lease time.Duration
 }
 
-// Register registers a worker process and returns its id. *ArgumentError for a lease that is too short.
+// Register registers a worker process and returns its id. *ArgumentError for a field that breaks a rule.
 func (c *Client) Register(ctx context.Context, db DB, r Registration) (id int64, err error) {
 	err = db.QueryRow(ctx, c.from("*", "register_worker($1, $2, $3, $4)"), r.Name, r.Queues, r.Kinds, r.Lease).Scan(&id)
 	return id, wrap("register the worker", err)

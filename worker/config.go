@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/pgq-go/queue/pgq"
@@ -66,6 +68,7 @@ const (
 	defaultConcurrency = 10
 	maxConcurrency     = 100_000
 	maxWeight          = 1000
+	maxName            = 200
 )
 
 // withDefaults returns the settings completed, or the first rule that they break as *pgq.ArgumentError.
@@ -95,8 +98,10 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Concurrency < 0 || c.Concurrency > maxConcurrency:
 		return c, &pgq.ArgumentError{Field: "Concurrency", Rule: "must be 0 to 100000"}
-	case c.Lease < time.Second:
-		return c, &pgq.ArgumentError{Field: "Lease", Rule: "must be at least 1s"}
+	case utf8.RuneCountInString(c.Name) > maxName || !utf8.ValidString(c.Name) || strings.ContainsFunc(c.Name, unicode.IsControl):
+		return c, &pgq.ArgumentError{Field: "Name", Rule: "must have 1 to 200 characters, none of them control characters"}
+	case c.Lease < time.Second || c.Lease > 24*time.Hour:
+		return c, &pgq.ArgumentError{Field: "Lease", Rule: "must be 1s to 24h"}
 	case c.Heartbeat < 0 || c.Heartbeat > c.Lease/2:
 		return c, &pgq.ArgumentError{Field: "Heartbeat", Rule: "must be positive and at most half of Lease"}
 	case c.PollInterval < time.Millisecond:

@@ -428,7 +428,8 @@ create index events_by_job on events using brin (job_id) with (pages_per_range =
 -- Who wants to hear of every event; a reader that is gone stops counting when alive_until has passed.
 create table subscribers (
     id           bigint generated always as identity primary key,
-    alive_until  timestamptz not null
+    alive_until  timestamptz not null,
+    role_id      oid
 ) with (fillfactor = 50);
 comment on table subscribers is 'Live readers of the event stream.';
 
@@ -876,6 +877,7 @@ comment on column events.at is 'When.';
 comment on column events.data is 'What else there is to say.';
 comment on column subscribers.id is 'The reader.';
 comment on column subscribers.alive_until is 'Until when it counts.';
+comment on column subscribers.role_id is 'The database role that registered it.';
 comment on column consumers.name is 'The consumer.';
 comment on column consumers.queues is 'Events of which queues it wants; null: of all, and those without a queue.';
 comment on column consumers.types is 'Which types of events it wants; null: all.';

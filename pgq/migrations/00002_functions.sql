@@ -66,20 +66,32 @@ comment on function add_backlogs is 'Notes that jobs wait for their turn.';
 
 -- +goose StatementBegin
 -- add_logs(job_ids, attempts, times, levels, messages, attrs): keeps log lines of handlers, to be read with the
--- job while it runs and after. Lines of jobs that were deleted are dropped.
--- Locks: rows of jobs against deletion.
+-- job while it runs and after. Lines of jobs that were deleted are dropped, messages are cut at 20,000 characters.
+-- Raises PQ001 for the first line that breaks a rule ("levels[3]"); none is kept then. Locks: rows of jobs against deletion.
 -- roles: worker
 create function add_logs(
     job_ids bigint[], attempts integer[], times timestamptz[], levels text[], messages text[], attrs jsonb[])
 returns void
-language sql security definer set search_path from current
+language plpgsql security definer set search_path from current
 as $$
+declare
+    bad record;
+begin
+    select u.place - 1 as index, p.problem into bad
+    from unnest(job_ids, attempts, times, levels, messages) with ordinality u(job_id, attempt, at, level, message, place),
+         log_problem(u.job_id, u.attempt, u.at, u.level, u.message) p(problem)
+    where p.problem is not null
+    order by u.place limit 1;
+    if found then
+        perform invalid(format('%ss[%s]', bad.problem[1], bad.index), bad.problem[2]);
+    end if;
     insert into logs (job_id, attempt, at, level, message, attrs)
-    select u.job_id, u.attempt, u.at, u.level, u.message, u.attrs
+    select u.job_id, u.attempt, u.at, u.level, left(u.message, 20000), u.attrs
     from unnest(job_ids, attempts, times, levels, messages, attrs) with ordinality u(job_id, attempt, at, level, message, attrs, place)
     join jobs j on j.id = u.job_id
     order by u.place
-    for key share of j
+    for key share of j;
+end
 $$;
 comment on function add_logs is 'Keeps log lines of handlers.';
 -- +goose StatementEnd
@@ -10702,13 +10714,37 @@ comment on function lock_dags is 'Locks the DAGs to which jobs belong.';
 
 -- +goose StatementBegin
 -- log_job(job_id, attempt, message, level): keeps a line of a handler's log: add_logs, for workers that are written without arrays.
+-- Raises PQ001 for a field that breaks a rule.
 -- roles: worker
 create function log_job(job_id bigint, attempt integer, message text, level text default 'INFO') returns void
-language sql security definer set search_path from current
+language plpgsql security definer set search_path from current
 as $$
-    select add_logs(array[job_id], array[attempt], array[clock_timestamp()], array[level], array[message], array[null::jsonb])
+declare
+    problem constant text[] := log_problem(log_job.job_id, log_job.attempt, now(), log_job.level, log_job.message);
+begin
+    if problem is not null then
+        perform invalid(problem[1], problem[2]);
+    end if;
+    perform add_logs(array[job_id], array[attempt], array[clock_timestamp()], array[level], array[message], array[null::jsonb]);
+end
 $$;
 comment on function log_job is 'Keeps a line of a handler''s log.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- log_problem(job_id, attempt, at, level, message): the first rule that a log line breaks, as {field, rule}; null when none. Internal: add_logs, log_job.
+create function log_problem(job_id bigint, attempt integer, at timestamptz, level text, message text) returns text[]
+language sql immutable
+as $$
+    select case
+        when job_id is null then array['job_id', 'must not be null']
+        when attempt is null or attempt < 0 then array['attempt', 'must be at least 0']
+        when at is null then array['time', 'must not be null']
+        when level is null or length(level) not between 1 and 40 then array['level', 'must have 1 to 40 characters']
+        when message is null then array['message', 'must not be null']
+    end
+$$;
+comment on function log_problem is 'First rule that a log line breaks, as {field, rule}.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -12956,6 +12992,7 @@ comment on function recount is 'Writes into waiting what parents came to so far.
 -- +goose StatementBegin
 -- register_worker(name, queues, kinds, lease): registers a worker process and returns its id, with which
 -- it claims. It must call heartbeat more often than its lease lasts, or it is declared dead.
+-- Raises PQ001 for a lease that is not 1 second to 1 day, and for names that break a rule: that of the worker, of a queue, of a kind.
 -- roles: worker
 create function register_worker(name text, queues text[], kinds text[], lease interval default '30 s')
 returns bigint
@@ -12964,9 +13001,18 @@ as $$
 declare
     new_id bigint;
 begin
-    if register_worker.lease is null or register_worker.lease < interval '1 second' then
-        perform invalid('lease', 'must be at least 1 second');
+    if register_worker.name is null or length(register_worker.name) not between 1 and 200 then
+        perform invalid('name', 'must have 1 to 200 characters');
+    elsif register_worker.name collate "C" ~ '[\u0001-\u001F\u007F-\u009F]' then
+        perform invalid('name', 'must not have control characters');
+    elsif register_worker.lease is null or register_worker.lease not between interval '1 second' and interval '1 day' then
+        perform invalid('lease', 'must be 1 second to 1 day');
     end if;
+    perform invalid(w.field || 's', 'each ' || p.problem[2])
+    from (select 'queue' as field, 'k' as kind, q as queue from unnest(register_worker.queues) q
+          union all select 'kind', k, 'q' from unnest(register_worker.kinds) k) w
+    cross join lateral job_problem(w.kind, w.queue, 5, null, null, null, null, null, null, null, null, null, null, null, null) p(problem)
+    where p.problem is not null;
     insert into workers (name, queues, kinds, lease)
     values (register_worker.name, coalesce(register_worker.queues, '{}'), coalesce(register_worker.kinds, '{}'),
             register_worker.lease)
@@ -12977,7 +13023,6 @@ begin
     on conflict do nothing;
     insert into known_kinds (name)
     select distinct k from unnest(register_worker.kinds) k
-    where k is not null
     order by k
     on conflict do nothing;
     return new_id;
@@ -14873,7 +14918,8 @@ comment on function start_scheduled is 'Enqueues what schedules are to enqueue.'
 
 -- +goose StatementBegin
 -- subscribe(subscriber_id, alive_for): registers a reader of the event stream (null: a new one), or says that it
--- lives. From then on every verb writes its events. Returns its id and the id of the newest event.
+-- lives. From then on every verb writes its events. Returns its id and the id of the newest event. A reader is that of the database role that
+-- registered it: another role that is no owner gets a new one, as for an id that is gone. Raises PQ001 for a time that is not 1 ms to 1 day.
 -- roles: operator, reader
 create function subscribe(subscriber_id bigint default null, alive_for interval default '30 s')
 returns table (id bigint, last_event_id bigint)
@@ -14883,11 +14929,14 @@ as $$
 declare
     reader bigint;
 begin
+    if alive_for is null or alive_for not between interval '1 ms' and interval '1 day' then
+        perform invalid('alive_for', 'must be 1 ms to 1 day');
+    end if;
     update subscribers s set alive_until = clock_timestamp() + alive_for
-    where s.id = subscriber_id
+    where s.id = subscriber_id and (s.role_id = caller() or is_owner(caller()))
     returning s.id into reader;
     if not found then
-        insert into subscribers (alive_until) values (clock_timestamp() + alive_for)
+        insert into subscribers (alive_until, role_id) values (clock_timestamp() + alive_for, caller())
         returning subscribers.id into reader;
     end if;
     return query select reader, coalesce((select max(e.id) from events e), 0);
@@ -15643,11 +15692,11 @@ comment on function unpark is 'Puts groups back in line for which there may be r
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- unsubscribe(subscriber_id): takes a reader of the event stream off the register.
+-- unsubscribe(subscriber_id): takes a reader of the event stream off the register, if it is one of the caller's database role; owners may all.
 -- roles: operator, reader
 create function unsubscribe(subscriber_id bigint) returns void
 language sql security definer set search_path from current
-as $$ delete from subscribers where id = subscriber_id $$;
+as $$ delete from subscribers where id = subscriber_id and (role_id = caller() or is_owner(caller())) $$;
 comment on function unsubscribe is 'Takes a reader of the event stream off the register.';
 -- +goose StatementEnd
 
@@ -17785,6 +17834,7 @@ drop function move;
 drop function members_of;
 drop function max_run_size;
 drop function make_keys;
+drop function log_problem;
 drop function log_job;
 drop function lock_dags;
 drop function lock_dag;

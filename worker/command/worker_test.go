@@ -147,7 +147,7 @@ func TestACommandGetsEncryptedArgsInTheClearIfTheWorkerHasTheKey(t *testing.T) {
 	} {
 		s.q = pgq.New(c.client)
 		s.enqueue("echo", `{"n": 12345678901234567890123}`, pgq.Options{Codec: codecs["key"]})
-		worker, err := s.q.Register(t.Context(), s.pool, pgq.Registration{Queues: []string{"default"}, Lease: time.Minute})
+		worker, err := s.q.Register(t.Context(), s.pool, pgq.Registration{Name: "w", Queues: []string{"default"}, Lease: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -88,6 +88,7 @@ func TestAFileThatBreaksARuleIsRefusedWithLineAndField(t *testing.T) {
 		"log_level: 3":                                     ":1: log_level must be debug",
 		"\nworker:\n  lease: 30":                           ":3: worker.lease must be a duration with its unit",
 		"worker: {lease: 999ms}":                           ":1: worker.lease must be at least 1s, not 999ms",
+		"worker: {lease: 25h}":                             ":1: worker.lease must be at most 24h0m0s, not 25h0m0s",
 		"worker: {heartbeat: 0s}":                          ":1: worker.heartbeat must be at least 1ms, not 0s",
 		"worker: {heartbeat: 20s}":                         ":1: worker.heartbeat must be at most half of worker.lease, which is 30s",
 		"worker: {lease: 5s,\n heartbeat: 3s}":             ":2: worker.heartbeat must be at most half",

@@ -53,14 +53,14 @@ var fields = []field{
 		setQueues, func(s *Settings) string { return queueList(s.Worker.Queues) }},
 	{"worker.concurrency", "how many jobs of all queues together run at the same time, shared by the weights of the queues; 0: each queue has its own slots",
 		setShared, func(s *Settings) string { return strconv.Itoa(s.Worker.Concurrency) }},
-	duration("worker.lease", "after its last heartbeat a worker is declared dead and others run its jobs", time.Second,
+	duration("worker.lease", "after its last heartbeat a worker is declared dead and others run its jobs", time.Second, 24*time.Hour,
 		func(s *Settings) *time.Duration { return &s.Worker.Lease }),
-	duration("worker.heartbeat", "how often it says that it lives; a sixth of the lease unless given", time.Millisecond,
+	duration("worker.heartbeat", "how often it says that it lives; a sixth of the lease unless given", time.Millisecond, 0,
 		func(s *Settings) *time.Duration { return &s.Worker.Heartbeat }),
-	duration("worker.poll_interval", "bounds the pauses between looks at an empty queue", time.Millisecond,
+	duration("worker.poll_interval", "bounds the pauses between looks at an empty queue", time.Millisecond, 0,
 		func(s *Settings) *time.Duration { return &s.Worker.PollInterval }),
 	boolean("worker.poll_only", "true: no LISTEN, for connections through a transaction pooler", func(s *Settings) *bool { return &s.Worker.PollOnly }),
-	duration("worker.grace", "how long running handlers may go on when the worker stops; 0s: not at all", 0,
+	duration("worker.grace", "how long running handlers may go on when the worker stops; 0s: not at all", 0, 0,
 		func(s *Settings) *time.Duration { return &s.Worker.Grace }),
 	{"worker.prefetch", "how many jobs to claim beyond the free slots, at the most; 0: none",
 		setPrefetch, func(s *Settings) string { return strconv.Itoa(s.Worker.Prefetch) }},
@@ -85,7 +85,7 @@ func fieldNames() []string {
 }
 
 // duration is a field that is a duration.
-func duration(name, help string, least time.Duration, of func(*Settings) *time.Duration) field {
+func duration(name, help string, least, most time.Duration, of func(*Settings) *time.Duration) field {
 	set := func(s *Settings, value string) string {
 		d, err := time.ParseDuration(value)
 		switch {
@@ -95,6 +95,8 @@ func duration(name, help string, least time.Duration, of func(*Settings) *time.D
 			return fmt.Sprintf("must not be negative, it is %s", d)
 		case d < least:
 			return fmt.Sprintf("must be at least %s, not %s", least, d)
+		case most > 0 && d > most:
+			return fmt.Sprintf("must be at most %s, not %s", most, d)
 		}
 		*of(s) = d
 		return ""
