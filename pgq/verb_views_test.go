@@ -238,3 +238,35 @@ func TestTheNewestFailuresAreFoundHoweverTheyAreSpread(t *testing.T) {
 	}
 	w.exec("truncate pgq.jobs, pgq.results") // nodes without a DAG
 }
+
+// What producers and readers of a tenant ask by id, or newest first, is not all read before.
+func TestTheViewsOfOnesOwnJobsReadWhatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.plans()
+	w.exec("insert into pgq.producers (role_id) values ('pg_monitor'::regrole)")
+	w.exec("insert into pgq.grants (role_id, class, tenant) values ('pg_monitor'::regrole, 'reader', 'acme')")
+	w.exec(`insert into pgq.jobs (id, queue, kind, priority, enqueued_by, metadata)
+		select i, 'q', 'k', i % 10, case i % 2 when 0 then 1 end, case i % 2 when 0 then '{"tenant": "acme"}'::jsonb end from generate_series(1, 60000) i`)
+	w.exec("insert into pgq.results (job_id, queue, state, attempt, finished_at) select id, queue, 'completed', 1, now() from pgq.jobs")
+	w.exec("select setval('pgq.jobs_id_seq', 60000)")
+	w.exec("vacuum analyze pgq.jobs, pgq.results")
+	for _, view := range []string{"own_jobs", "tenant_jobs"} {
+		for condition, c := range map[string]struct{ rows, blocks int }{
+			"where id = 30000":                                {1, 200},
+			"where id in (2, 4, 5, 30000)":                    {3, 300},
+			"where id between 30000 and 30010 and kind = 'k'": {6, 500},
+			"order by id desc limit 50":                       {50, 2500},
+			"where id < 30000 order by id desc limit 50":      {50, 2500},
+		} {
+			call := "select * from " + view + " " + condition
+			if rows := one[int](t, w.session(), "select count(*)::int from (select * from pgq."+view+" "+condition+") v"); rows != c.rows {
+				t.Errorf("%s: %d rows, want %d", call, rows, c.rows)
+			}
+			p.touched(t, call) // fills the caches of the session
+			if blocks := p.touched(t, call); blocks > c.blocks {
+				t.Errorf("%s touches %d blocks, want at most %d", call, blocks, c.blocks)
+			}
+		}
+	}
+}

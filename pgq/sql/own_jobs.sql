@@ -1,16 +1,18 @@
 -- own_jobs: the jobs that the caller enqueued, with what was asked and what came of it. For producers, who see no others; by id or
--- newest first ("order by id desc limit 50") it costs a few index look-ups per row. Jobs that owners of the schema enqueued
+-- newest first ("order by id desc limit 50") it costs a few index look-ups per row: a barrier lets conditions on columns of jobs through, and
+-- the view has that order itself, without which PostgreSQL would sort all rows for it. Jobs that owners of the schema enqueued
 -- are nobody's. A stable contract for SELECT. Locks nothing.
 -- roles: producer, operator
 create view own_jobs with (security_barrier) as
-select s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
-       s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
+select j.id, j.queue, j.kind, j.priority, s.state, s.attempt, j.max_attempts, j.created_at, s.run_at, s.claimed_at, f.finished_at,
+       j.expires_at, j.timeout, j.tags, j.metadata, f.error, j.dag_id, j.name,
        j.args, j.codec, j.payload, f.output, f.codec as output_codec, f.payload as output_payload,
-       s.group_name
+       j.group_name
 from jobs j
-cross join lateral (select * from job_states where id = j.id offset 0) s
-left join results f on f.job_id = j.id
-where j.enqueued_by = any((select own_producers())::integer[]);
+cross join lateral (select state, attempt, run_at, claimed_at from job_states where id = j.id offset 0) s
+left join lateral (select error, finished_at, output, codec, payload from results where job_id = j.id offset 0) f on true
+where j.enqueued_by = any((select own_producers())::integer[])
+order by j.id desc;
 comment on view own_jobs is 'The jobs that the caller enqueued.';
 comment on column own_jobs.id is 'The job.';
 comment on column own_jobs.queue is 'Where it waits or waited.';

@@ -1,21 +1,23 @@
 -- tenant_jobs: the jobs of the tenants that the caller may read: those whose metadata name one of them ({"tenant": "acme"}), and the
 -- nodes of such DAGs. Args and results are null unless granted (payloads). A stable contract for SELECT; ask by id, or
 -- newest first with a limit: there is no index by tenant. Locks nothing.
+-- Its order is for that, as in own_jobs.
 -- roles: tenant
 create view tenant_jobs with (security_barrier) as
-select t.tenant, s.id, s.queue, s.kind, s.priority, s.state, s.attempt, s.max_attempts, s.created_at, s.run_at, s.claimed_at, s.finished_at,
-       s.expires_at, s.timeout, s.tags, s.metadata, s.error, s.dag_id, s.name,
+select t.tenant, j.id, j.queue, j.kind, j.priority, s.state, s.attempt, j.max_attempts, j.created_at, s.run_at, s.claimed_at, f.finished_at,
+       j.expires_at, j.timeout, j.tags, j.metadata, f.error, j.dag_id, j.name,
        case when t.tenant = any((select own_tenants(true))::text[]) then j.args end as args, j.codec,
        case when t.tenant = any((select own_tenants(true))::text[]) then j.payload end as payload,
        case when t.tenant = any((select own_tenants(true))::text[]) then f.output end as output, f.codec as output_codec,
        case when t.tenant = any((select own_tenants(true))::text[]) then f.payload end as output_payload,
-       s.group_name
+       j.group_name
 from jobs j
-left join jobs d on d.id = j.dag_id
+left join lateral (select metadata from jobs where id = j.dag_id offset 0) d on true
 cross join lateral (select coalesce(d.metadata ->> 'tenant', j.metadata ->> 'tenant') as tenant) t
-cross join lateral (select * from job_states where id = j.id offset 0) s
-left join results f on f.job_id = j.id
-where t.tenant = any((select own_tenants())::text[]);
+cross join lateral (select state, attempt, run_at, claimed_at from job_states where id = j.id offset 0) s
+left join lateral (select error, finished_at, output, codec, payload from results where job_id = j.id offset 0) f on true
+where t.tenant = any((select own_tenants())::text[])
+order by j.id desc;
 comment on view tenant_jobs is 'The jobs of the tenants that the caller may read.';
 comment on column tenant_jobs.tenant is 'The tenant that its metadata name.';
 comment on column tenant_jobs.id is 'The job.';
