@@ -101,7 +101,7 @@ func TestADumpFromAVersionGoesOnFromThere(t *testing.T) {
 	if err := migrations.Dump(&bytes.Buffer{}, 99, migrations.Options{}); !errors.Is(err, migrations.ErrVersion) {
 		t.Error(err)
 	}
-	for _, schema := range []string{"pg_x", "public", "information_schema", "two\nlines", strings.Repeat("x", 49)} {
+	for _, schema := range []string{"pg_x", "public", "information_schema", "two\nlines", strings.Repeat("x", 53)} {
 		if err := migrations.Dump(&bytes.Buffer{}, 0, migrations.Options{Schema: schema}); !errors.Is(err, migrations.ErrSchemaName) {
 			t.Errorf("%q: %v", schema, err)
 		}

@@ -37,8 +37,8 @@ const (
 	MinServerVersion = 150000
 	// versionTable is where goose keeps the applied versions, inside the schema.
 	versionTable = "schema_migrations"
-	// maxSchemaLength keeps the names of NOTIFY channels, which contain the schema's, within 63 bytes.
-	maxSchemaLength = 48
+	// maxSchemaLength keeps the names of NOTIFY channels, of which pgq-events:SCHEMA is the longest, within PostgreSQL's 63 bytes.
+	maxSchemaLength = 52
 )
 
 // Errors that Up, Down and Status return; match them with errors.Is.
@@ -51,7 +51,7 @@ var (
 	// ErrNotInstalled means that the schema holds no PGQ.
 	ErrNotInstalled = errors.New("migrations: PGQ is not installed in the schema")
 	// ErrSchemaName means that the name of the schema cannot be used.
-	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 48 characters, not start with pg_ and be neither public nor information_schema")
+	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 52 bytes, not start with pg_ and be neither public nor information_schema")
 	// ErrSchemaRights means that the schema is not that of the migrating role alone: it belongs to somebody else, somebody else may
 	// create objects in it, or has. Functions of PGQ have the rights of who migrates, and such a role could get them. The error says what to do.
 	ErrSchemaRights = errors.New("migrations: the schema must belong to the role that migrates, and to nobody else")

@@ -136,7 +136,7 @@ func TestSchemasSideBySideDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Empty(t)
 	conn := connect(t, url)
-	names := []string{"one", "other", `Quo"ted`, "with-dash and space", strings.Repeat("x", 48), "select"}
+	names := []string{"one", "other", `Quo"ted`, "with-dash and space", strings.Repeat("x", 52), "select"}
 	for i, name := range names {
 		up(t, url, name)
 		q := pgq.New(pgq.Config{Schema: name})
@@ -161,6 +161,10 @@ func TestSchemasSideBySideDoNotSeeEachOther(t *testing.T) {
 			t.Error(name, keys, err)
 		}
 		seen[keys[0]] = true
+		quoted := pgx.Identifier{name}.Sanitize()
+		if _, err := conn.Exec(t.Context(), "select pg_notify("+quoted+".channel(), 'x'), pg_notify("+quoted+".event_channel(), 'x')"); err != nil {
+			t.Error(name, err)
+		}
 		worker, err := q.Register(t.Context(), conn, pgq.Registration{Name: "w", Queues: []string{"default"}})
 		if err == nil {
 			t.Error("a worker without a lease was registered as", worker)
@@ -209,7 +213,7 @@ func TestSchemasThatCannotBeUsedAreRefused(t *testing.T) {
 			t.Errorf("after %s something changed", foreign)
 		}
 	}
-	for _, name := range []string{strings.Repeat("x", 49), "pg_mine", "pg_catalog", "public", "information_schema", strings.Repeat("ä", 25)} {
+	for _, name := range []string{strings.Repeat("x", 53), "pg_mine", "pg_catalog", "public", "information_schema", strings.Repeat("ä", 27)} {
 		if err := migrations.Up(t.Context(), url, migrations.Options{Schema: name}); !errors.Is(err, migrations.ErrSchemaName) {
 			t.Error(name, err)
 		}

@@ -81,7 +81,7 @@ func TestAFileThatBreaksARuleIsRefusedWithLineAndField(t *testing.T) {
 		"schema:":                                          ":1: schema must have one value",
 		"schema: [a]":                                      ":1: schema must have one value",
 		"schema: pg_x":                                     ":1: schema must not begin with pg_",
-		"schema: " + strings.Repeat("x", 49):               ":1: schema must have 1 to 48 bytes",
+		"schema: " + strings.Repeat("x", 53):               ":1: schema must have 1 to 52 bytes",
 		"schema: a\nschema: b":                             ":2: is no YAML: ",
 		"schema: 'a":                                       ":1: is no YAML: ",
 		"schema: a\n---\nschema: b":                        ": must be one YAML document",

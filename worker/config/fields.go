@@ -22,7 +22,7 @@ const (
 	maxWeight          = 1000
 	maxQueueName       = 128
 	maxWorkerName      = 128
-	maxSchemaName      = 48
+	maxSchemaName      = 52
 )
 
 // field is one setting: how it is called, what it is for, and how it is read and shown. set returns the rule that a value breaks, or "".
