@@ -29,13 +29,13 @@ func (b *Builder) DOT(s Style) string {
 			o.add(b.depth+2, `color="`+p.colors().stroke+`"; penwidth=2;`)
 		}
 		if b.first == "" {
-			o.add(b.depth+2, b.id+`x [label="…", shape=plaintext];`)
+			o.add(b.depth+2, b.id+`x [label="...", shape=plaintext];`)
 		}
 	}, func(o *outline, b box) {
 		o.add(b.depth+1, b.id+" ["+dotLabel(b)+p.dotLook(b.role)+"];")
 	})
 	if p.more > 0 {
-		lines.add(1, fmt.Sprintf(`more [label="… and %d more", style=dashed];`, p.more))
+		lines.add(1, fmt.Sprintf(`more [label="... and %d more", style=dashed];`, p.more))
 	}
 	for _, e := range p.edges {
 		lines.add(1, dotEdge(e)+";")

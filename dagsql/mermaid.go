@@ -14,7 +14,7 @@ func (b *Builder) Mermaid(s Style) string {
 		title := `["` + mermaidText(b.label) + prefixed("<br/>", b.rule) + `"]`
 		o.add(b.depth+1, "subgraph "+b.id+title)
 		if b.first == "" {
-			o.add(b.depth+2, b.id+`x["…"]`)
+			o.add(b.depth+2, b.id+`x["..."]`)
 		}
 	}, func(o *outline, b box) {
 		open, closing := "[", "]"
@@ -33,7 +33,7 @@ func (b *Builder) Mermaid(s Style) string {
 		o.add(b.depth+1, line)
 	})
 	if p.more > 0 {
-		lines.add(1, fmt.Sprintf(`more["… and %d more"]`, p.more))
+		lines.add(1, fmt.Sprintf(`more["... and %d more"]`, p.more))
 	}
 	for _, e := range p.edges {
 		line := "-->"

@@ -46,7 +46,7 @@ flowchart LR
         end
     end
     subgraph n5["empty<br/>done"]
-        n5x["…"]
+        n5x["..."]
     end
     n6[["thumbs"]]:::waiting
     n7{{"approve"}}:::waiting
@@ -88,7 +88,7 @@ digraph dag {
     }
     subgraph cluster_n5 {
         label="empty\ndone";
-        n5x [label="…", shape=plaintext];
+        n5x [label="...", shape=plaintext];
     }
     n6 [label="thumbs", peripheries=2];
     n7 [label="approve", shape=hexagon];
@@ -117,7 +117,7 @@ flowchart TD
     subgraph n1["etl"]
         n2["extract"]
     end
-    more["… and 7 more"]
+    more["... and 7 more"]
     j42 -.-> n1
     n0 --> n1
 `)

@@ -131,7 +131,7 @@ func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]Enque
 		if err != nil {
 			return nil, fmt.Errorf("pgq: enqueue: %w", err)
 		}
-		rows, err := tx.Query(ctx, c.from("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
+		rows, err := tx.Query(ctx, c.adding("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
 		if err != nil {
 			return nil, wrap("enqueue", err)
 		}
@@ -141,8 +141,11 @@ func (c *Client) enqueueJSON(ctx context.Context, tx DB, jobs []newJob) ([]Enque
 			job.take(outcome)
 			return job, err
 		})
+		if err == nil && len(got) < len(chunk) {
+			err = pgx.ErrNoRows
+		}
 		if err != nil {
-			return nil, shiftIndex(wrap("enqueue", err), start)
+			return nil, shiftIndex(wrapAdding(err), start)
 		}
 		added = append(added, got...)
 		start += len(chunk)
@@ -284,10 +287,10 @@ func (b *bulk) reserve(ctx context.Context, queues []string, counts []int64) (al
 	var firstID *int64
 	var at *time.Time
 	var loud *bool
-	err = b.tx.QueryRow(ctx, b.client.from("first_id, ids, at, loud", "enqueue_reserve($1, $2)"), queues, counts).
+	err = b.tx.QueryRow(ctx, b.client.adding("first_id, ids, at, loud", "enqueue_reserve($1, $2)"), queues, counts).
 		Scan(&firstID, &b.ids, &at, &loud)
 	if err != nil || at == nil {
-		return false, wrap("enqueue", err)
+		return false, wrapAdding(err)
 	}
 	b.at, b.loud = *at, *loud
 	if b.ids == nil {

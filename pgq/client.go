@@ -62,11 +62,13 @@ func (c *Client) Schema() string { return c.config.Schema }
 func (c *Client) Channel() string { return "pgq:" + c.config.Schema }
 
 // CheckVersion returns nil when the schema has the version that this library works with, ErrNotInstalled when
-// PGQ is not there, and ErrSchemaVersion, with both versions, when it is older, newer or half-migrated.
+// PGQ is not there, ErrSchemaVersion, with both versions, when it is older, newer or half-migrated, and an [ArgumentError] for
+// client_encoding when that is not UTF8.
 func (c *Client) CheckVersion(ctx context.Context, db DB) error {
 	var version, applied int64
-	err := db.QueryRow(ctx, "select coalesce(max(version_id), 0), count(*) filter (where version_id > 0) from "+
-		c.schema+".schema_migrations where is_applied").Scan(&version, &applied)
+	var encoding string
+	err := db.QueryRow(ctx, "select coalesce(max(version_id), 0), count(*) filter (where version_id > 0), pg_client_encoding()::text from "+
+		c.schema+".schema_migrations where is_applied").Scan(&version, &applied, &encoding)
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42703" { // others have tables of that name
 		return fmt.Errorf("%w: %s.schema_migrations is not PGQ's", ErrNotInstalled, c.schema)
@@ -78,7 +80,28 @@ func (c *Client) CheckVersion(ctx context.Context, db DB) error {
 		return fmt.Errorf("%w: schema %s has version %d (%d migrations applied), this library works with %d",
 			ErrSchemaVersion, c.schema, version, applied, SchemaVersion)
 	}
+	if encoding != "UTF8" {
+		return errGarbled
+	}
 	return nil
+}
+
+// errGarbled is said of connections that would store text as something else: strings of Go are UTF-8, and pgx leaves it to the
+// database which encoding it takes them for.
+var errGarbled = &ArgumentError{Field: "client_encoding", Rule: "must be UTF8: add client_encoding=UTF8 to the database's URL, " +
+	`or RuntimeParams["client_encoding"] = "UTF8" to the pool's ConnConfig`}
+
+// adding is from of a function that adds jobs and returns rows. Where text would be garbled PostgreSQL does not call it, and there are none.
+func (c *Client) adding(columns, call string) string {
+	return c.from(columns, call) + " where pg_client_encoding() = 'UTF8'"
+}
+
+// wrapAdding is wrap of such a call.
+func wrapAdding(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errGarbled
+	}
+	return wrap("enqueue", err)
 }
 
 // from returns the statement that calls a function of the schema: "select COLUMNS from schema.CALL".

@@ -81,7 +81,7 @@ func TestDagPictures(t *testing.T) {
 		{name: "a job that is not of the DAG", given: `select enqueue('a'); select dag_submit('{"name": "z", "nodes": [{"name": "n", "kind": "x", "after": [{"job": 1}]}]}')`,
 			call: "select dag_mermaid(2, colored => false)", want: `("flowchart TD*j1[""a 1""]*n0[""n""]*j1 --> n0*`},
 		{name: "more nodes", given: diamond, call: "select dag_mermaid(1, colored => false, max_nodes => 2)",
-			want: "(\"flowchart TD\n    n0[\"\"a\"\"]\n    n1[\"\"b\"\"]\n    more[\"\"… and 2 more\"\"]\n    n0 --> n1\n\")"},
+			want: "(\"flowchart TD\n    n0[\"\"a\"\"]\n    n1[\"\"b\"\"]\n    more[\"\"... and 2 more\"\"]\n    n0 --> n1\n\")"},
 		{name: "an unknown theme", given: diamond, call: "select dag_mermaid(1, 'pink')", want: "PQ001 theme must be default, blue_professional, *"},
 		{name: "no theme", given: diamond, call: "select dag_dot(1, null)", want: "PQ001 theme must be default, blue_professional, *"},
 		{name: "an unknown direction", given: diamond, call: "select dag_mermaid(1, direction => 'up')", want: "PQ001 direction must be TD, TB, BT, LR or RL"},

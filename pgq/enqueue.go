@@ -29,10 +29,10 @@ func (c *Client) Enqueue(ctx context.Context, db DB, args Args, o Options) (Enqu
 		return c.enqueueSpecial(ctx, db, j)
 	}
 	var job Enqueued
-	err = db.QueryRow(ctx, c.from("job_id, near_limit",
+	err = db.QueryRow(ctx, c.adding("job_id, near_limit",
 		"enqueue_one($1, $2::jsonb, $3, $4::int, $5, $6, $7, $8, $9::jsonb, $10, $11::jsonb, $12, $13, $14, $15, $16)"),
 		j.kind, j.args.json, j.queue, j.priority, j.delay, j.runAt, j.maxAttempts, j.timeout, j.backoff, j.tags,
 		j.metadata, j.ttl, j.resultTTL, j.args.codec, j.args.payload, !c.config.NoNotify).
 		Scan(&job.ID, &job.NearLimit)
-	return job, wrap("enqueue", err)
+	return job, wrapAdding(err)
 }

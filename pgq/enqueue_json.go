@@ -22,10 +22,13 @@ func (c *Client) EnqueueJSON(ctx context.Context, db DB, jobs []json.RawMessage)
 	if err != nil {
 		return nil, wrap("enqueue", err)
 	}
-	rows, err := db.Query(ctx, c.from("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
+	rows, err := db.Query(ctx, c.adding("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify)
 	if err != nil {
 		return nil, wrap("enqueue", err)
 	}
 	outcomes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Outcome])
-	return outcomes, wrap("enqueue", err)
+	if err == nil && len(outcomes) < len(jobs) {
+		err = pgx.ErrNoRows
+	}
+	return outcomes, wrapAdding(err)
 }

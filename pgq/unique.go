@@ -139,9 +139,9 @@ func (c *Client) enqueueSpecial(ctx context.Context, db DB, j newJob) (Enqueued,
 	}
 	var job Enqueued
 	var outcome string
-	err = db.QueryRow(ctx, c.from("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify).
+	err = db.QueryRow(ctx, c.adding("job_id, outcome", "enqueue_jobs($1::jsonb, $2)"), json.RawMessage(document), !c.config.NoNotify).
 		Scan(&job.ID, &outcome)
-	err = wrap("enqueue", err)
+	err = wrapAdding(err)
 	if bad, ok := err.(*ArgumentError); ok { //nolint:errorlint // made by wrap just now
 		err = &ArgumentError{Field: strings.TrimPrefix(bad.Field, "jobs[0]."), Rule: bad.Rule}
 	}

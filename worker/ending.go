@@ -3,9 +3,11 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -97,12 +99,33 @@ func (e *engine) write(v verdict, workerID int64, group []ending, retried bool) 
 		e.log.Error("result was refused by the database", "job_id", group[0].attempt.ID, "error", err)
 		group[0].err = err
 		e.write(fail, workerID, group, retried)
+	case v == fail && !inASCII(group[0]): // the database's encoding may lack characters of the error
+		group[0].err, group[0].stack = errors.New(ascii(group[0].err.Error())), ascii(group[0].stack)
+		e.write(fail, workerID, group, retried)
 	default:
 		e.log.Error("ending was refused by the database; the job is given back", "job_id", group[0].attempt.ID, "error", err)
 		e.mu.Lock()
 		e.strays = true
 		e.mu.Unlock()
 	}
+}
+
+// inASCII reports whether what is said of a failure is in characters that every encoding has.
+func inASCII(end ending) bool {
+	return ascii(end.err.Error()) == end.err.Error() && ascii(end.stack) == end.stack
+}
+
+// ascii returns a text with the code in place of each character that is not in ASCII: U+65E5.
+func ascii(text string) string {
+	var plain strings.Builder
+	for _, r := range text {
+		if r < utf8.RuneSelf {
+			plain.WriteRune(r)
+		} else {
+			fmt.Fprintf(&plain, "%U", r)
+		}
+	}
+	return plain.String()
 }
 
 // send makes one try to write endings and returns the ids of those that were held.

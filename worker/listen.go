@@ -48,7 +48,9 @@ func (e *engine) openGates() {
 
 // listenOnce listens on one connection until it breaks.
 func (e *engine) listenOnce(ctx context.Context) error {
-	conn, err := pgx.ConnectConfig(ctx, e.pool.Config().ConnConfig.Copy())
+	config := e.pool.Config().ConnConfig.Copy()
+	config.RuntimeParams["client_encoding"] = "UTF8" // which the pool may set when it has connected
+	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return err
 	}

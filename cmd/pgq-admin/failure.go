@@ -33,6 +33,7 @@ var fixes = []struct {
 	{migrations.ErrForeignSchema, output.ExitFailed, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
 	{migrations.ErrSchemaRights, output.ExitFailed, "nothing was migrated; all functions have the rights of who migrates, so let the schema be that role's alone: docs/roles.md"},
 	{migrations.ErrServerVersion, output.ExitFailed, "nothing was changed; use a newer server"},
+	{migrations.ErrEncoding, output.ExitFailed, "nothing was changed; PGQ needs a database whose encoding knows characters, UTF8 best"},
 	{migrations.ErrVersion, output.ExitFailed, "nothing was changed; use a newer pgq-admin"},
 	{migrations.ErrSchemaName, output.ExitFailed, "choose another name with --schema or PGQ_SCHEMA"},
 	{pgq.ErrNotFound, output.ExitNotFound, ""},

@@ -27,7 +27,12 @@ func (a *app) open(c *cobra.Command) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := pgx.Connect(c.Context(), s.DatabaseURL)
+	config, err := pgx.ParseConfig(s.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	inUTF8(config)
+	conn, err := pgx.ConnectConfig(c.Context(), config)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +43,9 @@ func (a *app) open(c *cobra.Command) (*session, error) {
 	}
 	return &session{conn, q, dagsql.NewClient(q)}, nil
 }
+
+// inUTF8 makes sessions take and give text as Go has it, whatever the encoding of the database, which would be the default.
+func inUTF8(config *pgx.ConnConfig) { config.RuntimeParams["client_encoding"] = "UTF8" }
 
 // onFound connects and does something; where that finds nothing of the name, the fix says how to see what there is.
 func (a *app) onFound(c *cobra.Command, fix string, do func(ctx context.Context, s *session) error) error {

@@ -115,7 +115,12 @@ func (a *app) runKinds(c *cobra.Command, kinds []config.Kind) error {
 		return err
 	}
 	ctx := c.Context()
-	pool, err := pgxpool.New(ctx, s.DatabaseURL)
+	config, err := pgxpool.ParseConfig(s.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	inUTF8(config.ConnConfig)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,12 @@ func Empty(t testing.TB) string {
 	return get(t).create(t, "template0")
 }
 
+// EmptyIn is Empty in an encoding, LATIN1 for example.
+func EmptyIn(t testing.TB, encoding string) string {
+	t.Helper()
+	return get(t).create(t, "template0", "encoding", "'"+encoding+"'", "lc_collate", "'C'", "lc_ctype", "'C'")
+}
+
 // Pool returns a pool of connections to a fresh Database. The test's cleanup closes it.
 func Pool(t testing.TB) *pgxpool.Pool {
 	t.Helper()
@@ -48,11 +54,11 @@ func Pool(t testing.TB) *pgxpool.Pool {
 	return pool
 }
 
-func (s *shared) create(t testing.TB, template string) string {
+func (s *shared) create(t testing.TB, template string, options ...string) string {
 	t.Helper()
 	name := databaseName(t.Name())
 	// To copy the files takes half the time of logging each page, on a server that need not sync them.
-	s.exec(t, "create database "+quote(name)+" template "+quote(template)+" strategy file_copy")
+	s.exec(t, "create database "+quote(name)+" template "+quote(template)+" strategy file_copy "+strings.Join(options, " "))
 	// The test's context has ended by then, so it is not used here.
 	t.Cleanup(func() { s.exec(t, "drop database if exists "+quote(name)+" with (force)") })
 	address, err := withDatabase(s.server.URL, name)

@@ -435,7 +435,7 @@ comment on table subscribers is 'Live readers of the event stream.';
 
 -- Who reads the events at a position of its own. The window is what ended between two looks at the transactions: an event is in it if
 -- its xid had not ended in the first look (from_xid, from_open) and had in the second one (to_xid, to_open). A transaction has ended in
--- a look if its number is below …_xid and not among …_open. See next_batch.
+-- a look if its number is below ..._xid and not among ..._open. See next_batch.
 create table consumers (
     name           text collate "C" primary key,
     queues         text[] collate "C",

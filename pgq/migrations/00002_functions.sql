@@ -451,7 +451,7 @@ comment on function backoff_delays_problem is 'What is wrong with the delays of 
 -- +goose StatementBegin
 -- backoff_problem(policy): what is wrong with a backoff policy; null when nothing is.
 -- A policy is {"type": "constant" | "linear" | "polynomial" | "exponential" | "table", "base": seconds, "factor": number,
--- "exponent": number, "delays": [seconds …], "cap": seconds, "jitter": 0..1}; only type and base (of a table: delays) are required.
+-- "exponent": number, "delays": [seconds ...], "cap": seconds, "jitter": 0..1}; only type and base (of a table: delays) are required.
 create function backoff_problem(policy jsonb) returns text
 language plpgsql immutable
 as $$
@@ -1024,7 +1024,7 @@ comment on function carry_out is 'Does what was judged of waiting jobs.';
 --   select * from pgq.change_jobs('cancel', '{"queues": ["mail"], "kinds": ["newsletter"]}', reason => 'recalled');
 --
 -- Verbs and their settings: cancel; retry {"rate": 50, "start_at": time} (so many per second; next_start_at is the start_at of
--- the next call); delete {"rate": 50} (a call deletes one second's worth at the most, and next_start_at is when the next one is to come); move {"queue": …}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
+-- the next call); delete {"rate": 50} (a call deletes one second's worth at the most, and next_start_at is when the next one is to come); move {"queue": ...}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
 -- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
 -- was about to move it; nothing was done.
 -- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.
@@ -1868,7 +1868,7 @@ comment on function check_replaced is 'Refuses producers to replace jobs of othe
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- check_schedule(…): raises PQ001 for the first field of a schedule, but for the spec, that breaks a rule; see set_schedule.
+-- check_schedule(...): raises PQ001 for the first field of a schedule, but for the spec, that breaks a rule; see set_schedule.
 -- Internal.
 create function check_schedule(
     name text, zone text, jitter interval, starts_at timestamptz, ends_at timestamptz, max_runs bigint, missed text,
@@ -2029,7 +2029,7 @@ comment on function check_scope is 'Refuses what cannot be limited.';
 
 -- +goose StatementBegin
 -- check_setting(setting): raises PQ001 with the field unless it has the form of a line of export_settings; what the values may be, the
--- set_… verbs say. Internal: import_setting.
+-- set_... verbs say. Internal: import_setting.
 create function check_setting(setting jsonb) returns void
 language plpgsql stable
 as $$
@@ -3378,7 +3378,7 @@ begin
                 lines := lines || (repeat('    ', depth + 1) || format('color="%s"; penwidth=2;', look.stroke));
             end if;
             if (n ->> 'empty')::boolean then
-                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x [label="…", shape=plaintext];');
+                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x [label="...", shape=plaintext];');
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || format('%s [%s%s%s];', n ->> 'id', title,
@@ -3393,7 +3393,7 @@ begin
         depth := depth - 1;
     end loop;
     if (graph ->> 'more')::bigint > 0 then
-        lines := lines || format('    more [label="… and %s more", style=dashed];', graph ->> 'more');
+        lines := lines || format('    more [label="... and %s more", style=dashed];', graph ->> 'more');
     end if;
     -- An edge from or to a cluster goes from or to a node in it and is clipped at its border.
     lines := lines || array(
@@ -3476,7 +3476,7 @@ comment on function dag_explain is 'Why a node of a DAG does not run.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_extend(dag_id, spec): adds nodes to a DAG under way, {"nodes": […]}, in the caller's transaction: a handler does it before
+-- dag_extend(dag_id, spec): adds nodes to a DAG under way, {"nodes": [...]}, in the caller's transaction: a handler does it before
 -- it completes. New nodes may come after existing ones, and ("before") before existing ones that still wait.
 -- The DAG ends when they have ended, too. Returns the ids of the nodes in their order.
 -- Raises PQ001 with all that is wrong (dag_problems), for a DAG that has ended or is being cancelled, for a node of "before"
@@ -3681,10 +3681,10 @@ comment on function dag_graph_dot_text is 'A text between quotes in DOT.';
 
 -- +goose StatementBegin
 -- dag_graph_json(dag_id, max_nodes): what a picture of a DAG shows, for dag_mermaid, dag_dot and others that draw:
--- {"nodes": […], "edges": […], "more": 12}. Raises PQ004 when there is no such DAG. Reads all nodes of the DAG, and the
+-- {"nodes": [...], "edges": [...], "more": 12}. Raises PQ004 when there is no such DAG. Reads all nodes of the DAG, and the
 -- edges of those that are shown. Locks nothing.
 --
--- nodes: id (n0, n1 … in the order of the job ids, so that they stay the same when nodes are added; j17 for job 17, which is
+-- nodes: id (n0, n1 ... in the order of the job ids, so that they stay the same when nodes are added; j17 for job 17, which is
 --   not of this DAG), job_id, name, label (the last part of the name), role, rule, at_least, state (held for one that
 --   waits and is held), done and total (of the items of a map, once known), depth (0 at the top) and empty (true for a
 --   sub-DAG of which no node is shown); for sub-DAGs first and last: ids of nodes inside. Sub-DAGs are
@@ -4299,7 +4299,7 @@ begin
             lines := lines || (repeat('    ', depth + 1) || 'subgraph ' || (n ->> 'id') || '[' || title || ']');
             depth := depth + 1;
             if (n ->> 'empty')::boolean then
-                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x["…"]');
+                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x["..."]');
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || case n ->> 'role'
@@ -4314,7 +4314,7 @@ begin
         depth := depth - 1;
     end loop;
     if (graph ->> 'more')::bigint > 0 then
-        lines := lines || format('    more["… and %s more"]', graph ->> 'more');
+        lines := lines || format('    more["... and %s more"]', graph ->> 'more');
     end if;
     lines := lines || array(
         select format('    %s %s%s %s', e ->> 'from', case when (e ->> 'soft')::boolean then '-.->' else '-->' end,
@@ -6432,9 +6432,9 @@ comment on function do_chores is 'What any worker has to do now and then.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- doctor(…): what an operator should know of, and how to repair it: one row per finding, none when all is well.
+-- doctor(...): what an operator should know of, and how to repair it: one row per finding, none when all is well.
 -- severity: critical (it does not work, or data is at risk), warning (it will not go well for long), info.
--- subject: the table, queue, session … that it is about. meaning: what is so and what that leads to. repair: SQL or a command.
+-- subject: the table, queue, session ... that it is about. meaning: what is so and what that leads to. repair: SQL or a command.
 -- The arguments say from when on something is worth telling; null is the default. Other sessions are only seen with the rights
 -- of pg_read_all_stats, of the schema's owner. Bounded in cost, but for statistics per table; changes and locks nothing.
 -- Definitions of objects are compared by pgq-admin doctor, broken invariants are found by check_invariants.
@@ -6548,7 +6548,7 @@ as $$
     group by s.name, c.relname
     union all
     select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
-           format('Objects of the schema do not belong to its owner, %s (%s …): each of both can act with the rights of the other, and functions may lack rights.',
+           format('Objects of the schema do not belong to its owner, %s (%s ...): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
            case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
@@ -6583,6 +6583,12 @@ as $$
     select 'server_too_old', 'critical', 'PostgreSQL ' || current_setting('server_version'), 'PGQ needs PostgreSQL 15 or later.',
            'upgrade the server'
     where current_setting('server_version_num')::integer < 150000
+    union all
+    select 'encoding', 'warning', 'database ' || current_database(),
+           format('It is in %s: characters that this does not have are refused, in names, args, results, errors. Programs in Go must set client_encoding to UTF8.', encoding),
+           'take a database in UTF8: create database NAME encoding ''UTF8'' template template0; and carry the jobs over (pgq-admin export, import)'
+    from current_setting('server_encoding') encoding
+    where encoding <> 'UTF8'
     union all
     select 'read_only', 'critical', case when pg_is_in_recovery() then 'standby' else 'default_transaction_read_only' end,
            'Nothing can be enqueued, claimed or completed here.',
@@ -6631,7 +6637,7 @@ as $$
     union all
     select 'connections_used_up', 'warning', 'max_connections',
            format('%s of %s connections are taken; workers and clients that come now or reconnect may be refused.', taken, places),
-           'use a pooler, fewer connections per process, or: alter system set max_connections = …; and restart the server'
+           'use a pooler, fewer connections per process, or: alter system set max_connections = ...; and restart the server'
     from s where taken >= places * connections_share
     union all
     select 'notify_queue', case when notify_used >= 0.9 then 'critical' else 'warning' end, 'NOTIFY',
@@ -7136,7 +7142,7 @@ comment on function end_dags is 'Lets DAGs and maps under way end in a given sta
 -- +goose StatementBegin
 -- ended_near(tops, since): jobs that ended since that time, per minute, queue and state, in the ranges of ids below each of
 -- tops (rising) and above the one before. 10,000 results right below the tops are counted; from there on 300 random ids, together, in
--- ranges of 5,000, 10,000, 20,000 … stand for the others, until none of them ended since. Internal: ended_per_minute.
+-- ranges of 5,000, 10,000, 20,000 ... stand for the others, until none of them ended since. Internal: ended_per_minute.
 create function ended_near(tops bigint[], since timestamptz)
 returns table (minute timestamptz, queue text, state text, jobs double precision)
 language plpgsql stable
@@ -7291,7 +7297,7 @@ comment on function ended_places is 'Ids below which jobs end at the moment.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue(kind, args, …): adds a job in the caller's transaction and returns its id.
+-- enqueue(kind, args, ...): adds a job in the caller's transaction and returns its id.
 --
 --   select pgq.enqueue('send_mail', '{"to": 1}', queue => 'mail', delay => '5 min');
 --
@@ -7443,7 +7449,7 @@ comment on function enqueue_jobs is 'Adds jobs and says what became of each.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_many(jobs): adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …], with the fields
+-- enqueue_many(jobs): adds an array of jobs, [{"kind": ..., "args": ..., "queue": ...}, ...], with the fields
 -- of enqueue (payload as base64), all or none; their ids in the order of the array.
 --
 --   select pgq.enqueue_many('[{"kind": "send_mail", "args": {"to": 1}}, {"kind": "tidy"}]');
@@ -7460,7 +7466,7 @@ begin
     return query select j.job_id from enqueue_jobs(enqueue_many.jobs, wake_workers) j;
 end
 $$;
-comment on function enqueue_many is 'Adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …] with the fields of enqueue, all or none; returns their ids in order.';
+comment on function enqueue_many is 'Adds an array of jobs, [{"kind": ..., "args": ..., "queue": ...}, ...] with the fields of enqueue, all or none; returns their ids in order.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7590,8 +7596,8 @@ comment on function enqueue_special is 'Adds a job that has a group or callbacks
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- enqueue_trigger(options …): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
--- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total … when (…).
+-- enqueue_trigger(options ...): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
+-- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total ... when (...).
 --
 --   create trigger placed after insert on orders for each row
 --   execute function pgq.enqueue_trigger('kind=order_placed', 'queue=mail', 'columns=id,total');
@@ -7604,7 +7610,7 @@ comment on function enqueue_special is 'Adds a job that has a group or callbacks
 --
 -- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
 --
---   create trigger placed after insert on orders referencing new table as placed for each statement execute function …
+--   create trigger placed after insert on orders referencing new table as placed for each statement execute function ...
 --
 -- Old and new rows of an update are then brought together by the primary key; where that changed, either is null.
 -- Raises PQ001 with the option as the field when one cannot be used, and what enqueue raises. Has the rights of whoever changes
@@ -7761,7 +7767,7 @@ begin
             message = format('%s must have transition tables of the rows%s', TG_NAME, missing),
             column = TG_NAME,
             detail = 'must have transition tables of the rows' || missing,
-            hint = 'Create it with "referencing old table as … new table as …", or for each row.';
+            hint = 'Create it with "referencing old table as ... new table as ...", or for each row.';
     end if;
     given := (given - '{columns,args}'::text[])
         || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end;
@@ -7787,7 +7793,7 @@ begin
     return null;
 end
 $$;
-comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=…, queue=…, columns=… and more.';
+comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=..., queue=..., columns=... and more.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -7804,7 +7810,7 @@ comment on function error_fingerprint is 'What errors of one sort have in common
 
 -- +goose StatementBegin
 -- error_shape(error): the first line of an error that is not empty, with what differs from one occurrence to the next replaced:
--- UUIDs by <id>, quoted text by <text>, hexadecimal digits with numbers among them (and 0x…) by <hex>, numbers by <n>.
+-- UUIDs by <id>, quoted text by <text>, hexadecimal digits with numbers among them (and 0x...) by <hex>, numbers by <n>.
 -- Of a long line the first 500 characters count.
 create function error_shape(error text) returns text
 language sql immutable
@@ -8759,7 +8765,7 @@ comment on function explain_waiting is 'For what a job in waiting waits.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- export_events(after, at_most, …): events with ids above after, in the order of their ids, as one JSON object each that
+-- export_events(after, at_most, ...): events with ids above after, in the order of their ids, as one JSON object each that
 -- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until.
 -- Less than at_most rows: the end. Locks nothing.
 -- roles: owner
@@ -8782,8 +8788,8 @@ comment on function export_events is 'Events, as import_events takes them.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- export_jobs(after, at_most, …): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
--- import_jobs takes: {"type": "job", "state": …, "attempt": …, "job": {a row of jobs}, "rows": {"results": [{…}], "logs": [{…}]}, …}.
+-- export_jobs(after, at_most, ...): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
+-- import_jobs takes: {"type": "job", "state": ..., "attempt": ..., "job": {a row of jobs}, "rows": {"results": [{...}], "logs": [{...}]}, ...}.
 -- Filters, null for any: queues, kinds, states (as in job_states), since and until (created_at). Less than at_most rows: the end.
 -- To get a state of affairs that fits together call it in one REPEATABLE READ transaction. Locks nothing.
 -- roles: owner
@@ -8838,7 +8844,7 @@ comment on function export_jobs is 'All facts of jobs, as import_jobs takes them
 -- +goose StatementBegin
 -- export_settings(of, name): the settings of queues, kinds, limits, schedules and consumers, as one JSON object each that import_setting takes:
 -- {"type": "setting", "of": "queue", "name": "mail", "settings": {"max_depth": 1000}}; limits have a "scope", schedules that are paused
--- "paused". What is not set is left out; all that is in "settings" is what the set_… verbs take. Ordered by of, scope, name, as they are to be
+-- "paused". What is not set is left out; all that is in "settings" is what the set_... verbs take. Ordered by of, scope, name, as they are to be
 -- imported: a schedule's job must fit the settings of its queue. of, name: only those; null for all. Locks nothing.
 -- Not settings: pauses of queues and limits, which somebody made and will end; positions of consumers, runs of schedules; rights.
 -- roles: operator
@@ -8881,7 +8887,7 @@ comment on function export_settings is 'The settings of queues, kinds, limits, s
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs … and those of
+-- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs ... and those of
 -- features to come. Not ready, whose rows are runs, nor slots, which end with attempts, nor events, which are exported on their own. columns: what is written of
 -- a row; json_columns: those that are jsonb, in which SQL's null and JSON's are not the same. Internal: export_jobs, import_jobs.
 create function export_tables() returns table (name text, columns text[], json_columns text[])
@@ -8931,7 +8937,7 @@ comment on function extend_events is 'Extends a lease of events.';
 -- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
 -- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
 -- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
--- characters; details (an object per attempt: stack …) go to the events,
+-- characters; details (an object per attempt: stack ...) go to the events,
 -- error and stack to attempt_errors (job_errors). Raises PQ001 for arrays that are not of one length, and for delays of more than 100 years.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
@@ -9047,7 +9053,7 @@ comment on function fail_job is 'Says that an attempt failed.';
 -- fall_asleep(queue_names): makes this session one that is woken when jobs of these queues become ready: it listens to
 -- channel() and holds the sleepers' gates, shared. Once the call is committed, and not before, look at the queues once more:
 -- what was committed until then sends nothing. Jobs whose transactions looked at the gate before, and commit later, are found
--- by looking again after 10, 20, 40 ms … up to the polling interval. Not through a transaction pooler.
+-- by looking again after 10, 20, 40 ms ... up to the polling interval. Not through a transaction pooler.
 -- Locks: the gates, shared, until wake_up or the end of the session; each call has to be undone by one of wake_up.
 -- roles: worker
 create function fall_asleep(queue_names text[]) returns void
@@ -9389,7 +9395,7 @@ comment on function give_up_job is 'Ends an attempt as cancelled.';
 --
 --   producer  enqueues jobs and DAGs into the queues named (null: into all), and sees what it enqueued (own_jobs)
 --   worker    claims, finishes, heartbeats, does chores; DAGs from within handlers
---   operator  looks at everything, payloads included, and steers: cancel, retry, delete, pause, set_queue, dag_…
+--   operator  looks at everything, payloads included, and steers: cancel, retry, delete, pause, set_queue, dag_...
 --   reader    looks at everything but args and results, at these, too, with payloads; or only at jobs of the tenants named (tenant_jobs)
 --   owner     is a member of the role that owns the schema: may do everything, migrate and grant included
 --
@@ -11161,7 +11167,7 @@ comment on function next_turn is 'Wakes workers for jobs whose turn may have com
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- node_verdict(…): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
+-- node_verdict(...): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
 -- A node is decided when all its parents are done; an eager one runs as soon as it may. Only sums are looked at, so
 -- the order in which parents end, and in which parts the news of it arrive, does not matter. Internal, inlined.
 create function node_verdict(
@@ -11862,7 +11868,7 @@ comment on function propagate_frontier is 'Tells children of finished jobs that 
 
 -- +goose StatementBegin
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
--- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
+-- says (keep_completed ...) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
 -- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer
@@ -11950,7 +11956,7 @@ comment on function prune_events is 'Deletes events that were kept long enough.'
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- prune_finished(older_than, …): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
+-- prune_finished(older_than, ...): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
 -- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
 -- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
@@ -14171,7 +14177,7 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- set_limit(scope, name, settings, ...): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
 -- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
 -- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
 -- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where
@@ -14266,7 +14272,7 @@ comment on function set_priority is 'Gives jobs that wait another priority.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_queue(name, settings, …): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- set_queue(name, settings, ...): sets what is given by name or in the object and leaves the rest; null in the object puts a
 -- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all), age_every (an interval: a job counts as one priority sooner for each such time that it has waited).
@@ -14342,7 +14348,7 @@ comment on function set_queue is 'Sets settings of a queue: those given by name 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_schedule(name, spec, …): creates a schedule, or makes the one of this name be as is said here, all of it. What became of it: created,
+-- set_schedule(name, spec, ...): creates a schedule, or makes the one of this name be as is said here, all of it. What became of it: created,
 -- changed, or unchanged; and when it is due next (null: never again). It goes on where it was unless its times
 -- change; runs that it had, and a pause, stay.
 --
@@ -14683,7 +14689,7 @@ comment on function sleep_gate is 'Advisory locks of workers that sleep on a que
 
 -- +goose StatementBegin
 -- sleep_on_events(): makes this session one that is woken when events are written: it listens to the channel of the events and holds the
--- gates that writers try, shared. Once the call is committed look for events once more, and again after 10, 20, 40 ms … up to the polling
+-- gates that writers try, shared. Once the call is committed look for events once more, and again after 10, 20, 40 ms ... up to the polling
 -- interval: transactions that looked at the gate before send nothing. Not through a transaction pooler. Returns the channel.
 -- Locks: the gates, shared, until wake_on_events or the end of the session; each call has to be undone by one of that.
 -- roles: worker, operator
@@ -15458,14 +15464,14 @@ comment on function unique_key is 'The key of a job that is to be unique.';
 -- +goose StatementBegin
 -- unique_problem(spec): the first rule that the field "unique" of a job breaks, as {field, rule}; null when none. Its members:
 --   key          a text; or
---   by           what makes a job the same: a list of "args", "args.NAME…" and "queue"; the kind always counts
+--   by           what makes a job the same: a list of "args", "args.NAME..." and "queue"; the kind always counts
 --   while        queued: until it starts to run; unfinished (the default): until it ends
 --   for          an interval: bars others for this long, even when it has ended
 --   period       an interval: one in each, counted from 1970, even when it has ended
 --   on_conflict  existing (the default): its id is returned; replace: a queued one takes the new args, metadata, tags, time and
 --                ways to retry; error: PQ007
---   debounce     {"wait": …, "max_wait": …}: runs when nobody has asked for it for the time of wait; the last args win
---   throttle     {"every": …, "edge": "leading"|"trailing"}: runs once per interval: at once, or at its end with the last args
+--   debounce     {"wait": ..., "max_wait": ...}: runs when nobody has asked for it for the time of wait; the last args win
+--   throttle     {"every": ..., "edge": "leading"|"trailing"}: runs once per interval: at once, or at its end with the last args
 -- Internal.
 create function unique_problem(spec jsonb) returns text[]
 language plpgsql stable
@@ -15936,7 +15942,7 @@ comment on function walk_completed is 'Completed jobs that were kept long enough
 
 -- +goose StatementBegin
 -- wants_event(queue_name, change): whether an event of this queue is to be written. Change: it says
--- more than that the job went its usual way (retried, failed, cancelled …).
+-- more than that the job went its usual way (retried, failed, cancelled ...).
 create function wants_event(queue_name text, change boolean) returns boolean
 language plpgsql stable
 as $$
@@ -16244,7 +16250,7 @@ comment on column dag_edges.condition is 'What the result of the parent must ful
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dags: one row per DAG. A stable contract for SELECT; by id, or the latest of a name ("where name = … order by id desc
+-- dags: one row per DAG. A stable contract for SELECT; by id, or the latest of a name ("where name = ... order by id desc
 -- limit 50"), it costs a few index look-ups per row. Locks nothing.
 -- state: running until it has ended, held while it is held (dag_hold), else how it ended: completed, failed, cancelled,
 -- expired, skipped. A DAG has no worker, so whether anything of it runs at the moment is said by dag_progress.
@@ -16984,7 +16990,7 @@ left join lateral (select state from job_states where id = s.last_job_id offset 
 comment on view schedule_states is 'One row per schedule.';
 comment on column schedule_states.name is 'Name of the schedule.';
 comment on column schedule_states.state is 'active, paused, or ended: it is not due any more.';
-comment on column schedule_states.spec is 'When it is due: a cron expression, "every …" or "at …".';
+comment on column schedule_states.spec is 'When it is due: a cron expression, "every ..." or "at ...".';
 comment on column schedule_states.zone is 'The time zone whose clocks count.';
 comment on column schedule_states.kind is 'Kind of its jobs, or name of its DAGs.';
 comment on column schedule_states.is_dag is 'Whether it submits DAGs.';

@@ -48,6 +48,7 @@ func Drift(ctx context.Context, databaseURL string, o Options) ([]Difference, er
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
 	config.RuntimeParams["application_name"] = "pgq migrations"
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: connect: %w", err)

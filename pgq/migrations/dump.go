@@ -23,11 +23,15 @@ set local standard_conforming_strings = on;
 set local lock_timeout = '%[4]s';
 `
 
-// checkServer refuses old servers; no migration runs beside this one.
+// checkServer refuses old servers and databases without characters; no migration runs beside this one.
 const checkServer = `do $pgq_dump$
 begin
     if current_setting('server_version_num')::integer < %d then
         raise exception 'PostgreSQL 15 or later is needed; this is PostgreSQL %%', current_setting('server_version');
+    end if;
+    if current_setting('server_encoding') = 'SQL_ASCII' then
+        raise exception 'the encoding of the database must not be SQL_ASCII'
+            using hint = 'make another one: create database NAME encoding ''UTF8'' template template0';
     end if;
     perform pg_advisory_xact_lock(%d);
 end

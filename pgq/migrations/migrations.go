@@ -48,6 +48,9 @@ var (
 	ErrForeignSchema = errors.New("migrations: the schema holds objects that are not PGQ's")
 	// ErrServerVersion means that the server is older than PostgreSQL 15.
 	ErrServerVersion = errors.New("migrations: PostgreSQL 15 or later is needed")
+	// ErrEncoding means that the encoding of the database is SQL_ASCII: PostgreSQL has bytes there and no characters, so names
+	// can neither be checked nor compared with those in JSON.
+	ErrEncoding = errors.New("migrations: the encoding of the database must not be SQL_ASCII; make another one: create database NAME encoding 'UTF8' template template0")
 	// ErrNotInstalled means that the schema holds no PGQ.
 	ErrNotInstalled = errors.New("migrations: PGQ is not installed in the schema")
 	// ErrSchemaName means that the name of the schema cannot be used.
@@ -78,7 +81,7 @@ type Applied struct {
 // may call it at the same time: one works, the others wait for it and find nothing to do.
 // It needs a direct connection (not a transaction pooler) and the right to create the schema.
 // The schema's owner must be the migrating role, and nobody else may create objects in it.
-// Errors: ErrSchemaName, ErrServerVersion, ErrForeignSchema, ErrSchemaRights, or what the database says; each migration is
+// Errors: ErrSchemaName, ErrServerVersion, ErrEncoding, ErrForeignSchema, ErrSchemaRights, or what the database says; each migration is
 // one transaction, so that a failed one leaves nothing behind.
 func Up(ctx context.Context, databaseURL string, o Options) error {
 	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
@@ -146,11 +149,15 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize() + ", pg_temp"
 	config.RuntimeParams["application_name"] = "pgq migrations"
+	config.RuntimeParams["client_encoding"] = "UTF8"
 	config.RuntimeParams["lock_timeout"] = o.lockTimeout()
 	config.OnNotice = nil
-	db := stdlib.OpenDB(*config)
+	// What is said while connecting is not converted to the database's encoding, so the name of the schema comes after that.
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "select set_config('search_path', $1, false)", pgx.Identifier{schema}.Sanitize()+", pg_temp")
+		return err
+	}))
 	defer db.Close() //nolint:errcheck // nothing is left to be written
 
 	if err := requireServer(ctx, db); err != nil {
@@ -180,17 +187,20 @@ func newProvider(db *sql.DB, o Options) (*goose.Provider, error) {
 		goose.WithStore(store), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
 }
 
-// requireServer returns ErrServerVersion for a server that is too old.
+// requireServer returns ErrServerVersion for a server that is too old, and ErrEncoding for a database without characters.
 func requireServer(ctx context.Context, db *sql.DB) error {
 	var number int
-	var version string
+	var version, encoding string
 	err := db.QueryRowContext(ctx,
-		"select current_setting('server_version_num')::int, current_setting('server_version')").Scan(&number, &version)
+		"select current_setting('server_version_num')::int, current_setting('server_version'), current_setting('server_encoding')").Scan(&number, &version, &encoding)
 	if err != nil {
 		return fmt.Errorf("migrations: connect: %w", err)
 	}
 	if number < MinServerVersion {
 		return fmt.Errorf("%w; this is PostgreSQL %s", ErrServerVersion, version)
+	}
+	if encoding == "SQL_ASCII" {
+		return ErrEncoding
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 -- backoff_problem(policy): what is wrong with a backoff policy; null when nothing is.
 -- A policy is {"type": "constant" | "linear" | "polynomial" | "exponential" | "table", "base": seconds, "factor": number,
--- "exponent": number, "delays": [seconds …], "cap": seconds, "jitter": 0..1}; only type and base (of a table: delays) are required.
+-- "exponent": number, "delays": [seconds ...], "cap": seconds, "jitter": 0..1}; only type and base (of a table: delays) are required.
 create function backoff_problem(policy jsonb) returns text
 language plpgsql immutable
 as $$

@@ -5,7 +5,7 @@
 --   select * from pgq.change_jobs('cancel', '{"queues": ["mail"], "kinds": ["newsletter"]}', reason => 'recalled');
 --
 -- Verbs and their settings: cancel; retry {"rate": 50, "start_at": time} (so many per second; next_start_at is the start_at of
--- the next call); delete {"rate": 50} (a call deletes one second's worth at the most, and next_start_at is when the next one is to come); move {"queue": …}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
+-- the next call); delete {"rate": 50} (a call deletes one second's worth at the most, and next_start_at is when the next one is to come); move {"queue": ...}; reschedule {"run_at": time}; set_priority {"priority": 0 to 9}. Outcomes as of
 -- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
 -- was about to move it; nothing was done.
 -- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.

@@ -1,4 +1,4 @@
--- check_schedule(…): raises PQ001 for the first field of a schedule, but for the spec, that breaks a rule; see set_schedule.
+-- check_schedule(...): raises PQ001 for the first field of a schedule, but for the spec, that breaks a rule; see set_schedule.
 -- Internal.
 create function check_schedule(
     name text, zone text, jitter interval, starts_at timestamptz, ends_at timestamptz, max_runs bigint, missed text,

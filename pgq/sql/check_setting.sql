@@ -1,5 +1,5 @@
 -- check_setting(setting): raises PQ001 with the field unless it has the form of a line of export_settings; what the values may be, the
--- set_… verbs say. Internal: import_setting.
+-- set_... verbs say. Internal: import_setting.
 create function check_setting(setting jsonb) returns void
 language plpgsql stable
 as $$

@@ -44,7 +44,7 @@ begin
                 lines := lines || (repeat('    ', depth + 1) || format('color="%s"; penwidth=2;', look.stroke));
             end if;
             if (n ->> 'empty')::boolean then
-                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x [label="…", shape=plaintext];');
+                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x [label="...", shape=plaintext];');
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || format('%s [%s%s%s];', n ->> 'id', title,
@@ -59,7 +59,7 @@ begin
         depth := depth - 1;
     end loop;
     if (graph ->> 'more')::bigint > 0 then
-        lines := lines || format('    more [label="… and %s more", style=dashed];', graph ->> 'more');
+        lines := lines || format('    more [label="... and %s more", style=dashed];', graph ->> 'more');
     end if;
     -- An edge from or to a cluster goes from or to a node in it and is clipped at its border.
     lines := lines || array(

@@ -1,4 +1,4 @@
--- dag_extend(dag_id, spec): adds nodes to a DAG under way, {"nodes": […]}, in the caller's transaction: a handler does it before
+-- dag_extend(dag_id, spec): adds nodes to a DAG under way, {"nodes": [...]}, in the caller's transaction: a handler does it before
 -- it completes. New nodes may come after existing ones, and ("before") before existing ones that still wait.
 -- The DAG ends when they have ended, too. Returns the ids of the nodes in their order.
 -- Raises PQ001 with all that is wrong (dag_problems), for a DAG that has ended or is being cancelled, for a node of "before"

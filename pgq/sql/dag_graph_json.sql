@@ -1,8 +1,8 @@
 -- dag_graph_json(dag_id, max_nodes): what a picture of a DAG shows, for dag_mermaid, dag_dot and others that draw:
--- {"nodes": […], "edges": […], "more": 12}. Raises PQ004 when there is no such DAG. Reads all nodes of the DAG, and the
+-- {"nodes": [...], "edges": [...], "more": 12}. Raises PQ004 when there is no such DAG. Reads all nodes of the DAG, and the
 -- edges of those that are shown. Locks nothing.
 --
--- nodes: id (n0, n1 … in the order of the job ids, so that they stay the same when nodes are added; j17 for job 17, which is
+-- nodes: id (n0, n1 ... in the order of the job ids, so that they stay the same when nodes are added; j17 for job 17, which is
 --   not of this DAG), job_id, name, label (the last part of the name), role, rule, at_least, state (held for one that
 --   waits and is held), done and total (of the items of a map, once known), depth (0 at the top) and empty (true for a
 --   sub-DAG of which no node is shown); for sub-DAGs first and last: ids of nodes inside. Sub-DAGs are

@@ -36,7 +36,7 @@ begin
             lines := lines || (repeat('    ', depth + 1) || 'subgraph ' || (n ->> 'id') || '[' || title || ']');
             depth := depth + 1;
             if (n ->> 'empty')::boolean then
-                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x["…"]');
+                lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || 'x["..."]');
             end if;
         else
             lines := lines || (repeat('    ', depth + 1) || (n ->> 'id') || case n ->> 'role'
@@ -51,7 +51,7 @@ begin
         depth := depth - 1;
     end loop;
     if (graph ->> 'more')::bigint > 0 then
-        lines := lines || format('    more["… and %s more"]', graph ->> 'more');
+        lines := lines || format('    more["... and %s more"]', graph ->> 'more');
     end if;
     lines := lines || array(
         select format('    %s %s%s %s', e ->> 'from', case when (e ->> 'soft')::boolean then '-.->' else '-->' end,

@@ -1,6 +1,6 @@
--- doctor(…): what an operator should know of, and how to repair it: one row per finding, none when all is well.
+-- doctor(...): what an operator should know of, and how to repair it: one row per finding, none when all is well.
 -- severity: critical (it does not work, or data is at risk), warning (it will not go well for long), info.
--- subject: the table, queue, session … that it is about. meaning: what is so and what that leads to. repair: SQL or a command.
+-- subject: the table, queue, session ... that it is about. meaning: what is so and what that leads to. repair: SQL or a command.
 -- The arguments say from when on something is worth telling; null is the default. Other sessions are only seen with the rights
 -- of pg_read_all_stats, of the schema's owner. Bounded in cost, but for statistics per table; changes and locks nothing.
 -- Definitions of objects are compared by pgq-admin doctor, broken invariants are found by check_invariants.

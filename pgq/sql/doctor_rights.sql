@@ -29,7 +29,7 @@ as $$
     group by s.name, c.relname
     union all
     select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
-           format('Objects of the schema do not belong to its owner, %s (%s …): each of both can act with the rights of the other, and functions may lack rights.',
+           format('Objects of the schema do not belong to its owner, %s (%s ...): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
            case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end

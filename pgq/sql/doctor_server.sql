@@ -13,6 +13,12 @@ as $$
            'upgrade the server'
     where current_setting('server_version_num')::integer < 150000
     union all
+    select 'encoding', 'warning', 'database ' || current_database(),
+           format('It is in %s: characters that this does not have are refused, in names, args, results, errors. Programs in Go must set client_encoding to UTF8.', encoding),
+           'take a database in UTF8: create database NAME encoding ''UTF8'' template template0; and carry the jobs over (pgq-admin export, import)'
+    from current_setting('server_encoding') encoding
+    where encoding <> 'UTF8'
+    union all
     select 'read_only', 'critical', case when pg_is_in_recovery() then 'standby' else 'default_transaction_read_only' end,
            'Nothing can be enqueued, claimed or completed here.',
            case when pg_is_in_recovery() then 'connect to the primary: target_session_attrs=read-write in the URL'
@@ -60,7 +66,7 @@ as $$
     union all
     select 'connections_used_up', 'warning', 'max_connections',
            format('%s of %s connections are taken; workers and clients that come now or reconnect may be refused.', taken, places),
-           'use a pooler, fewer connections per process, or: alter system set max_connections = …; and restart the server'
+           'use a pooler, fewer connections per process, or: alter system set max_connections = ...; and restart the server'
     from s where taken >= places * connections_share
     union all
     select 'notify_queue', case when notify_used >= 0.9 then 'critical' else 'warning' end, 'NOTIFY',

@@ -1,6 +1,6 @@
 -- ended_near(tops, since): jobs that ended since that time, per minute, queue and state, in the ranges of ids below each of
 -- tops (rising) and above the one before. 10,000 results right below the tops are counted; from there on 300 random ids, together, in
--- ranges of 5,000, 10,000, 20,000 … stand for the others, until none of them ended since. Internal: ended_per_minute.
+-- ranges of 5,000, 10,000, 20,000 ... stand for the others, until none of them ended since. Internal: ended_per_minute.
 create function ended_near(tops bigint[], since timestamptz)
 returns table (minute timestamptz, queue text, state text, jobs double precision)
 language plpgsql stable

@@ -1,4 +1,4 @@
--- enqueue(kind, args, …): adds a job in the caller's transaction and returns its id.
+-- enqueue(kind, args, ...): adds a job in the caller's transaction and returns its id.
 --
 --   select pgq.enqueue('send_mail', '{"to": 1}', queue => 'mail', delay => '5 min');
 --

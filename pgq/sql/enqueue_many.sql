@@ -1,4 +1,4 @@
--- enqueue_many(jobs): adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …], with the fields
+-- enqueue_many(jobs): adds an array of jobs, [{"kind": ..., "args": ..., "queue": ...}, ...], with the fields
 -- of enqueue (payload as base64), all or none; their ids in the order of the array.
 --
 --   select pgq.enqueue_many('[{"kind": "send_mail", "args": {"to": 1}}, {"kind": "tidy"}]');
@@ -15,4 +15,4 @@ begin
     return query select j.job_id from enqueue_jobs(enqueue_many.jobs, wake_workers) j;
 end
 $$;
-comment on function enqueue_many is 'Adds an array of jobs, [{"kind": …, "args": …, "queue": …}, …] with the fields of enqueue, all or none; returns their ids in order.';
+comment on function enqueue_many is 'Adds an array of jobs, [{"kind": ..., "args": ..., "queue": ...}, ...] with the fields of enqueue, all or none; returns their ids in order.';

@@ -1,5 +1,5 @@
--- enqueue_trigger(options …): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
--- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total … when (…).
+-- enqueue_trigger(options ...): a trigger that enqueues a job for each row that a statement inserts, updates or deletes, in the
+-- transaction that does so. For WHEN it runs or not is PostgreSQL's own business: after insert or update of total ... when (...).
 --
 --   create trigger placed after insert on orders for each row
 --   execute function pgq.enqueue_trigger('kind=order_placed', 'queue=mail', 'columns=id,total');
@@ -12,7 +12,7 @@
 --
 -- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
 --
---   create trigger placed after insert on orders referencing new table as placed for each statement execute function …
+--   create trigger placed after insert on orders referencing new table as placed for each statement execute function ...
 --
 -- Old and new rows of an update are then brought together by the primary key; where that changed, either is null.
 -- Raises PQ001 with the option as the field when one cannot be used, and what enqueue raises. Has the rights of whoever changes
@@ -169,7 +169,7 @@ begin
             message = format('%s must have transition tables of the rows%s', TG_NAME, missing),
             column = TG_NAME,
             detail = 'must have transition tables of the rows' || missing,
-            hint = 'Create it with "referencing old table as … new table as …", or for each row.';
+            hint = 'Create it with "referencing old table as ... new table as ...", or for each row.';
     end if;
     given := (given - '{columns,args}'::text[])
         || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end;
@@ -195,4 +195,4 @@ begin
     return null;
 end
 $$;
-comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=…, queue=…, columns=… and more.';
+comment on function enqueue_trigger is 'Trigger: enqueues a job for each row that is inserted, updated or deleted; options are kind=..., queue=..., columns=... and more.';

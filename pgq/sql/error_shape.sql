@@ -1,5 +1,5 @@
 -- error_shape(error): the first line of an error that is not empty, with what differs from one occurrence to the next replaced:
--- UUIDs by <id>, quoted text by <text>, hexadecimal digits with numbers among them (and 0x…) by <hex>, numbers by <n>.
+-- UUIDs by <id>, quoted text by <text>, hexadecimal digits with numbers among them (and 0x...) by <hex>, numbers by <n>.
 -- Of a long line the first 500 characters count.
 create function error_shape(error text) returns text
 language sql immutable

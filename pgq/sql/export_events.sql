@@ -1,4 +1,4 @@
--- export_events(after, at_most, …): events with ids above after, in the order of their ids, as one JSON object each that
+-- export_events(after, at_most, ...): events with ids above after, in the order of their ids, as one JSON object each that
 -- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until.
 -- Less than at_most rows: the end. Locks nothing.
 -- roles: owner

@@ -1,5 +1,5 @@
--- export_jobs(after, at_most, …): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
--- import_jobs takes: {"type": "job", "state": …, "attempt": …, "job": {a row of jobs}, "rows": {"results": [{…}], "logs": [{…}]}, …}.
+-- export_jobs(after, at_most, ...): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
+-- import_jobs takes: {"type": "job", "state": ..., "attempt": ..., "job": {a row of jobs}, "rows": {"results": [{...}], "logs": [{...}]}, ...}.
 -- Filters, null for any: queues, kinds, states (as in job_states), since and until (created_at). Less than at_most rows: the end.
 -- To get a state of affairs that fits together call it in one REPEATABLE READ transaction. Locks nothing.
 -- roles: owner

@@ -1,6 +1,6 @@
 -- export_settings(of, name): the settings of queues, kinds, limits, schedules and consumers, as one JSON object each that import_setting takes:
 -- {"type": "setting", "of": "queue", "name": "mail", "settings": {"max_depth": 1000}}; limits have a "scope", schedules that are paused
--- "paused". What is not set is left out; all that is in "settings" is what the set_… verbs take. Ordered by of, scope, name, as they are to be
+-- "paused". What is not set is left out; all that is in "settings" is what the set_... verbs take. Ordered by of, scope, name, as they are to be
 -- imported: a schedule's job must fit the settings of its queue. of, name: only those; null for all. Locks nothing.
 -- Not settings: pauses of queues and limits, which somebody made and will end; positions of consumers, runs of schedules; rights.
 -- roles: operator

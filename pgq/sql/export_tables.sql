@@ -1,4 +1,4 @@
--- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs … and those of
+-- export_tables(): the tables whose rows belong to one job each and are found by it: results, running, logs ... and those of
 -- features to come. Not ready, whose rows are runs, nor slots, which end with attempts, nor events, which are exported on their own. columns: what is written of
 -- a row; json_columns: those that are jsonb, in which SQL's null and JSON's are not the same. Internal: export_jobs, import_jobs.
 create function export_tables() returns table (name text, columns text[], json_columns text[])

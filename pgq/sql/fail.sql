@@ -1,7 +1,7 @@
 -- fail(worker_id, job_ids, attempts, errors, delays, retryable, details): says that attempts failed.
 -- A retryable attempt (the default) runs again after its delay (null: after the backoff of the job, its
 -- kind, the queue or '*') while it has attempts left; else the job ends as failed. Errors are cut at 20,000
--- characters; details (an object per attempt: stack …) go to the events,
+-- characters; details (an object per attempt: stack ...) go to the events,
 -- error and stack to attempt_errors (job_errors). Raises PQ001 for arrays that are not of one length, and for delays of more than 100 years.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.

@@ -2,7 +2,7 @@
 --
 --   producer  enqueues jobs and DAGs into the queues named (null: into all), and sees what it enqueued (own_jobs)
 --   worker    claims, finishes, heartbeats, does chores; DAGs from within handlers
---   operator  looks at everything, payloads included, and steers: cancel, retry, delete, pause, set_queue, dag_…
+--   operator  looks at everything, payloads included, and steers: cancel, retry, delete, pause, set_queue, dag_...
 --   reader    looks at everything but args and results, at these, too, with payloads; or only at jobs of the tenants named (tenant_jobs)
 --   owner     is a member of the role that owns the schema: may do everything, migrate and grant included
 --

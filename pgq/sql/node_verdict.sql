@@ -1,4 +1,4 @@
--- node_verdict(…): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
+-- node_verdict(...): what the counters of a waiting row say against its thresholds: run, skip, or null (wait).
 -- A node is decided when all its parents are done; an eager one runs as soon as it may. Only sums are looked at, so
 -- the order in which parents end, and in which parts the news of it arrive, does not matter. Internal, inlined.
 create function node_verdict(

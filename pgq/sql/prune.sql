@@ -1,5 +1,5 @@
 -- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
--- says (keep_completed …) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
+-- says (keep_completed ...) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
 -- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
 -- roles: worker, operator
 create function prune(at_most integer default 1000) returns integer

@@ -1,4 +1,4 @@
--- prune_finished(older_than, …): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
+-- prune_finished(older_than, ...): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
 -- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
 -- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.

@@ -38,7 +38,7 @@ left join lateral (select state from job_states where id = s.last_job_id offset 
 comment on view schedule_states is 'One row per schedule.';
 comment on column schedule_states.name is 'Name of the schedule.';
 comment on column schedule_states.state is 'active, paused, or ended: it is not due any more.';
-comment on column schedule_states.spec is 'When it is due: a cron expression, "every …" or "at …".';
+comment on column schedule_states.spec is 'When it is due: a cron expression, "every ..." or "at ...".';
 comment on column schedule_states.zone is 'The time zone whose clocks count.';
 comment on column schedule_states.kind is 'Kind of its jobs, or name of its DAGs.';
 comment on column schedule_states.is_dag is 'Whether it submits DAGs.';

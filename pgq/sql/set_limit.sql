@@ -1,4 +1,4 @@
--- set_limit(scope, name, settings, …): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- set_limit(scope, name, settings, ...): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
 -- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
 -- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
 -- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where

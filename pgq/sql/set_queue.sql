@@ -1,4 +1,4 @@
--- set_queue(name, settings, …): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- set_queue(name, settings, ...): sets what is given by name or in the object and leaves the rest; null in the object puts a
 -- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all), age_every (an interval: a job counts as one priority sooner for each such time that it has waited).

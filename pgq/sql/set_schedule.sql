@@ -1,4 +1,4 @@
--- set_schedule(name, spec, …): creates a schedule, or makes the one of this name be as is said here, all of it. What became of it: created,
+-- set_schedule(name, spec, ...): creates a schedule, or makes the one of this name be as is said here, all of it. What became of it: created,
 -- changed, or unchanged; and when it is due next (null: never again). It goes on where it was unless its times
 -- change; runs that it had, and a pause, stay.
 --

@@ -1,5 +1,5 @@
 -- sleep_on_events(): makes this session one that is woken when events are written: it listens to the channel of the events and holds the
--- gates that writers try, shared. Once the call is committed look for events once more, and again after 10, 20, 40 ms … up to the polling
+-- gates that writers try, shared. Once the call is committed look for events once more, and again after 10, 20, 40 ms ... up to the polling
 -- interval: transactions that looked at the gate before send nothing. Not through a transaction pooler. Returns the channel.
 -- Locks: the gates, shared, until wake_on_events or the end of the session; each call has to be undone by one of that.
 -- roles: worker, operator

@@ -1,13 +1,13 @@
 -- unique_problem(spec): the first rule that the field "unique" of a job breaks, as {field, rule}; null when none. Its members:
 --   key          a text; or
---   by           what makes a job the same: a list of "args", "args.NAME…" and "queue"; the kind always counts
+--   by           what makes a job the same: a list of "args", "args.NAME..." and "queue"; the kind always counts
 --   while        queued: until it starts to run; unfinished (the default): until it ends
 --   for          an interval: bars others for this long, even when it has ended
 --   period       an interval: one in each, counted from 1970, even when it has ended
 --   on_conflict  existing (the default): its id is returned; replace: a queued one takes the new args, metadata, tags, time and
 --                ways to retry; error: PQ007
---   debounce     {"wait": …, "max_wait": …}: runs when nobody has asked for it for the time of wait; the last args win
---   throttle     {"every": …, "edge": "leading"|"trailing"}: runs once per interval: at once, or at its end with the last args
+--   debounce     {"wait": ..., "max_wait": ...}: runs when nobody has asked for it for the time of wait; the last args win
+--   throttle     {"every": ..., "edge": "leading"|"trailing"}: runs once per interval: at once, or at its end with the last args
 -- Internal.
 create function unique_problem(spec jsonb) returns text[]
 language plpgsql stable

@@ -1,5 +1,5 @@
 -- wants_event(queue_name, change): whether an event of this queue is to be written. Change: it says
--- more than that the job went its usual way (retried, failed, cancelled …).
+-- more than that the job went its usual way (retried, failed, cancelled ...).
 create function wants_event(queue_name text, change boolean) returns boolean
 language plpgsql stable
 as $$

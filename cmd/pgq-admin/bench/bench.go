@@ -65,6 +65,7 @@ func Run(ctx context.Context, o Options) (figures []Figure, err error) {
 	}
 	config.MaxConns = 8
 	config.ConnConfig.RuntimeParams["application_name"] = "pgq-admin bench"
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,7 @@ func arrive(ctx context.Context, databaseURL string, workers int) (p *place, err
 	}
 	config.MaxConns = int32(4*workers + 4)
 	config.ConnConfig.RuntimeParams["application_name"] = applicationName
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	if p.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return p, err
 	}
