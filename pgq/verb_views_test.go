@@ -145,6 +145,39 @@ func TestTheViewsReadNoMoreOfALargeInstallation(t *testing.T) {
 	}
 }
 
+// The latest DAGs, and batches, are found without a look at the plain jobs, and DAGs, that were enqueued since.
+func TestTheLatestDAGsAndBatchesAreFoundAmongManyOtherJobs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.plans()
+	questions := []string{
+		"select * from dags order by id desc limit 5", "select * from dags where name = 'd3' order by id desc limit 5",
+		"select * from batches order by id desc limit 5", "select * from batches where name = 'b1' order by id desc limit 5",
+		"select * from batches where id = (select id from dags where name = 'b1' order by id limit 1)",
+		"select * from dag_nodes where dag_id = (select id from dags order by id desc limit 1)",
+	}
+	touched := func() map[string]int {
+		blocks := map[string]int{}
+		for _, question := range questions {
+			p.touched(t, question) // fills the caches of the session
+			blocks[question] = p.touched(t, question)
+		}
+		return blocks
+	}
+	w.exec(`select pgq.batch_submit(jsonb_build_object('name', 'b' || i % 3, 'jobs', '[{"kind": "x", "args": 1}]'::jsonb)) from generate_series(1, 30) i`)
+	w.exec("vacuum analyze")
+	few := touched()
+	w.exec(`select pgq.dag_submit(jsonb_build_object('name', 'd' || i % 10, 'nodes', '[{"name": "n", "kind": "x"}]'::jsonb)) from generate_series(1, 1000) i`)
+	w.exec("insert into pgq.jobs (queue, kind) select 'q', 'k' from generate_series(1, 50000)")
+	w.exec("vacuum analyze")
+	for question, blocks := range touched() {
+		if blocks > 2*few[question]+100 {
+			t.Errorf("%s touches %d blocks, and %d without the jobs that came later", question, blocks, few[question])
+		}
+	}
+	w.exec("delete from pgq.jobs where kind = 'k'") // which are nowhere
+}
+
 func TestJobReturnsWhatIsKnownOfAJobAtOnce(t *testing.T) {
 	t.Parallel()
 	verbTest(t, []verbCase{

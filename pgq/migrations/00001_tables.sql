@@ -99,6 +99,9 @@ create table jobs (
 comment on table jobs is 'What was asked: one row per job, written once.';
 create unique index jobs_nodes on jobs (dag_id, name) where dag_id is not null;
 create index jobs_dags on jobs (kind, id) where role = 'dag' and dag_id is null;
+create index jobs_latest_dags on jobs (id) where role = 'dag' and dag_id is null;
+create index jobs_batches on jobs (dag_id) where name = 'jobs/close' and role = 'external';
+create statistics jobs_kind_role (mcv) on kind, role from jobs;
 create index jobs_by_producer on jobs (enqueued_by, id) where enqueued_by is not null;
 comment on column jobs.enqueued_by is 'The producer (producers.id) with whose grant it was enqueued; null where an owner of the schema did that.';
 

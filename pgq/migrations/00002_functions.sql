@@ -16135,7 +16135,7 @@ select d.id,
        d.spec ->> 'key' as key,
        d.queue,
        case when f.job_id is not null then f.state when w.held then 'held' else 'running' end as state,
-       c.ended_as is null and f.job_id is null as open,
+       e.job_id is null and f.job_id is null as open,
        n.total,
        n.done,
        n.failed,
@@ -16147,27 +16147,27 @@ select d.id,
        d.metadata,
        f.error,
        f.cause_id
-from jobs d
-cross join lateral (
-    select j.id, r.state as ended_as
-    from jobs j left join results r on r.job_id = j.id
-    where j.dag_id = d.id and j.name = 'jobs/close' and j.role = 'external' offset 0) c
+from jobs c -- of jobs_batches, which holds nothing else
+join jobs d on d.id = c.dag_id
+left join results e on e.job_id = c.id
 cross join lateral (select j.id from jobs j where j.dag_id = d.id and j.name = 'jobs' offset 0) s
 left join results f on f.job_id = d.id
 left join waiting w on w.job_id = d.id
 left join waiting t on t.job_id = s.id
 cross join lateral (
     select count(*) as total, count(*) filter (where r.state <> 'completed') as failed
-    from edges e
-    cross join lateral (select state from results where results.job_id = e.parent_id offset 0) r
-    where t.job_id is null and e.child_id = s.id and e.parent_id <> c.id) x
+    from edges p
+    cross join lateral (select state from results where results.job_id = p.parent_id offset 0) r
+    where t.job_id is null and p.child_id = s.id and p.parent_id <> c.id) x
 cross join lateral (
     select case when t.job_id is null then x.total else t.pending + t.ok + t.failed + t.skipped - 1 end as total,
            case when t.job_id is null then x.total
-                else greatest(t.ok + t.failed + t.skipped - (c.ended_as is not null)::integer, 0) end as done,
+                else greatest(t.ok + t.failed + t.skipped - (e.job_id is not null)::integer, 0) end as done,
            case when t.job_id is null then x.failed
-                else greatest(t.failed - coalesce(c.ended_as <> 'completed', false)::integer, 0) end as failed) n
-where d.role = 'dag'
+                else greatest(t.failed - coalesce(e.state <> 'completed', false)::integer, 0) end as failed) n
+where c.name = 'jobs/close'
+  and c.role = 'external'
+  and d.role = 'dag'
   and d.dag_id is null;
 comment on view batches is 'One row per batch.';
 comment on column batches.id is 'The batch, and the DAG that it is.';
@@ -16250,8 +16250,8 @@ comment on column dag_edges.condition is 'What the result of the parent must ful
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dags: one row per DAG. A stable contract for SELECT; by id, or the latest of a name ("where name = ... order by id desc
--- limit 50"), it costs a few index look-ups per row. Locks nothing.
+-- dags: one row per DAG. A stable contract for SELECT; by id, or the latest ("order by id desc limit 50"), of a
+-- name too, it costs a few index look-ups per row. Locks nothing.
 -- state: running until it has ended, held while it is held (dag_hold), else how it ended: completed, failed, cancelled,
 -- expired, skipped. A DAG has no worker, so whether anything of it runs at the moment is said by dag_progress.
 -- error and cause_id say why it has failed: cause_id is the job that failed first.

@@ -1,5 +1,5 @@
--- dags: one row per DAG. A stable contract for SELECT; by id, or the latest of a name ("where name = ... order by id desc
--- limit 50"), it costs a few index look-ups per row. Locks nothing.
+-- dags: one row per DAG. A stable contract for SELECT; by id, or the latest ("order by id desc limit 50"), of a
+-- name too, it costs a few index look-ups per row. Locks nothing.
 -- state: running until it has ended, held while it is held (dag_hold), else how it ended: completed, failed, cancelled,
 -- expired, skipped. A DAG has no worker, so whether anything of it runs at the moment is said by dag_progress.
 -- error and cause_id say why it has failed: cause_id is the job that failed first.
