@@ -1006,6 +1006,210 @@ comment on column chores.key is 'Where it goes on, for those that go by names.';
 comment on column producers.id is 'By which jobs name it.';
 comment on column producers.role_id is 'The database role.';
 
+-- Where numbers come from.
+comment on sequence jobs_id_seq is 'Ids of jobs, and the places in their queues of those that become ready again.';
+comment on sequence events_id_seq is 'Ids of events, drawn in another order than transactions commit.';
+comment on sequence logs_id_seq is 'Ids of log lines.';
+comment on sequence producers_id_seq is 'Numbers of producers.';
+comment on sequence subscribers_id_seq is 'Ids of readers of the event stream.';
+comment on sequence workers_id_seq is 'Ids of workers: one that was declared dead gets another one.';
+
+-- What the indexes are for. Those of primary keys and unique constraints say what these say, see below.
+comment on index backlogs_by_group is 'The rows of a group, to find and mend them.';
+comment on index backlogs_in_line is 'Who is next: the line of a queue, per kind and priority, in the order of turns.';
+comment on index backlogs_parked is 'Which parked groups of a queue are to be looked at again.';
+comment on index backlogs_without_room is 'Parked groups by name, for who makes room for some.';
+comment on index dag_keys_by_dag is 'The key of a DAG, to be deleted with it.';
+comment on index edges_by_child is 'The parents of a job.';
+comment on index events_by_job is 'What happened to a job: coarse, since it is written with every event.';
+comment on index gates_open is 'Circuit breakers that are not closed; mostly empty.';
+comment on index jobs_nodes is 'The nodes of a DAG by name, each name once.';
+comment on index jobs_dags is 'The DAGs of a name, latest first.';
+comment on index jobs_latest_dags is 'The latest DAGs of whatever name.';
+comment on index jobs_batches is 'The latest batches: a DAG with such a node is one.';
+comment on index jobs_by_producer is 'What a producer has enqueued, latest first.';
+comment on index limits_patterns is 'Limits for groups whose names begin alike; mostly few.';
+comment on index limits_with_rates is 'Limits whose buckets fill with time, for who wakes workers.';
+comment on index limits_with_breakers is 'Limits with a circuit breaker; where there is none a failure costs a look at it.';
+comment on index logs_by_job is 'The log of a job in the order of its lines.';
+comment on index ready_again_by_job is 'Where a job is that became ready again; a fresh one is found by its id, which is its place.';
+comment on index results_not_completed is 'Failed, cancelled, skipped and expired jobs by when they ended; completed ones cost nothing.';
+comment on index results_nodes_not_completed is 'The same of nodes, which are kept for as long as their DAG is.';
+comment on index results_with_ttl is 'When results end that have a time of their own.';
+comment on index running_to_cancel is 'What a worker shall stop; mostly empty.';
+comment on index scheduled_by_queue is 'What a queue has scheduled, and when the next of it is due.';
+comment on index scheduled_by_time is 'What is due.';
+comment on index schedules_by_declarer is 'The schedules that a program declares, to reconcile them.';
+comment on index schedules_by_time is 'The schedules that are due.';
+comment on index schedules_by_zone is 'Whether the rules of a zone that is used have changed.';
+comment on index sequences_by_head is 'Whether a job that ends is the head of a sequence. Not unique: see sequences.';
+comment on index sequences_stopped is 'Sequences that stand still.';
+comment on index slots_by_group is 'How many jobs of a group run.';
+comment on index slots_by_kind is 'How many jobs of a limited kind run.';
+comment on index waiting_in_line is 'Who is next in a sequence.';
+comment on index waiting_turns is 'The next job of a group that waits for its turn.';
+comment on statistics jobs_kind_role is 'Only DAGs have their kinds: lets the planner know how many there are of a name.';
+comment on statistics results_queue_state is 'Queues differ in how their jobs end.';
+
+-- What the constraints say.
+comment on constraint acting_pkey on acting is 'A session acts once at a time.';
+comment on constraint attempt_errors_pkey on attempt_errors is 'An attempt fails once.';
+comment on constraint attempt_errors_outcome_is_known on attempt_errors is 'A failed attempt leaves its job to be tried again, at once or later, or ended.';
+comment on constraint backlogs_that_are_empty_are_parked on backlogs is 'A row whose jobs are gone is not in line.';
+comment on constraint chores_pkey on chores is 'Each chore has one row, which is the guard of who does it.';
+comment on constraint clocks_pkey on clocks is 'A queue has one time of fair queueing.';
+comment on constraint consumers_pkey on consumers is 'A consumer has one position.';
+comment on constraint consumers_name_is_1_to_128_characters on consumers is 'As of all names.';
+comment on constraint consumers_keep_is_not_negative on consumers is 'Events are kept for a consumer for a while, or not at all.';
+comment on constraint consumers_open_transactions_have_ids on consumers is 'to_open and to_open_ids are parallel.';
+comment on constraint consumers_lease_has_an_end on consumers is 'A batch is leased as a whole, until a time, or none is.';
+comment on constraint consumers_window_is_not_backwards on consumers is 'The second look comes after the first.';
+comment on constraint consumers_counts_are_not_negative on consumers is 'They only rise, and failures go back to 0.';
+comment on constraint dag_keys_pkey on dag_keys is 'A DAG is submitted once per name and key.';
+comment on constraint edges_pkey on edges is 'A job waits once for another one.';
+comment on constraint edges_are_no_loops on edges is 'No job waits for itself.';
+comment on constraint events_pkey on events is 'In the order of ids consumers read.';
+comment on constraint expiries_pkey on expiries is 'What expires next comes first.';
+comment on constraint frontier_pkey on frontier is 'Portions of the children of a parent do not begin alike.';
+comment on constraint frontier_is_a_range on frontier is 'A portion has at least one child.';
+comment on constraint gates_pkey on gates is 'A queue, kind or group has one bucket, pause and breaker.';
+comment on constraint gates_that_are_open_have_a_probe_time on gates is 'A breaker that opens says until when.';
+comment on constraint gates_that_are_open_may_have_a_probe on gates is 'Only a breaker that has opened lets a probe through: a job and its attempt.';
+comment on constraint grants_pkey on grants is 'A role is granted a class once per queue and tenant.';
+comment on constraint grants_class_is_known on grants is 'Owner is none of them: that is who owns the schema.';
+comment on constraint grants_queues_are_of_producers on grants is 'Only where one may enqueue is granted by queue.';
+comment on constraint grants_tenants_are_of_readers on grants is 'Only what one may read is granted by tenant.';
+comment on constraint grants_payloads_are_for_readers on grants is 'Only readers may see less than payloads.';
+comment on constraint jobs_pkey on jobs is 'A job has an id that no other job ever had.';
+comment on constraint jobs_queue_is_1_to_128_characters on jobs is 'As of all names; bytes are counted sooner, and characters only where these are many.';
+comment on constraint jobs_kind_is_1_to_128_characters on jobs is 'As of all names.';
+comment on constraint jobs_priority_is_0_to_9 on jobs is '0 is soonest; claims look at each of the ten.';
+comment on constraint jobs_attempts_and_times_are_positive on jobs is 'What a job has of its own is as its queue could have it: an attempt at least, and times that pass.';
+comment on constraint jobs_have_args_or_a_payload_with_its_codec on jobs is 'The input is JSON, or bytes with the name of what wrote them.';
+comment on constraint jobs_nodes_groups_and_sequences_have_names_and_known_rules on jobs is 'What nodes of DAGs and jobs of groups and sequences have besides: names within bounds, and words that the functions know.';
+comment on constraint kinds_pkey on kinds is 'A kind has its settings once.';
+comment on constraint kinds_name_is_1_to_128_characters on kinds is 'As of all names.';
+comment on constraint known_kinds_pkey on known_kinds is 'A kind is noted once.';
+comment on constraint limits_pkey on limits is 'A queue, kind or group has one limit.';
+comment on constraint limits_scope_is_known on limits is 'What can be limited.';
+comment on constraint limits_name_is_1_to_200_characters on limits is 'As of groups, which have the longest names.';
+comment on constraint limits_are_positive on limits is 'A limit of nothing is a pause.';
+comment on constraint limits_rate_has_a_period on limits is 'So many per time; and a burst is one of a rate.';
+comment on constraint limits_weight_is_of_groups on limits is 'Only groups take turns.';
+comment on constraint limits_break_after_is_1_to_1000 on limits is 'As many failures as are kept to be counted.';
+comment on constraint limits_breaker_times_are_positive on limits is 'A breaker counts within a time and opens for one.';
+comment on constraint limits_breaker_is_complete on limits is 'A breaker has all three settings or there is none.';
+comment on constraint logs_pkey on logs is 'A line of a log has an id.';
+comment on constraint maps_pkey on maps is 'A map is expanded once.';
+comment on constraint maps_release_what_is_expanded on maps is 'Items become jobs first, and then these may run.';
+comment on constraint producers_pkey on producers is 'The number by which jobs name a producer.';
+comment on constraint producers_role_id_key on producers is 'A database role has one number.';
+comment on constraint progress_pkey on progress is 'The last report of a job counts.';
+comment on constraint progress_is_not_negative on progress is 'So much of so much; more than all may be done.';
+comment on constraint queues_pkey on queues is 'A queue has its settings once.';
+comment on constraint queues_name_is_1_to_128_characters on queues is 'As of all names.';
+comment on constraint queues_depths_are_positive on queues is 'A queue that takes nothing would be none.';
+comment on constraint queues_max_args_bytes_is_positive on queues is 'Args have at least a byte.';
+comment on constraint queues_max_attempts_is_positive on queues is 'A job is tried at least once.';
+comment on constraint queues_timeout_is_positive on queues is 'An attempt has some time.';
+comment on constraint queues_keep_is_not_negative on queues is 'Ended jobs are kept for a while, or not at all.';
+comment on constraint queues_age_every_is_1_millisecond_to_1_year on queues is 'Shorter, age alone would count; longer, it never would.';
+comment on constraint queues_events_is_a_level on queues is 'How much is written of what happens.';
+comment on constraint queues_defaults_are_complete on queues is 'What a queue leaves out the row * says.';
+comment on constraint ready_pkey on ready is 'The order in which a queue is worked off.';
+comment on constraint ready_attempt_is_not_negative on ready is 'Attempts so far.';
+comment on constraint ready_run_is_fresh on ready is 'Only jobs that never ran and are next to each other share a row.';
+comment on constraint results_pkey on results is 'A job ends once.';
+comment on constraint results_state_is_terminal on results is 'How jobs can end.';
+comment on constraint results_error_iff_not_completed on results is 'What completed has no error.';
+comment on constraint results_codec_names_the_payload on results is 'Bytes come with the name of what wrote them.';
+comment on constraint rights_pkey on rights is 'A class has a right or not.';
+comment on constraint running_pkey on running is 'A job is leased to one worker at a time.';
+comment on constraint running_attempt_is_positive on running is 'The first attempt is 1.';
+comment on constraint schedule_runs_pkey on schedule_runs is 'A time at which a schedule is due fires once.';
+comment on constraint schedule_runs_outcome_is_known on schedule_runs is 'What can become of a time.';
+comment on constraint schedule_runs_have_jobs_if_they_fired on schedule_runs is 'Whatever fires enqueues a job, and nothing else does.';
+comment on constraint scheduled_pkey on scheduled is 'A job waits for one time.';
+comment on constraint scheduled_attempt_is_not_negative on scheduled is 'Attempts so far.';
+comment on constraint scheduled_run_at_is_finite on scheduled is 'The time comes.';
+comment on constraint schedules_pkey on schedules is 'A schedule has one name.';
+comment on constraint schedules_name_is_1_to_128_characters on schedules is 'As of all names.';
+comment on constraint schedules_have_one_sort_of_times on schedules is 'Cron expression, interval, or a single time.';
+comment on constraint schedules_have_a_job_or_a_dag on schedules is 'What is enqueued is one thing.';
+comment on constraint schedules_jitter_is_0_to_1_day on schedules is 'It only makes later, and not by more than a day.';
+comment on constraint schedules_end_after_they_start on schedules is 'There is a time in between.';
+comment on constraint schedules_max_runs_is_positive on schedules is 'A schedule may fire at least once.';
+comment on constraint schedules_missed_is_a_policy on schedules is 'What becomes of times that nobody was there for.';
+comment on constraint schedules_missed_limit_is_1_to_1000 on schedules is 'As many as one round of the chores makes up for.';
+comment on constraint schedules_overlap_is_a_policy on schedules is 'What becomes of times at which the last job has not ended.';
+comment on constraint schedules_are_fired_if_not_paused on schedules is 'The chores look at no schedule that is paused.';
+comment on constraint schedules_runs_is_not_negative on schedules is 'How often it fired.';
+comment on constraint sequences_pkey on sequences is 'Jobs with the same key are one sequence.';
+comment on constraint sequences_key_is_1_to_500_characters on sequences is 'As of unique keys: made of names and ids.';
+comment on constraint sequences_are_stopped_by_their_head on sequences is 'What stops a sequence is the failed job that stays its head.';
+comment on constraint sequences_skip_for_a_cause on sequences is 'Who skips the line knows since which failure.';
+comment on constraint sequences_skip_without_a_head on sequences is 'Nothing of it runs while its line is skipped.';
+comment on constraint signals_pkey on signals is 'The first answer counts.';
+comment on constraint slots_pkey on slots is 'A job counts once.';
+comment on constraint steps_pkey on steps is 'A step of a job is done once.';
+comment on constraint steps_name_is_1_to_200_characters on steps is 'As handlers call them.';
+comment on constraint steps_type_is_known on steps is 'What handlers can keep or wait for.';
+comment on constraint steps_steps_and_cursors_have_a_value on steps is 'They are written when they are done.';
+comment on constraint steps_sleeps_end on steps is 'A sleep says when it is over.';
+comment on constraint steps_signals_time_out on steps is 'Nothing else can come too late.';
+comment on constraint steps_codec_names_the_payload on steps is 'Bytes come with the name of what wrote them.';
+comment on constraint subscribers_pkey on subscribers is 'A reader has a row while it is there.';
+comment on constraint unique_keys_pkey on unique_keys is 'What those that enqueue with the same key wait for.';
+comment on constraint unique_keys_key_is_1_to_500_characters on unique_keys is 'Longer ones are args that were not hashed.';
+comment on constraint waiting_pkey on waiting is 'The row is the guard of whether and when the job runs.';
+comment on constraint waiting_for_a_turn_has_a_place on waiting is 'Who deals knows group, kind, priority and place.';
+comment on constraint waiting_counts_are_not_negative on waiting is 'No parent is counted back.';
+comment on constraint waiting_ending_is_terminal on waiting is 'How a DAG can end before its nodes have.';
+comment on constraint workers_pkey on workers is 'A process that registers anew is another worker.';
+comment on constraint workers_lease_is_positive on workers is 'A worker may be silent for a while.';
+
+-- What others make: the table of versions, which is not there where only the objects are to be compared, and the schema, which
+-- may be somebody else's, or have a comment of theirs.
+-- +goose StatementBegin
+do $$
+declare
+    target record;
+begin
+    if to_regclass('schema_migrations') is not null then
+        comment on table schema_migrations is 'Which migrations were applied, a row each.';
+        comment on column schema_migrations.id is 'In the order in which they were applied.';
+        comment on column schema_migrations.version_id is 'Number of the migration; 0: the table was made.';
+        comment on column schema_migrations.is_applied is 'False: it was taken back.';
+        comment on column schema_migrations.tstamp is 'When.';
+        comment on sequence schema_migrations_id_seq is 'Numbers of rows.';
+        comment on constraint schema_migrations_pkey on schema_migrations is 'The last row of a version counts.';
+    end if;
+    for target in
+        select c.conindid::regclass as index, obj_description(c.oid, 'pg_constraint') as meaning
+        from pg_constraint c
+        where c.connamespace = quote_ident(current_schema())::regnamespace and c.contype in ('p', 'u')
+          and obj_description(c.oid, 'pg_constraint') is not null
+    loop
+        execute format('comment on index %s is %L', target.index, target.meaning);
+    end loop;
+    if exists (select from pg_namespace n
+               where n.nspname = current_schema() and pg_has_role(n.nspowner, 'usage') and obj_description(n.oid, 'pg_namespace') is null) then
+        execute format('comment on schema %I is %L', current_schema(), 'PGQ: a job queue. select name, arguments, meaning from verbs: what is for use.');
+    end if;
+end
+$$;
+-- +goose StatementEnd
+
 -- +goose Down
 drop table strikes, vacancies, slots, clocks, backlogs, gates, limits, schedule_runs, schedules, rights, acting, producers, grants, chores, workers, known_kinds, kinds, attempt_errors, steps, logs, progress, consumers, subscribers, events, expiries, results, running,
            scheduled, ready, dag_keys, signals, maps, frontier, waiting, edges, sequences, unique_keys, jobs, queues;
+-- +goose StatementBegin
+do $$
+begin
+    if exists (select from pg_namespace n
+               where n.nspname = current_schema() and pg_has_role(n.nspowner, 'usage') and obj_description(n.oid, 'pg_namespace') like 'PGQ: %') then
+        execute format('comment on schema %I is null', current_schema());
+    end if;
+end
+$$;
+-- +goose StatementEnd

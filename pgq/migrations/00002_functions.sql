@@ -312,7 +312,7 @@ begin
                     case when p.oid is null then format('grant select on %I to %s;', r.object, target.name)
                          else format('grant execute on function %s to %s;', p.oid::regprocedure, target.name) end, ' ')
                 from (select distinct object from rights where class = any(target.classes)) r
-                left join pg_proc p on p.proname = r.object and p.pronamespace = current_schema()::regnamespace);
+                left join pg_proc p on p.proname = r.object and p.pronamespace = quote_ident(current_schema())::regnamespace);
         end if;
     end loop;
 end
