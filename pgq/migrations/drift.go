@@ -47,12 +47,14 @@ func Drift(ctx context.Context, databaseURL string, o Options) ([]Difference, er
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
-	config.RuntimeParams["application_name"] = "pgq migrations"
+	nameApplication(config)
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("migrations: connect: %w", err)
 	}
+	opened := connections{all: []*pgx.Conn{conn}}
+	defer opened.wait()
 	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to be written
 	have, err := objectsOf(ctx, conn, o.schema())
 	if err != nil {

@@ -38,6 +38,17 @@ end
 $pgq_dump$;
 `
 
+// createSchemaOnce creates the schema and notes that the migrations did, as Up does.
+const createSchemaOnce = `begin
+    if to_regnamespace(%[1]s) is null then
+        create schema %[2]s;
+        comment on schema %[2]s is '%[3]s';
+    end if;
+end`
+
+// literal returns a text as SQL has it, with standard_conforming_strings on.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
 // checkVersion refuses a schema that is at another version, or of somebody else.
 const checkVersion = `do $pgq_dump$
 declare
@@ -136,7 +147,7 @@ func (o Options) opening(from int64) (string, error) {
 	schema := pgx.Identifier{o.schema()}.Sanitize()
 	text := fmt.Sprintf(dumpHeader, schema, from, Latest(), o.lockTimeout()) + fmt.Sprintf(checkServer, MinServerVersion, lock.DefaultLockID)
 	if from == 0 {
-		text += "create schema if not exists " + schema + ";\n"
+		text += "do " + literal(fmt.Sprintf(createSchemaOnce, literal(schema), schema, schemaComment)) + ";\n"
 	}
 	return text + checkRightsSQL(o.schema()) + "set local search_path = " + schema + ", pg_temp;\n", nil
 }

@@ -14,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -35,8 +37,12 @@ const (
 	DefaultSchema = "pgq"
 	// MinServerVersion is the oldest PostgreSQL that works, as in server_version_num.
 	MinServerVersion = 150000
+	// cancelTimeout bounds the wait for the server to cancel a statement.
+	cancelTimeout = 5 * time.Second
 	// versionTable is where goose keeps the applied versions, inside the schema.
 	versionTable = "schema_migrations"
+	// schemaComment is the comment of a schema that the migrations created, and may drop again.
+	schemaComment = "PGQ, made by its migrations: a job queue. select name, arguments, meaning from verbs: what is for use."
 	// maxSchemaLength keeps the names of NOTIFY channels, of which pgq-events:SCHEMA is the longest, within PostgreSQL's 63 bytes.
 	maxSchemaLength = 52
 )
@@ -53,6 +59,8 @@ var (
 	ErrEncoding = errors.New("migrations: the encoding of the database must not be SQL_ASCII; make another one: create database NAME encoding 'UTF8' template template0")
 	// ErrNotInstalled means that the schema holds no PGQ.
 	ErrNotInstalled = errors.New("migrations: PGQ is not installed in the schema")
+	// ErrPermission means that the role may not use the schema, so that what it holds cannot be seen.
+	ErrPermission = errors.New("migrations: permission denied")
 	// ErrSchemaName means that the name of the schema cannot be used.
 	ErrSchemaName = errors.New("migrations: the name of the schema must have 1 to 52 bytes, not start with pg_ and be neither public nor information_schema")
 	// ErrSchemaRights means that the schema is not that of the migrating role alone: it belongs to somebody else, somebody else may
@@ -81,8 +89,8 @@ type Applied struct {
 // may call it at the same time: one works, the others wait for it and find nothing to do.
 // It needs a direct connection (not a transaction pooler) and the right to create the schema.
 // The schema's owner must be the migrating role, and nobody else may create objects in it.
-// Errors: ErrSchemaName, ErrServerVersion, ErrEncoding, ErrForeignSchema, ErrSchemaRights, or what the database says; each migration is
-// one transaction, so that a failed one leaves nothing behind.
+// Errors: ErrSchemaName, ErrServerVersion, ErrEncoding, ErrForeignSchema, ErrSchemaRights, ErrPermission, or what the database says; each migration is
+// one transaction, so that a failed one leaves nothing behind. A context that ends cancels the statement under way.
 func Up(ctx context.Context, databaseURL string, o Options) error {
 	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
 		if err := createSchema(ctx, db, o.schema()); err != nil {
@@ -93,7 +101,7 @@ func Up(ctx context.Context, databaseURL string, o Options) error {
 	})
 }
 
-// Down removes everything that Up created, jobs included, and the schema unless it holds other objects.
+// Down removes everything that Up created, jobs included; the schema, too, if Up created that and nothing else is in it.
 // Errors: ErrNotInstalled and those of Up.
 func Down(ctx context.Context, databaseURL string, o Options) error {
 	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
@@ -149,15 +157,18 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	config.RuntimeParams["application_name"] = "pgq migrations"
+	nameApplication(config)
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	config.RuntimeParams["lock_timeout"] = o.lockTimeout()
 	config.OnNotice = nil
+	var opened connections
 	// What is said while connecting is not converted to the database's encoding, so the name of the schema comes after that.
 	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		opened.add(conn)
 		_, err := conn.Exec(ctx, "select set_config('search_path', $1, false)", pgx.Identifier{schema}.Sanitize()+", pg_temp")
 		return err
 	}))
+	defer opened.wait()
 	defer db.Close() //nolint:errcheck // nothing is left to be written
 
 	if err := requireServer(ctx, db); err != nil {
@@ -171,6 +182,37 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 		return fmt.Errorf("migrations: schema %s: %w", schema, err)
 	}
 	return nil
+}
+
+// nameApplication names connections, unless the URL or the environment does.
+func nameApplication(config *pgx.ConnConfig) {
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "pgq migrations"
+	}
+}
+
+// connections are all that were opened.
+type connections struct {
+	mu  sync.Mutex
+	all []*pgx.Conn
+}
+
+func (c *connections) add(conn *pgx.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, conn)
+}
+
+// wait waits until the server knows that they are closed: a statement that a context has interrupted is cancelled there, or would run on.
+func (c *connections) wait() {
+	deadline := time.After(cancelTimeout)
+	for _, conn := range c.all {
+		select {
+		case <-conn.PgConn().CleanupDone():
+		case <-deadline:
+			return
+		}
+	}
 }
 
 // newProvider returns a goose provider that keeps its versions in the schema and lets one process work at a time.
@@ -216,14 +258,28 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 	case state.exists:
 		return checkRights(ctx, db, schema)
 	}
-	_, err = db.ExecContext(ctx, "create schema if not exists "+pgx.Identifier{schema}.Sanitize())
-	if err != nil {
-		// "if not exists" still fails when two create it in the same instant.
+	if err = makeSchema(ctx, db, pgx.Identifier{schema}.Sanitize()); err != nil {
+		// It fails for those who create it in the same instant, but for one.
 		if again, inspectErr := inspect(ctx, db, schema); inspectErr != nil || !again.exists {
 			return err
 		}
 	}
 	return checkRights(ctx, db, schema) // default privileges can give others rights on new schemas
+}
+
+// makeSchema creates a schema and notes that it did.
+func makeSchema(ctx context.Context, db *sql.DB, quoted string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // of nothing once it was committed
+	for _, statement := range []string{"create schema " + quoted, "comment on schema " + quoted + " is '" + schemaComment + "'"} {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 // requireInstalled returns ErrNotInstalled unless the schema holds PGQ.
@@ -235,30 +291,44 @@ func requireInstalled(ctx context.Context, db *sql.DB, schema string) error {
 	return err
 }
 
-// dropSchema drops goose's table, and the schema if nothing else is in it.
+// dropSchema drops goose's table, and the schema if the migrations created it and nothing else is in it; else only their comment on it.
 func dropSchema(ctx context.Context, db *sql.DB, schema string) error {
 	if _, err := db.ExecContext(ctx, "drop table if exists "+versionTable); err != nil {
 		return err
 	}
 	state, err := inspect(ctx, db, schema)
-	if err != nil || state.foreign != "" {
+	if err != nil || !state.ours {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "drop schema "+pgx.Identifier{schema}.Sanitize())
+	quoted := pgx.Identifier{schema}.Sanitize()
+	if state.foreign == "" {
+		_, err = db.ExecContext(ctx, "drop schema "+quoted)
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "2BP01" { // others have something else in it: operators, collations ...
+			return err
+		}
+	}
+	_, err = db.ExecContext(ctx, "comment on schema "+quoted+" is null")
 	return err
 }
 
 // schemaState is what a schema holds.
 type schemaState struct {
 	exists, installed bool
+	// ours: the migrations created it.
+	ours bool
 	// foreign names an object in a schema without our version table.
 	foreign string
 }
 
+// inspect returns what a schema holds. ErrPermission: the role may not use it, and would take it for empty.
 func inspect(ctx context.Context, db *sql.DB, schema string) (schemaState, error) {
 	const query = `
 		select n.oid is not null,
 		       t.oid is not null,
+		       coalesce(obj_description(n.oid, 'pg_namespace') = '` + schemaComment + `', false),
+		       case when not has_schema_privilege(n.oid, 'usage')
+		            then format('role %s may not use schema %s, which role %s owns', current_user, n.nspname, pg_get_userbyid(n.nspowner)) else '' end,
 		       coalesce(case when t.oid is null then coalesce(
 		           (select c.relname::text from pg_class c where c.relnamespace = n.oid limit 1),
 		           (select p.proname::text from pg_proc p where p.pronamespace = n.oid limit 1),
@@ -268,6 +338,10 @@ func inspect(ctx context.Context, db *sql.DB, schema string) (schemaState, error
 		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `'
 			and exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'version_id') -- others have tables of that name`
 	var s schemaState
-	err := db.QueryRowContext(ctx, query, schema).Scan(&s.exists, &s.installed, &s.foreign)
+	var denied string
+	err := db.QueryRowContext(ctx, query, schema).Scan(&s.exists, &s.installed, &s.ours, &denied, &s.foreign)
+	if err == nil && denied != "" {
+		err = fmt.Errorf("%w: %s", ErrPermission, denied)
+	}
 	return s, err
 }

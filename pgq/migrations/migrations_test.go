@@ -296,3 +296,68 @@ func TestTheVersionIsThatOfTheLastMigration(t *testing.T) {
 		t.Errorf("%v: the library says %d", files, pgq.SchemaVersion)
 	}
 }
+
+func TestDownLeavesASchemaThatUpDidNotCreate(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	conn := connect(t, url)
+	there := func(schema string) bool {
+		return one[bool](t, conn, "select to_regnamespace($1) is not null", schema)
+	}
+	for schema, given := range map[string]string{
+		"theirs": "create schema theirs", "dumped": "create schema dumped; comment on schema dumped is 'of the shop'",
+	} {
+		mustExec(t, conn, given)
+		if schema == "dumped" {
+			if err := apply(t, conn, dump(t, 0, schema)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		up(t, url, schema)
+		if err := migrations.Down(t.Context(), url, migrations.Options{Schema: schema}); err != nil || !there(schema) {
+			t.Errorf("schema %s is there: %t, %v", schema, there(schema), err)
+		}
+	}
+	up(t, url, "ours")
+	mustExec(t, conn, "create collation ours.theirs (locale = 'C')")
+	if err := migrations.Down(t.Context(), url, migrations.Options{Schema: "ours"}); err != nil || !there("ours") {
+		t.Errorf("schema ours is there: %t, %v", there("ours"), err)
+	}
+	for _, schema := range []string{"ours 2", awkward} {
+		if schema == awkward {
+			if err := apply(t, conn, dump(t, 0, schema)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		up(t, url, schema)
+		if err := migrations.Down(t.Context(), url, migrations.Options{Schema: schema}); err != nil {
+			t.Error(err)
+		}
+		if one[bool](t, conn, "select exists (select from pg_namespace where nspname = $1)", schema) {
+			t.Errorf("schema %s is still there", schema)
+		}
+	}
+}
+
+func TestARoleThatMayNotUseTheSchemaIsToldSo(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	conn := connect(t, url)
+	role := "stranger_" + one[string](t, conn, "select oid::text from pg_database where datname = current_database()")
+	mustExec(t, conn, "create role "+role+" login")
+	t.Cleanup(func() { mustExec(t, conn, "drop role "+role) })
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	url += separator + "options=-c%20role%3D" + role
+	if _, err := migrations.Status(t.Context(), url, migrations.Options{}); !errors.Is(err, migrations.ErrPermission) || !strings.Contains(err.Error(), "may not use schema pgq") {
+		t.Error(err)
+	}
+	if err := migrations.Up(t.Context(), url, migrations.Options{}); !errors.Is(err, migrations.ErrPermission) {
+		t.Error(err)
+	}
+	if _, err := migrations.Plan(t.Context(), url, migrations.Latest(), migrations.Options{}); !errors.Is(err, migrations.ErrPermission) {
+		t.Error(err)
+	}
+}
