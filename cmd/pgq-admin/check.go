@@ -62,9 +62,14 @@ pgq-admin doctor looks for what keeps PGQ from working well, and costs little.`,
 	return c
 }
 
-// closeConn closes a connection also when the command was interrupted.
+// closeConn closes a connection also when the command was interrupted: then it waits until the server has cancelled the statement under
+// way, which would run on without anybody who waits for it.
 func closeConn(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-ctx.Done():
+	}
 }

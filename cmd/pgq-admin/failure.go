@@ -74,7 +74,7 @@ func classify(err error) output.Failure {
 	case errors.As(err, &unavailable):
 		f.Code = output.ExitNoConnection
 	case errors.As(err, &connect):
-		f.Code = output.ExitNoConnection
+		f.Code, f.Message = output.ExitNoConnection, strings.Replace(f.Message, connect.Error(), connectText(connect), 1)
 		f.Fix = "check host, port, user, password and database in --url or PGQ_DATABASE_URL, and that the server runs"
 	case errors.As(err, &pg) && pg.Code == "42501":
 		f.Fix = "the user of the URL lacks a right that this needs; to migrate: grant create on database … to that user"

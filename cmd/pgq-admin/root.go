@@ -38,7 +38,8 @@ Settings, later wins: defaults, a YAML file (--config or PGQ_CONFIG), the enviro
 --help". The database can also be that of a named context, or that of libpq's PG… variables. See "pgq-admin context --help".
 
 Exit codes: 0 ok, 1 failed, 2 used in a wrong way, 3 not found, 4 something wrong was found, 5 done for some and not for
-others, 6 not possible in this state, 7 waited until time was out, 8 no connection to a database, 130 interrupted.
+others, 6 not possible in this state, 7 waited until time was out, 8 no connection to a database, 128 and the number of the signal
+that ended it (130 for Ctrl-C, 143 for SIGTERM: "interrupted").
 With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "message": …}, on stderr.`,
 		Example: `  pgq-admin demo                                 see PGQ at work; needs nothing
   pgq-admin migrate up --url postgres://…        install PGQ in a database
@@ -153,6 +154,9 @@ func (a *app) database(c *cobra.Command) (*config.Loaded, error) {
 	if err == nil && loaded.DatabaseURL == "" {
 		err = usagef("no database is given").
 			WithFix("export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, --context, or PGHOST … as for psql)")
+	}
+	if err == nil {
+		err = a.prepare(c, &loaded.Settings)
 	}
 	return loaded, err
 }

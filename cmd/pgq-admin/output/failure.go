@@ -19,6 +19,9 @@ const (
 	ExitNoConnection = 8 // no connection to a database
 )
 
+// exitSignal is what the code of a process that a signal has ended is more than.
+const exitSignal = 128
+
 // reasons are the exit codes in a word, for programs.
 var reasons = map[int]string{
 	ExitFailed: "failed", ExitUsage: "usage", ExitNotFound: "not_found", ExitFindings: "findings", ExitPartly: "partly",
@@ -73,6 +76,9 @@ type Failure struct {
 func (f Failure) Print(w io.Writer, program string, asJSON bool) {
 	if asJSON {
 		f.Reason = reasons[f.Code]
+		if f.Code > exitSignal {
+			f.Reason = "interrupted"
+		}
 		if data, err := encode(f); err == nil {
 			fmt.Fprintf(w, "%s\n", data)
 			return
