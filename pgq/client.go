@@ -62,7 +62,7 @@ func (c *Client) Schema() string { return c.config.Schema }
 func (c *Client) Channel() string { return "pgq:" + c.config.Schema }
 
 // CheckVersion returns nil when the schema has the version that this library works with, ErrNotInstalled when
-// PGQ is not there, ErrSchemaVersion, with both versions, when it is older, newer or half-migrated, and an [ArgumentError] for
+// PGQ is not there, a *[VersionError], an ErrSchemaVersion, when it is older, newer or half-migrated, and an [ArgumentError] for
 // client_encoding when that is not UTF8.
 func (c *Client) CheckVersion(ctx context.Context, db DB) error {
 	var version, applied int64
@@ -70,15 +70,15 @@ func (c *Client) CheckVersion(ctx context.Context, db DB) error {
 	err := db.QueryRow(ctx, "select coalesce(max(version_id), 0), count(*) filter (where version_id > 0), pg_client_encoding()::text from "+
 		c.schema+".schema_migrations where is_applied").Scan(&version, &applied, &encoding)
 	var pg *pgconn.PgError
-	if errors.As(err, &pg) && pg.Code == "42703" { // others have tables of that name
+	switch isPg := errors.As(err, &pg); {
+	case isPg && pg.Code == "42703": // others have tables of that name
 		return fmt.Errorf("%w: %s.schema_migrations is not PGQ's", ErrNotInstalled, c.schema)
-	}
-	if err != nil {
+	case isPg && (pg.Code == "42P01" || pg.Code == "3F000"):
+		return fmt.Errorf("%w: schema %s", ErrNotInstalled, c.config.Schema)
+	case err != nil:
 		return wrap("read the version of the schema", err)
-	}
-	if version != SchemaVersion || applied != SchemaVersion {
-		return fmt.Errorf("%w: schema %s has version %d (%d migrations applied), this library works with %d",
-			ErrSchemaVersion, c.schema, version, applied, SchemaVersion)
+	case version != SchemaVersion || applied != SchemaVersion:
+		return &VersionError{Schema: c.config.Schema, Version: version, Applied: applied}
 	}
 	if encoding != "UTF8" {
 		return errGarbled

@@ -48,6 +48,22 @@ type ArgumentError struct {
 // Error returns the field and the rule.
 func (e *ArgumentError) Error() string { return "pgq: " + e.Field + " " + e.Rule }
 
+// VersionError is an [ErrSchemaVersion] that says which version the schema has.
+type VersionError struct {
+	Schema  string
+	Version int64 // the latest one that was applied
+	Applied int64 // how many were; fewer than Version where one was left out
+}
+
+// Error returns both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s: schema %s has version %d (%d migrations applied), this library works with %d",
+		ErrSchemaVersion, e.Schema, e.Version, e.Applied, SchemaVersion)
+}
+
+// Unwrap returns ErrSchemaVersion.
+func (e *VersionError) Unwrap() error { return ErrSchemaVersion }
+
 // wrap turns what the database says into the errors of this package. verb says what was being done.
 func wrap(verb string, err error) error {
 	if err == nil {

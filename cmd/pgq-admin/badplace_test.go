@@ -78,15 +78,21 @@ func TestASchemaThatIsMissingOlderNewerOrSomebodyElsesIsLeftAlone(t *testing.T) 
 	lines := []string{"job list", "enqueue k", "job cancel --queue mail --yes", "export jobs"}
 	for _, schema := range []string{"nowhere", "rails", "shop"} {
 		var refusals []refusal
-		for _, line := range append(lines, "doctor", "migrate status") {
-			refusals = append(refusals, refusal{words(line, "--schema", schema), 1, "not installed"})
+		for _, line := range append(lines, "doctor") {
+			refusals = append(refusals, refusal{words(line, "--schema", schema), 6, "not installed"})
 		}
 		if schema != "nowhere" {
-			refusals = append(refusals, refusal{words("migrate up --schema", schema), 1, "fix: choose another schema"})
+			for _, line := range []string{"migrate up", "migrate status"} {
+				refusals = append(refusals, refusal{words(line, "--schema", schema), 1, "fix: choose another schema"})
+			}
 		}
-		refusals = append(refusals, refusal{words("migrate down --yes --schema", schema), 1, "fix: "})
+		refusals = append(refusals, refusal{words("migrate down --yes --schema", schema), 6, "fix: install it with pgq-admin migrate up"})
 		s.refuses(refusals)
 	}
+	s.admin("migrate status --schema nowhere -o csv").want(t, 0, "1,00001_tables.sql,pending\n2,00002_functions.sql,pending\n")
+	o := s.admin("check -o json --schema nowhere")
+	o.want(t, 6, `"message":"PGQ is not installed in schema nowhere","fix":"install it with pgq-admin migrate up`)
+	o.hides(t, "schema_migrations")
 	if n := s.count("select count(*) from pg_class where relnamespace in ('rails'::regnamespace, 'shop'::regnamespace) and relkind = 'r'"); n != 3 {
 		t.Errorf("%d of 3 tables of others are left", n)
 	}
@@ -94,12 +100,19 @@ func TestASchemaThatIsMissingOlderNewerOrSomebodyElsesIsLeftAlone(t *testing.T) 
 		s.sql(change)
 		var refusals []refusal
 		for _, line := range lines {
-			refusals = append(refusals, refusal{words(line), 1, text}, refusal{words(line, "--nope"), 2, "unknown flag"})
+			refusals = append(refusals, refusal{words(line), 6, text}, refusal{words(line, "--nope"), 2, "unknown flag"})
 		}
 		s.refuses(refusals)
 	}
-	versions("insert into schema_migrations (version_id, is_applied) values (3, true)", "has version 3 (3 migrations applied), this library works with 2\n  fix: ")
-	versions("delete from schema_migrations where version_id >= 2", "has version 1 (1 migrations applied), this library works with 2\n  fix: ")
+	const newer = "has version 3, and this pgq-admin works with version 2\n  fix: use a newer pgq-admin"
+	versions("insert into schema_migrations (version_id, is_applied) values (3, true)", newer)
+	s.admin("migrate status").want(t, 6, "00002_functions.sql", "it is at version 3, and this program knows those up to 2", "use a newer pgq-admin")
+	s.admin("migrate up").want(t, 6, "nothing was changed; use a newer pgq-admin")
+	s.admin("doctor").want(t, 4, "CRITICAL schema_version: schema pgq\n  It has version 3", "fix: use a newer pgq-admin")
+	versions("delete from schema_migrations where version_id >= 2", "has version 1, and this pgq-admin works with version 2\n  fix: pgq-admin migrate up")
+	doctor := s.admin("doctor")
+	doctor.want(t, 4, "CRITICAL schema_version: schema pgq\n  It has version 1", "fix: pgq-admin migrate up")
+	doctor.hides(t, "missing_")
 }
 
 func TestInputThatCannotBeReadOrDoesNotEndIsRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"testing"
@@ -16,7 +17,7 @@ func TestMigrateInstallsShowsAndRemovesASchema(t *testing.T) {
 		return admin(t, append(append([]string{"migrate"}, args...), flags...)...)
 	}
 
-	migrate("status").want(t, 1, "not installed", "fix: ", "migrate up")
+	migrate("status").want(t, 0, "not installed", "migrate up", "pending")
 	migrate("up").want(t, 0, "applied 00001_tables.sql", "applied 00002_functions.sql", "schema jobs of mine is at version 2")
 	again := migrate("up")
 	again.want(t, 0, "schema jobs of mine is at version 2")
@@ -30,7 +31,21 @@ func TestMigrateInstallsShowsAndRemovesASchema(t *testing.T) {
 	if left := query(t, connect(t, url), "select nspname::text from pg_namespace where nspname = 'jobs of mine'"); left != "" {
 		t.Errorf("schema %q is left", left)
 	}
-	migrate("down", "--yes").want(t, 1, "not installed")
+	migrate("down", "--yes").want(t, 6, "not installed")
+}
+
+func TestMigrateDownLeavesASchemaThatItDidNotCreate(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	conn := connect(t, url)
+	if _, err := conn.Exec(t.Context(), "create schema jobs"); err != nil {
+		t.Fatal(err)
+	}
+	admin(t, "migrate", "up", "--schema", "jobs", "--url", url).want(t, 0)
+	admin(t, "migrate", "down", "--yes", "--schema", "jobs", "--url", url).want(t, 0, "removed PGQ from schema jobs")
+	if left := query(t, conn, "select nspname::text from pg_namespace where nspname = 'jobs'"); left != "jobs" {
+		t.Error("schema jobs was dropped")
+	}
 }
 
 func TestMigrateLeavesASchemaOfSomebodyElseAlone(t *testing.T) {
@@ -41,7 +56,7 @@ func TestMigrateLeavesASchemaOfSomebodyElseAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	admin(t, "migrate", "up", "--url", url).want(t, 1, "not PGQ's", "theirs", "fix: choose another schema")
-	admin(t, "migrate", "down", "--yes", "--url", url).want(t, 1, "not installed")
+	admin(t, "migrate", "down", "--yes", "--url", url).want(t, 6, "not installed")
 	if got := query(t, conn, "select relname::text from pg_class where relnamespace = 'pgq'::regnamespace"); got != "theirs" {
 		t.Errorf("schema pgq holds %q, want theirs", got)
 	}
@@ -63,12 +78,12 @@ func TestCheckExitsWithFourOnABrokenDatabase(t *testing.T) {
 func TestCheckNamesTheFixForASchemaThatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
-	admin(t, "check", "--url", url, "--schema", "elsewhere").want(t, 1, "not installed", "pgq-admin migrate up")
+	admin(t, "check", "--url", url, "--schema", "elsewhere").want(t, 6, "not installed", "pgq-admin migrate up")
 	_, err := connect(t, url).Exec(t.Context(), "insert into pgq.schema_migrations (version_id, is_applied) values (99, true)")
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin(t, "check", "--url", url).want(t, 1, "version 99", "fix: ")
+	admin(t, "check", "--url", url).want(t, 6, "version 99", "fix: use a newer pgq-admin")
 }
 
 func TestAnUnreachableDatabaseExitsWithEightAndShowsNoPassword(t *testing.T) {
@@ -123,4 +138,21 @@ func TestADatabaseMustBeGiven(t *testing.T) {
 	admin(t, "check").want(t, 2, "no database is given", "export PGQ_DATABASE_URL=")
 	admin(t, "migrate", "up").want(t, 2, "no database is given")
 	admin(t, "check", "--url", "").want(t, 2, "--url: database_url must not be empty")
+}
+
+func TestARoleWithoutRightsIsToldWhatItLacks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	role := fmt.Sprintf("nobody_%d", s.count("select oid::integer from pg_database where datname = current_database()"))
+	s.sql("create role " + role)
+	t.Cleanup(func() { _, _ = s.pool.Exec(context.Background(), "drop role "+role) })
+	asRole := "PGOPTIONS=-c role=" + role
+	for _, line := range []string{"migrate status", "migrate up"} {
+		c := s.adminCall(line)
+		c.env = append(c.env, asRole)
+		c.run(t).want(t, 1, "permission denied: role "+role+" may not use schema pgq", "fix: connect as that owner")
+	}
+	c := s.adminCall("check")
+	c.env = append(c.env, asRole)
+	c.run(t).want(t, 1, "permission denied", "fix: an owner of the schema can allow it")
 }

@@ -100,16 +100,20 @@ func (a *app) findings(c *cobra.Command, limits pgq.DoctorOptions, noSchema bool
 	if err != nil {
 		return nil, err
 	}
-	on, err := a.open(c)
+	on, err := a.connect(c)
 	if err != nil {
 		return nil, err
 	}
 	defer on.close()
 	var found []pgq.Finding
-	if !noSchema {
-		if found, err = compareSchema(c.Context(), s.DatabaseURL, s.Schema); err != nil {
-			return nil, err
-		}
+	var other *pgq.VersionError
+	if err = on.q.CheckVersion(c.Context(), on.conn); errors.As(err, &other) {
+		found, err = []pgq.Finding{otherVersion(other)}, nil
+	} else if err == nil && !noSchema {
+		found, err = compareSchema(c.Context(), s.DatabaseURL, s.Schema)
+	}
+	if err != nil {
+		return nil, err
 	}
 	more, err := on.q.Doctor(c.Context(), on.conn, limits)
 	var pg *pgconn.PgError
@@ -120,6 +124,16 @@ func (a *app) findings(c *cobra.Command, limits pgq.DoctorOptions, noSchema bool
 	found = append(found, more...)
 	slices.SortStableFunc(found, func(a, b pgq.Finding) int { return cmp.Compare(rank(a.Severity), rank(b.Severity)) })
 	return found, err
+}
+
+// otherVersion is the finding that the schema has another version, so that its objects cannot be compared.
+func otherVersion(v *pgq.VersionError) pgq.Finding {
+	f := pgq.Finding{Name: "schema_version", Severity: pgq.Critical, Subject: "schema " + v.Schema, Repair: olderFix,
+		Meaning: "It" + strings.TrimPrefix(versionText(v), "schema "+v.Schema) + ": programs of one do not work with the other. The objects were not compared."}
+	if v.Version > pgq.SchemaVersion {
+		f.Repair = newerFix
+	}
+	return f
 }
 
 // compareSchema returns what is not as this version creates it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -21,20 +22,28 @@ import (
 // errFindings means that the command has shown what it found.
 var errFindings = errors.New("findings")
 
+// What to do where PGQ is not in the schema, or is in another version than ours.
+const (
+	installFix = "install it with pgq-admin migrate up, or name the schema that has it with --schema"
+	olderFix   = "pgq-admin migrate up, then restart workers of older versions"
+	newerFix   = "use a newer pgq-admin, of the version that your workers have"
+)
+
 // fixes say what to do about errors of the library, and with which code to exit.
 var fixes = []struct {
 	err  error
 	code int
 	fix  string
 }{
-	{migrations.ErrNotInstalled, output.ExitFailed, "install it with pgq-admin migrate up, or name the schema that has it with --schema"},
-	{pgq.ErrNotInstalled, output.ExitFailed, ""}, // its text says it
-	{pgq.ErrSchemaVersion, output.ExitFailed, "migrate with the pgq-admin of the version that your workers have: pgq-admin migrate up"},
+	{migrations.ErrNotInstalled, output.ExitConflict, installFix},
+	{pgq.ErrNotInstalled, output.ExitConflict, installFix},
+	{pgq.ErrSchemaVersion, output.ExitConflict, olderFix},
+	{migrations.ErrPermission, output.ExitFailed, "connect as that owner to migrate, and to look, let it say: pgq-admin grant reader ROLE"},
 	{migrations.ErrForeignSchema, output.ExitFailed, "choose another schema with --schema or PGQ_SCHEMA; nothing was changed"},
 	{migrations.ErrSchemaRights, output.ExitFailed, "nothing was migrated; all functions have the rights of who migrates, so let the schema be that role's alone: docs/roles.md"},
 	{migrations.ErrServerVersion, output.ExitFailed, "nothing was changed; use a newer server"},
 	{migrations.ErrEncoding, output.ExitFailed, "nothing was changed; PGQ needs a database whose encoding knows characters, UTF8 best"},
-	{migrations.ErrVersion, output.ExitFailed, "nothing was changed; use a newer pgq-admin"},
+	{migrations.ErrVersion, output.ExitConflict, "nothing was changed; use a newer pgq-admin"},
 	{migrations.ErrSchemaName, output.ExitFailed, "choose another name with --schema or PGQ_SCHEMA"},
 	{pgq.ErrNotFound, output.ExitNotFound, ""},
 	{pgq.ErrPermission, output.ExitFailed, "an owner of the schema can allow it: pgq-admin grant --help; pgq-admin grants shows who may do what"},
@@ -95,7 +104,32 @@ func classify(err error) output.Failure {
 			}
 		}
 	}
+	return ofSchema(err, f)
+}
+
+// ofSchema words what is said of a schema without PGQ, or with another version of it.
+func ofSchema(err error, f output.Failure) output.Failure {
+	var version *pgq.VersionError
+	if errors.As(err, &version) {
+		f.Message = versionText(version)
+		if version.Version > pgq.SchemaVersion {
+			f.Fix = newerFix
+		}
+	}
+	f.Message = strings.NewReplacer(pgq.ErrNotInstalled.Error()+": schema ", "PGQ is not installed in schema ",
+		pgq.ErrNotInstalled.Error(), "PGQ is not installed", migrations.ErrVersion.Error()+": the schema is", "it is").Replace(f.Message)
+	if told, of, twice := strings.Cut(f.Message, ": migrations: "); twice { // who calls it, and what it says itself
+		f.Message = strings.TrimPrefix(told, "migrations: ") + ": " + of
+	}
 	return f
+}
+
+func versionText(v *pgq.VersionError) string {
+	text := fmt.Sprintf("schema %s has version %d, and this pgq-admin works with version %d", v.Schema, v.Version, pgq.SchemaVersion)
+	if v.Applied != v.Version && v.Version <= pgq.SchemaVersion {
+		text += fmt.Sprintf("; %d of its migrations were applied", v.Applied)
+	}
+	return text
 }
 
 // wrongDAG lists all that is wrong with a document.

@@ -55,7 +55,7 @@ func TestMigrateGoesToVersionsAndSaysBeforehandWhatItDoes(t *testing.T) {
 	url := pgtest.Empty(t)
 	call := func(words ...string) outcome { return admin(t, append(words, "--url", url)...) }
 	call("migrate", "up", "--dry-run").want(t, 0, "would apply 00001_tables.sql\nwould apply 00002_functions.sql")
-	call("migrate", "status").want(t, 1, "not installed")
+	call("migrate", "status").want(t, 0, "not installed", "pending")
 	call("migrate", "to", "1").want(t, 0, "applied 00001_tables.sql", "is at version 1")
 	call("migrate", "to", "2").want(t, 0, "applied 00002_functions.sql")
 	call("migrate", "to", "1").want(t, 2, "takes back migrations down to version 1", "nothing was changed", "--yes")
@@ -99,7 +99,7 @@ func TestDoctorExitsWithFourAndNamesTheRepair(t *testing.T) {
 		t.Errorf("%v %+v", err, page)
 	}
 	call("doctor", "--severity", "awful").want(t, 2, "--severity must be")
-	call("doctor", "--schema", "elsewhere").want(t, 1, "not installed")
+	call("doctor", "--schema", "elsewhere").want(t, 6, "not installed")
 	call("check", "-o", "json").want(t, 0, `"items": []`)
 }
 

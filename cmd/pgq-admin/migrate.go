@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,8 +70,9 @@ func (m *migrate) down() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "down",
 		Short: "Remove PGQ with all its jobs",
-		Long:  `Remove PGQ with all its jobs, and its schema unless that holds other objects. This cannot be undone.`,
-		Args:  noArgs,
+		Long: `Remove PGQ with all its jobs. The schema goes, too, if pgq-admin migrate up created it and nothing else is in it. This cannot be
+undone.`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return m.run(c, 0, migrations.Down)
 		},
@@ -222,7 +224,9 @@ func migrateStatus(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show which migrations were applied",
-		Args:  noArgs,
+		Long: `Show which migrations were applied, and which are pending. Where the schema has a newer version than this pgq-admin knows, the exit code
+is 6.`,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			table, err := output.NewTable(&o, migrationColumns)
 			if err != nil {
@@ -232,11 +236,21 @@ func migrateStatus(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := migrations.Status(c.Context(), s.DatabaseURL, migrations.Options{Schema: s.Schema})
-			if err != nil {
+			at := migrations.Options{Schema: s.Schema}
+			pending, newer := migrations.Plan(c.Context(), s.DatabaseURL, migrations.Latest(), at)
+			if newer != nil && !errors.Is(newer, migrations.ErrVersion) {
+				return newer
+			}
+			all, err := migrations.Status(c.Context(), s.DatabaseURL, at)
+			if errors.Is(err, migrations.ErrNotInstalled) {
+				for _, step := range pending {
+					all = append(all, migrations.Applied{Version: step.Version, Name: step.Name})
+				}
+				a.note(o, "PGQ is not installed in schema %s; pgq-admin migrate up installs it", output.Clean(s.Schema))
+			} else if err != nil {
 				return err
 			}
-			return table.Print(a.screen(), all)
+			return cmp.Or(table.Print(a.screen(), all), newer)
 		},
 	}
 	o.Flags(c.Flags())

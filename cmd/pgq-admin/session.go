@@ -23,6 +23,19 @@ type session struct {
 // open connects to the database of the settings. *output.Error and others: it is not possible, or PGQ is not there in
 // the right version.
 func (a *app) open(c *cobra.Command) (*session, error) {
+	s, err := a.connect(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.q.CheckVersion(c.Context(), s.conn); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect is open whatever version of PGQ is there, or none.
+func (a *app) connect(c *cobra.Command) (*session, error) {
 	s, err := a.database(c)
 	if err != nil {
 		return nil, err
@@ -37,10 +50,6 @@ func (a *app) open(c *cobra.Command) (*session, error) {
 		return nil, err
 	}
 	q := pgq.New(s.ClientConfig(pgq.Config{}))
-	if err := q.CheckVersion(c.Context(), conn); err != nil {
-		closeConn(conn)
-		return nil, err
-	}
 	return &session{conn, q, dagsql.NewClient(q)}, nil
 }
 
