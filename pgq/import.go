@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+
+	"github.com/pgq-go/queue/internal/rawjson"
 )
 
 // importer takes lines of an import and inserts them page by page.
@@ -29,6 +31,29 @@ type lineHead struct {
 	} `json:"job"`
 }
 
+// read reads it from a line, however deep what the job carries is nested.
+func (h *lineHead) read(line json.RawMessage) error {
+	err := json.Unmarshal(line, h)
+	if !rawjson.TooDeep(err) {
+		return err
+	}
+	whole, err := rawjson.Members(line)
+	if err != nil {
+		return err
+	}
+	var job map[string]json.RawMessage
+	if whole["job"] != nil {
+		if job, err = rawjson.Members(whole["job"]); err != nil {
+			return err
+		}
+	}
+	id, err := rawjson.Object(map[string]json.RawMessage{"id": job["id"]})
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(fmt.Appendf(nil, `{"type": %s, "job": %s}`, whole["type"], id), h)
+}
+
 // read returns the next line; false at the end.
 func (in *importer) read() (line json.RawMessage, head lineHead, ok bool, err error) {
 	line, err, ok = in.next()
@@ -37,7 +62,7 @@ func (in *importer) read() (line json.RawMessage, head lineHead, ok bool, err er
 	}
 	in.line++
 	if err == nil {
-		if bad := json.Unmarshal(line, &head); bad != nil {
+		if bad := head.read(line); bad != nil {
 			err = &ArgumentError{Field: "lines", Rule: "must be JSON objects of an export: " + bad.Error()}
 		}
 	}

@@ -237,3 +237,50 @@ func TestSettingsAreCarriedToAnotherSchema(t *testing.T) {
 	call(strings.Replace(text, `1000`, `7`, 1), "import", "-", "--schema", "b").want(t, 0, "changed queue mail\nimported settings: 0 created, 1 changed, 2 unchanged")
 	call("", "queue", "show", "mail", "--schema", "b", "-o", "json").want(t, 0, `"max_depth": 7`)
 }
+
+func TestWhatIsNestedDeeperThanGoReadsIsShownAndCarriedAway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.sql(`create temp table deep as select (repeat('[', 9999) || repeat(']', 9999))::jsonb as list,
+			(repeat('{"<a>,\": ":', 10000) || '1.50' || repeat('}', 10000))::jsonb as object;
+		select register_worker('w', '{work}', '{work}');
+		select enqueue('work', list, queue => 'work'), enqueue('work', object, queue => 'work'), enqueue('work', '[1]', queue => 'work') from deep;
+		select claim(1, '{work}', '{3}');
+		select complete(1, '{1,2}', '{1,1}', array[object, list]) from deep;
+		insert into steps (job_id, name, type, done_at, output) select 3, 'a', 'step', now(), object from deep;
+		drop table deep`)
+	var page struct {
+		Items []struct {
+			Args, Output any
+		}
+	}
+	if err := json.Unmarshal([]byte(s.admin("job list -o json").stdout), &page); err != nil || len(page.Items) != 3 {
+		t.Fatal(err, len(page.Items))
+	}
+	if text, ok := page.Items[1].Args.(string); !ok || !strings.HasPrefix(text, `{"<a>,\": ":`) {
+		t.Errorf("args are %.30v", page.Items[1].Args)
+	}
+	s.admin("job list -o yaml --columns id,args").want(t, 0, "id: 1")
+	s.admin("job show 1").want(t, 0, "[[[[")
+	s.admin("job show 2 -o json").want(t, 0, `"[[[[`)
+	for _, format := range []string{"csv", "parquet"} {
+		s.admin("export results --file", filepath.Join(t.TempDir(), "results."+format)).want(t, 0, "exported 2 results")
+	}
+	s.admin("export results").want(t, 0, `"output":[[[[`)
+	for _, format := range []string{"jsonl", "csv", "parquet"} {
+		file := filepath.Join(t.TempDir(), "jobs."+format)
+		s.admin("export jobs --file", file).want(t, 0, "exported 3 jobs")
+		other := newSite(t)
+		other.admin("import", file).want(t, 0, "imported 3 jobs")
+		const all = "select md5(string_agg(concat_ws(' ', j.args, r.output, s.output), ' ' order by j.id))" +
+			" from pgq.jobs j left join pgq.results r on r.job_id = j.id left join pgq.steps s on s.job_id = j.id"
+		if was, is := query(t, connect(t, s.url), all), query(t, connect(t, other.url), all); was != is {
+			t.Errorf("%s: args and results are not those that were exported", format)
+		}
+		other.healthy()
+	}
+	s.refuses([]refusal{
+		{[]string{"enqueue", "k", "--args", strings.Repeat("[", 1001) + strings.Repeat("]", 1001)}, 2, "--args must not be nested deeper than 1000 levels"},
+		{[]string{"enqueue", "k", "-P", "x:=" + strings.Repeat("[", 1001) + strings.Repeat("]", 1001)}, 2, "-P x must not be nested deeper than 1000 levels"},
+	})
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/dagsql"
+	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -319,7 +320,7 @@ func block(s output.Screen, title string, value json.RawMessage, written payload
 		return append(lines, "  none")
 	}
 	var text bytes.Buffer
-	if err := json.Indent(&text, value, "", "  "); err != nil {
+	if rawjson.IsDeep(value) || json.Indent(&text, value, "", "  ") != nil {
 		text.Reset()
 		text.Write(value)
 	}

@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/pgq-go/queue/internal/rawjson"
 )
 
 // Format is how rows are written.
@@ -144,12 +146,12 @@ func rest(columns []column, text, header json.RawMessage, put func(i int, v json
 	if header != nil {
 		members := fields{}
 		if left != nil {
-			if err := json.Unmarshal(left, &members); err != nil {
+			if members, err = rawjson.Members(left); err != nil {
 				return err
 			}
 		}
 		members["export"] = header
-		if left, err = json.Marshal(members); err != nil {
+		if left, err = rawjson.Object(members); err != nil {
 			return err
 		}
 	}

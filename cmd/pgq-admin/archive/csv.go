@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -60,7 +61,7 @@ func fromCell(c column, cell string) (json.RawMessage, error) {
 		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be UTF-8"}
 	case c.form != asJSON && c.form != asNumber:
 		return json.Marshal(cell)
-	case !json.Valid([]byte(cell)):
+	case !rawjson.Valid([]byte(cell)):
 		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be JSON"}
 	}
 	return json.RawMessage(cell), nil

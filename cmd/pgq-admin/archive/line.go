@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -41,19 +42,69 @@ func placeOf(state json.RawMessage) string {
 }
 
 func parse(text json.RawMessage) (*line, error) {
-	l := &line{}
-	if err := json.Unmarshal(text, &l.whole); err != nil {
+	whole, err := rawjson.Members(text)
+	if err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	for name, into := range map[string]any{"job": &l.job, "event": &l.event, "rows": &l.rows} {
+	l := &line{whole: whole}
+	for name, into := range map[string]*fields{"job": &l.job, "event": &l.event} {
 		if member, ok := l.whole[name]; ok {
-			if err := json.Unmarshal(member, into); err != nil {
+			if *into, err = rawjson.Members(member); err != nil {
 				return nil, fmt.Errorf("archive: %s: %w", name, err)
 			}
 			delete(l.whole, name)
 		}
 	}
+	if member, ok := l.whole["rows"]; ok {
+		if l.rows, err = rowsOf(member); err != nil {
+			return nil, fmt.Errorf("archive: rows: %w", err)
+		}
+		delete(l.whole, "rows")
+	}
 	return l, nil
+}
+
+// rowsOf reads the rows of tables.
+func rowsOf(text json.RawMessage) (rows map[string][]fields, err error) {
+	if err = json.Unmarshal(text, &rows); !rawjson.TooDeep(err) {
+		return rows, err
+	}
+	tables, err := rawjson.Members(text)
+	rows = map[string][]fields{}
+	for table, list := range tables {
+		var each []json.RawMessage
+		if err == nil {
+			each, err = rawjson.Elements(list)
+		}
+		rows[table] = make([]fields, len(each))
+		for i := range each {
+			if err == nil {
+				rows[table][i], err = rawjson.Members(each[i])
+			}
+		}
+	}
+	return rows, err
+}
+
+// rowsText is what rowsOf reads.
+func rowsText(rows map[string][]fields) (json.RawMessage, error) {
+	text, err := json.Marshal(rows)
+	if !rawjson.TooDeep(err) {
+		return text, err
+	}
+	tables := fields{}
+	for table, list := range rows {
+		each := make([]json.RawMessage, len(list))
+		for i := range list {
+			if each[i], err = rawjson.Object(list[i]); err != nil {
+				return nil, err
+			}
+		}
+		if tables[table], err = rawjson.Array(each); err != nil {
+			return nil, err
+		}
+	}
+	return rawjson.Object(tables)
 }
 
 // row returns the job's row of a table, or nil.
@@ -140,15 +191,18 @@ func (f fields) clean(said fields, names []string) {
 
 // join returns the line, of a type if that is not empty; nil if nothing is in it.
 func (l *line) join(of string) (json.RawMessage, error) {
-	put := func(name string, v any, n int) error {
-		if n == 0 {
-			return nil
+	put := func(name string, n int, text func() (json.RawMessage, error)) (err error) {
+		if n > 0 {
+			l.whole[name], err = text()
 		}
-		text, err := json.Marshal(v)
-		l.whole[name] = text
 		return err
 	}
-	for _, err := range []error{put("type", of, len(of)), put("job", l.job, len(l.job)), put("event", l.event, len(l.event)), put("rows", l.rows, len(l.rows))} {
+	for _, err := range []error{
+		put("type", len(of), func() (json.RawMessage, error) { return json.Marshal(of) }),
+		put("job", len(l.job), func() (json.RawMessage, error) { return rawjson.Object(l.job) }),
+		put("event", len(l.event), func() (json.RawMessage, error) { return rawjson.Object(l.event) }),
+		put("rows", len(l.rows), func() (json.RawMessage, error) { return rowsText(l.rows) }),
+	} {
 		if err != nil {
 			return nil, fmt.Errorf("archive: %w", err)
 		}
@@ -156,7 +210,7 @@ func (l *line) join(of string) (json.RawMessage, error) {
 	if len(l.whole) == 0 {
 		return nil, nil
 	}
-	return json.Marshal(l.whole)
+	return rawjson.Object(l.whole)
 }
 
 // build makes a line of jobs or events from what split took apart, and returns the header of the export if the row holds it.

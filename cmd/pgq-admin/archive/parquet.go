@@ -15,6 +15,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
 
+	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -135,7 +136,7 @@ func fromParquet(c column, one parquet.Value) (json.RawMessage, error) {
 		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be UTF-8"}
 	case c.form == asText:
 		return json.Marshal(string(b))
-	case !json.Valid(b):
+	case !rawjson.Valid(b):
 		return nil, &pgq.ArgumentError{Field: c.name, Rule: "must be JSON"}
 	}
 	return append(json.RawMessage(nil), b...), nil

@@ -13,6 +13,8 @@ import (
 	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/pgq-go/queue/internal/rawjson"
 )
 
 // Fraction is a number that is shown to people in percent.
@@ -104,7 +106,7 @@ func display(value any) string {
 	return text
 }
 
-// data returns a value for programs: JSON, where durations are seconds.
+// data returns a value for programs: JSON, where durations are seconds, and JSON that is nested so deep that many programs cannot read it is text.
 func data(value any) (json.RawMessage, error) {
 	v := plain(value)
 	switch x := v.(type) {
@@ -121,6 +123,10 @@ func data(value any) (json.RawMessage, error) {
 	case []string:
 		if x == nil {
 			v = []string{}
+		}
+	case json.RawMessage:
+		if rawjson.IsDeep(x) {
+			v = string(x)
 		}
 	}
 	return encode(v)
