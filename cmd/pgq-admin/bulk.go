@@ -19,15 +19,13 @@ import (
 
 // bulkHelp tells how a verb does something with many jobs.
 const bulkHelp = `It shows how many jobs fit and the first of them, and asks; without a terminal, --yes must be said. It takes at most --limit jobs
-(10,000; 0 for all), in the order of their ids, none that were enqueued after it began, in batches of --batch, each of them a
-transaction. Ctrl-C stops it after the batch under way; it tells with which --after to go on. Two operators may do the same
-at once: what one has done, the other leaves alone. Each batch writes an event with who, when, why and the filter.
+(10,000; 0 for all) besides those that it has to leave as they are, in the order of their ids, none that were enqueued after it began,
+in batches of --batch, each of them a transaction. Ctrl-C stops it after the batch under way, a second one rolls that back; it tells
+with which --after to go on. Two operators may do the same at once: what one has done, the other leaves alone. Each batch writes an
+event with who, when, why and the filter.
 
 Exit codes: 3 none of the ids exists, 5 done for some and not for others (running, finished, missed: it changed at that moment; or
 there are more than the default --limit), 6 for none.`
-
-// stopAfter is how long a batch may go on when the command was interrupted.
-const stopAfter = 5 * time.Second
 
 // bulk is how something is to be done with many jobs.
 type bulk struct {
@@ -42,6 +40,8 @@ type bulk struct {
 	change            pgq.Change
 	done              map[string][]int64 // by outcome
 	next              int64              // 0: there are no more
+	nextStart         time.Time          // with a rate: when the next one is to run
+	reach             reach              // how many fit, where that was counted
 }
 
 // flags gives a command the flags of a bulk.
@@ -111,13 +111,11 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 		}
 		b.change.Filter.Before = last + 1
 	}
-	if !b.yes && !b.dry && (b.ids == nil || b.ask) {
-		if none, err := a.show(c.Context(), s, b, words); err != nil || none {
-			return err
-		}
+	if none, err := a.prepare(c.Context(), s, b, words); err != nil || none {
+		return err
 	}
 	b.done = map[string][]int64{}
-	failure := a.batches(c.Context(), s, b)
+	failure := a.batches(c.Context(), s, b, words)
 	if b.dry {
 		a.note(b.options, "dry run: nothing was changed")
 	}
@@ -130,54 +128,79 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 	if failure != nil {
 		return failure
 	}
-	return b.verdict(words)
+	return a.verdict(b, words)
 }
 
-// show shows what fits and asks whether to go on; none: nothing fits.
-func (a *app) show(ctx context.Context, s *session, b *bulk, words string) (none bool, err error) {
-	bound := b.limit
-	if bound == 0 {
-		bound = 1_000_000
+// prepare counts the jobs where somebody wants to know how many they are, and asks whether to go on; none: nothing fits.
+func (a *app) prepare(ctx context.Context, s *session, b *bulk, words string) (none bool, err error) {
+	if b.ids != nil && b.change.Verb == pgq.VerbRetry && !b.yes && !b.dry {
+		return false, a.askOfCompleted(ctx, s, b)
 	}
-	n, err := s.q.CountUpTo(ctx, s.conn, b.change.Filter, bound+1)
-	if err != nil {
+	asks := !b.yes && !b.dry && (b.ids == nil || b.ask)
+	watched := b.options.Format.ForPeople() && (b.dry || output.NewScreen(a.err).Terminal)
+	if !asks && !(watched && b.ids == nil) {
+		return false, nil
+	}
+	if b.reach, err = s.reach(ctx, b.change.Filter, countUpTo, countFor); err != nil {
 		return false, err
 	}
-	if n == 0 && b.ids == nil {
+	if b.reach.jobs == 0 && b.reach.exact && b.ids == nil {
 		a.note(b.options, "no job fits; nothing was changed")
 		return true, nil
 	}
-	ids, _, err := s.q.Select(ctx, s.conn, b.change.Filter, 5, false)
-	if err != nil {
+	if !asks && !b.dry {
+		return false, nil
+	}
+	if err := a.sample(ctx, s, b.change.Filter, b.reach); err != nil {
 		return false, err
 	}
+	what := fmt.Sprintf("%s %s%s", words, b.reach.text(b.limit), b.target())
+	if b.dry {
+		a.note(b.options, "would %s", what)
+		return false, nil
+	}
+	return false, a.confirm(ctx, what)
+}
+
+// askOfCompleted asks whether jobs that were named, and have completed, are to run once more.
+func (a *app) askOfCompleted(ctx context.Context, s *session, b *bulk) (err error) {
+	completed := pgq.Filter{IDs: b.ids, States: []pgq.State{pgq.Completed}}
+	if b.reach, err = s.reach(ctx, completed, countUpTo, countFor); err != nil || b.reach.jobs == 0 {
+		return err
+	}
+	if err := a.sample(ctx, s, completed, b.reach); err != nil {
+		return err
+	}
+	return a.confirm(ctx, fmt.Sprintf("run again %s that completed", b.reach.text(0)))
+}
+
+// sample shows the first jobs that fit.
+func (a *app) sample(ctx context.Context, s *session, f pgq.Filter, of reach) error {
+	ids, _, err := s.q.Select(ctx, s.conn, f, 5, false)
+	if err != nil {
+		return err
+	}
+	return a.showSample(ctx, s, ids, of.jobs)
+}
+
+// showSample shows jobs, and whether there are more.
+func (a *app) showSample(ctx context.Context, s *session, ids []int64, all int) error {
 	sample, _, err := s.q.List(ctx, s.conn, pgq.Filter{IDs: ids, Limit: 5})
 	if err != nil {
-		return false, err
+		return err
 	}
 	slices.Reverse(sample)
-	count := fmt.Sprint(n)
-	if n > bound {
-		count = fmt.Sprintf("the first %d of more than %d", bound, bound)
-		if b.limit == 0 {
-			count = fmt.Sprintf("more than %d", bound)
-		}
-	}
 	shown, err := output.NewTable(&output.Options{Format: output.FormatTable}, jobColumns)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for _, line := range shown.Lines(output.NewScreen(a.err), sample) {
 		fmt.Fprintln(a.err, line)
 	}
-	if n > len(sample) {
+	if all > len(sample) {
 		fmt.Fprintln(a.err, "…")
 	}
-	noun := "jobs"
-	if n == 1 {
-		noun = "job"
-	}
-	return false, a.confirm(ctx, fmt.Sprintf("%s %s %s%s", words, count, noun, b.target()))
+	return nil
 }
 
 // target returns what the jobs are to be given, for the question whether it is meant.
@@ -192,10 +215,10 @@ func (b *bulk) target() string {
 }
 
 // batches does batch after batch, until there are no more, the limit is reached, or the command is interrupted.
-func (a *app) batches(ctx context.Context, s *session, b *bulk) error {
+func (a *app) batches(ctx context.Context, s *session, b *bulk, words string) error {
 	left := b.limit
-	screen := output.NewScreen(a.err)
-	progress := screen.Terminal && b.options.Format.ForPeople()
+	progress := output.NewProgress(output.NewScreen(a.err), b.options, words, "jobs", b.reach.total(b.limit))
+	defer progress.End()
 	change := b.change
 	for {
 		began := time.Now()
@@ -206,31 +229,40 @@ func (a *app) batches(ctx context.Context, s *session, b *bulk) error {
 		if ctx.Err() != nil {
 			return b.stopped(context.Cause(ctx), change)
 		}
-		done, err := b.one(ctx, s, change)
+		done, err := a.batch(ctx, s, b, change)
 		if err != nil {
 			return b.stopped(err, change)
 		}
 		for outcome, ids := range done.IDs {
 			b.done[outcome] = append(b.done[outcome], ids...)
-			left -= len(ids)
-		}
-		b.next = done.Next
-		if progress && (done.Next != 0 || b.total() > b.batch) {
-			fmt.Fprintf(a.err, "\r\x1b[K%d jobs, up to id %d", b.total(), done.Next)
-			if done.Next == 0 {
-				fmt.Fprint(a.err, "\r\x1b[K")
+			if b.ids != nil || counts(change.Verb, outcome) {
+				left -= len(ids)
 			}
 		}
-		if done.Next == 0 || b.limit > 0 && left <= 0 {
+		b.next, b.nextStart = done.Next, done.StartAt
+		if done.Next == 0 {
 			return nil
 		}
+		progress.Add(done.Jobs())
 		change.Filter.After = done.Next
+		if b.limit > 0 && left <= 0 {
+			return b.lookBehind(ctx, s, change.Filter)
+		}
 		if change.Verb == pgq.VerbDelete {
 			b.pace(ctx, len(done.IDs["deleted"]), time.Since(began))
 			continue
 		}
 		change.StartAt = done.StartAt
 	}
+}
+
+// lookBehind sees whether there is a job behind the limit at all: only then it was stopped by it.
+func (b *bulk) lookBehind(ctx context.Context, s *session, behind pgq.Filter) error {
+	more, err := s.reach(ctx, behind, 1, countFor)
+	if err == nil && more.exact && more.jobs == 0 {
+		b.next = 0
+	}
+	return err
 }
 
 // pace waits, after a batch that deleted so many jobs and took so long, until the rate allows the next one.
@@ -244,21 +276,11 @@ func (b *bulk) pace(ctx context.Context, deleted int, took time.Duration) {
 	}
 }
 
-// one does one batch. It is tried again while others hold what it wants; when the command is interrupted it may end.
-func (b *bulk) one(ctx context.Context, s *session, change pgq.Change) (done pgq.Changed, err error) {
-	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		select {
-		case <-whole.Done():
-		case <-time.After(stopAfter):
-			cancel()
-		}
-	})
-	defer stop()
+// batch does one batch. It is tried again while others hold what it wants.
+func (a *app) batch(ctx context.Context, s *session, b *bulk, change pgq.Change) (done pgq.Changed, err error) {
 	for round := 1; ; round++ {
-		err = try(whole, s.conn, b.dry, func(tx pgx.Tx) error {
-			done, err = s.q.Change(whole, tx, change)
+		err = a.step(ctx, s, b.options, b.dry, func(ctx context.Context, tx pgx.Tx) error {
+			done, err = s.q.Change(ctx, tx, change)
 			return err
 		})
 		if err == nil || round == 5 || ctx.Err() != nil || !inTheWay(err) {
@@ -279,19 +301,20 @@ func inTheWay(err error) bool {
 
 // stopped adds to an error how far it came, and how to go on.
 func (b *bulk) stopped(err error, change pgq.Change) error {
-	if errors.Is(err, context.Canceled) { // in the middle of a batch
-		err = fmt.Errorf("%w; it is unknown whether the batch under way was done", errInterrupted)
-	}
 	if b.total() == 0 {
 		return err
 	}
 	f := explain(err)
 	text := fmt.Sprintf("%s; %d jobs were done with", strings.TrimRight(f.Message, "\n"), b.total())
-	fix := fmt.Sprintf("the same with --after %d goes on", change.Filter.After)
-	if !change.StartAt.IsZero() {
-		fix = fmt.Sprintf("the same with --after %d --start-at %s goes on", change.Filter.After, change.StartAt.UTC().Format(time.RFC3339))
+	return (&output.Error{Code: f.Code, Text: text, Err: err}).WithFix("the same with %s goes on", goesOn(change.Filter.After, change.StartAt))
+}
+
+// goesOn returns the flags with which the same command goes on.
+func goesOn(after int64, startAt time.Time) string {
+	if startAt.IsZero() {
+		return fmt.Sprintf("--after %d", after)
 	}
-	return (&output.Error{Code: f.Code, Text: text, Err: err}).WithFix("%s", fix)
+	return fmt.Sprintf("--after %d --start-at %s", after, startAt.UTC().Format(time.RFC3339))
 }
 
 func (b *bulk) total() int {
@@ -338,8 +361,13 @@ func refused(verb pgq.Verb, outcome string) bool {
 	return false
 }
 
+// counts tells whether an outcome uses up the limit: jobs that are left as they are do not.
+func counts(verb pgq.Verb, outcome string) bool {
+	return !refused(verb, outcome) && outcome != "unchanged"
+}
+
 // verdict returns an error unless all was done.
-func (b *bulk) verdict(words string) error {
+func (a *app) verdict(b *bulk, words string) error {
 	total, refusals, missing := 0, map[string]int{}, 0
 	for _, row := range b.rows() {
 		n := max(1, row.jobs)
@@ -349,21 +377,34 @@ func (b *bulk) verdict(words string) error {
 			missing += n
 		}
 	}
-	var why []string
+	var why, text []string
 	for _, outcome := range slices.Sorted(maps.Keys(refusals)) {
 		why = append(why, fmt.Sprintf("%d %s", refusals[outcome], strings.ReplaceAll(outcome, "_", " ")))
+	}
+	stopped, nextStart := b.next != 0 && b.ids == nil, b.nextStart
+	if b.change.Verb == pgq.VerbDelete {
+		nextStart = time.Time{} // when to begin, not what to say
 	}
 	switch {
 	case missing > 0 && missing == total && refusals["not_found"] == total:
 		return (&output.Error{Code: output.ExitNotFound, Text: "there is no such job"}).
 			WithFix("pgq-admin job list shows the jobs; those that ended are deleted when they were kept long enough")
-	case missing > 0 && missing == total:
+	case missing > 0 && missing == total && !stopped:
 		return output.Conflictf("cannot %s: %s; nothing was changed", words, strings.Join(why, ", "))
 	case missing > 0:
-		return &output.Error{Code: output.ExitPartly, Text: fmt.Sprintf("%d of %d jobs were left as they are: %s", missing, total, strings.Join(why, ", "))}
-	case b.next != 0 && !b.limitIsGiven && b.ids == nil:
-		return (&output.Error{Code: output.ExitPartly, Text: fmt.Sprintf("stopped after %d jobs, the default of --limit", total)}).
-			WithFix("the same with --after %d goes on; --limit 0 takes all", b.next)
+		text = append(text, fmt.Sprintf("%d of %d jobs were left as they are: %s", missing, total, strings.Join(why, ", ")))
 	}
-	return nil
+	if stopped && !b.limitIsGiven {
+		text = append(text, fmt.Sprintf("stopped after %d jobs, the default of --limit", b.limit))
+	} else if stopped {
+		a.note(b.options, "stopped after %d jobs, as --limit says; there are more: the same with %s goes on", b.limit, goesOn(b.next, nextStart))
+	}
+	if text == nil {
+		return nil
+	}
+	failure := &output.Error{Code: output.ExitPartly, Text: strings.Join(text, "; ")}
+	if stopped && !b.limitIsGiven {
+		return failure.WithFix("the same with %s goes on; --limit 0 takes all", goesOn(b.next, nextStart))
+	}
+	return failure
 }

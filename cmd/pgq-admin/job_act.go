@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -14,12 +15,20 @@ type jobVerb struct {
 	name, short, long, example string
 	arguments                  []string // before the ids, in words
 	verb                       pgq.Verb
-	asks                       bool // also for jobs that are named
+	asks                       bool        // also for jobs that are named
+	usual, may                 []pgq.State // those of jobs that filters choose: unless --state says others, and at all
 	// flags gives the command flags of its own.
 	flags func(c *cobra.Command, change *pgq.Change)
 	// prepare reads the arguments and flags of its own.
 	prepare func(c *cobra.Command, arguments []string, change *pgq.Change) error
 }
+
+// States of jobs with which verbs can do something.
+var (
+	endedStates      = []pgq.State{pgq.Completed, pgq.Failed, pgq.Cancelled, pgq.Skipped, pgq.Expired}
+	queuedStates     = []pgq.State{pgq.Waiting, pgq.Scheduled, pgq.Ready} // waiting: also for its turn, which is as good as ready
+	unfinishedStates = append(slices.Clone(queuedStates), pgq.Running)
+)
 
 // jobChanges are the commands that do something with jobs.
 func jobChanges(a *app) []*cobra.Command {
@@ -34,9 +43,10 @@ func jobChanges(a *app) []*cobra.Command {
 func retryVerb() jobVerb {
 	var startAt string
 	return jobVerb{
-		name: "retry", short: "Run jobs again", verb: pgq.VerbRetry,
+		name: "retry", short: "Run jobs again", verb: pgq.VerbRetry, usual: []pgq.State{pgq.Failed}, may: append(slices.Clone(endedStates), pgq.Scheduled),
 		long: `Run jobs again now: finished ones, whatever their state, with at least one attempt more, and scheduled ones without waiting
-for their time. A node of a DAG takes along what was skipped for it.
+for their time. A node of a DAG takes along what was skipped for it. Filters choose failed ones (dead letters), unless --state says others;
+where ids name jobs that have completed it asks.
 With --rate, so many per second: they are scheduled one after the other.`,
 		example: `  pgq-admin job retry 12 13
   pgq-admin job retry --state failed --kind send_mail --error timeout --rate 50 --reason "mail server is back"`,
@@ -46,7 +56,7 @@ With --rate, so many per second: they are scheduled one after the other.`,
 }
 
 var cancelVerb = jobVerb{
-	name: "cancel", short: "Cancel jobs", verb: pgq.VerbCancel,
+	name: "cancel", short: "Cancel jobs", verb: pgq.VerbCancel, usual: unfinishedStates, may: unfinishedStates,
 	long: `Cancel jobs. Those that run are told to stop (outcome requested), and end as cancelled unless they complete first. A DAG is
 cancelled with all its nodes; what waits for a cancelled job takes it as a failure.`,
 	example: `  pgq-admin job cancel 12 --reason "wrong input"
@@ -54,14 +64,15 @@ cancelled with all its nodes; what waits for a cancelled job takes it as a failu
 }
 
 var deleteVerb = jobVerb{
-	name: "delete", short: "Delete jobs with all that is known of them", verb: pgq.VerbDelete, asks: true,
-	long: `Delete jobs with all that is known of them, unless they run. Nodes of DAGs are deleted with their DAG only.`,
+	name: "delete", short: "Delete jobs with all that is known of them", verb: pgq.VerbDelete, asks: true, usual: endedStates, may: append(slices.Clone(endedStates), queuedStates...),
+	long: `Delete jobs with all that is known of them, unless they run. Nodes of DAGs are deleted with their DAG only. Filters choose jobs that
+have ended, unless --state says others.`,
 	example: `  pgq-admin job delete 12 --yes
   pgq-admin job delete --state completed --until 30d --limit 0`,
 }
 
 var moveVerb = jobVerb{
-	name: "move", short: "Move jobs to another queue", verb: pgq.VerbMove, arguments: []string{"QUEUE"},
+	name: "move", short: "Move jobs to another queue", verb: pgq.VerbMove, usual: queuedStates, may: queuedStates, arguments: []string{"QUEUE"},
 	long: `Move jobs that are ready or scheduled to another queue: there they come behind those that are ready; scheduled ones keep
 their time.`,
 	example: `  pgq-admin job move bulk 12 13
@@ -76,7 +87,7 @@ their time.`,
 func rescheduleVerb() jobVerb {
 	var at string
 	return jobVerb{
-		name: "reschedule", short: "Let jobs run at another time", verb: pgq.VerbReschedule,
+		name: "reschedule", short: "Let jobs run at another time", verb: pgq.VerbReschedule, usual: queuedStates, may: queuedStates,
 		long: `Let jobs that are ready or scheduled run at another time; a time that is past makes them ready.`,
 		example: `  pgq-admin job reschedule 12 --at 2026-12-01T08:00:00Z
   pgq-admin job reschedule --queue reports --state ready --at 2h`,
@@ -94,7 +105,7 @@ func rescheduleVerb() jobVerb {
 }
 
 var priorityVerb = jobVerb{
-	name: "set-priority", short: "Give jobs another priority", verb: pgq.VerbSetPriority, arguments: []string{"PRIORITY"},
+	name: "set-priority", short: "Give jobs another priority", verb: pgq.VerbSetPriority, usual: queuedStates, may: queuedStates, arguments: []string{"PRIORITY"},
 	long: `Give jobs that are ready or scheduled another priority, 0 (the soonest) to 9. Ready ones come behind those that have it
 already.`,
 	example: `  pgq-admin job set-priority 0 12 13
@@ -133,6 +144,9 @@ func jobChange(a *app, v jobVerb) *cobra.Command {
 			if err := chooseJobs(c, b, &f, arguments[len(v.arguments):]); err != nil {
 				return err
 			}
+			if err := v.choose(b); err != nil {
+				return err
+			}
 			return a.run(c, b, strings.ReplaceAll(v.name, "-", " "))
 		},
 	}
@@ -142,6 +156,30 @@ func jobChange(a *app, v jobVerb) *cobra.Command {
 		v.flags(c, &b.change)
 	}
 	return c
+}
+
+// choose narrows a filter to jobs with which the verb can do something. *output.Error, a wrong use: --state names others.
+func (v jobVerb) choose(b *bulk) error {
+	f := &b.change.Filter
+	if b.ids != nil {
+		return nil
+	}
+	if f.States == nil {
+		f.States = v.usual
+	}
+	for _, state := range f.States {
+		if !slices.Contains(v.may, state) {
+			return usagef("--state: %s cannot do anything with jobs that are %s; with %s it can", v.name, state, strings.Join(wordsOf(v.may), ", "))
+		}
+	}
+	return nil
+}
+
+func wordsOf(states []pgq.State) (words []string) {
+	for _, state := range states {
+		words = append(words, string(state))
+	}
+	return words
 }
 
 // chooseJobs makes the filter of a bulk of ids or flags.

@@ -86,6 +86,12 @@ func TestWrongUseOfTheVerbsSaysWhatIsRight(t *testing.T) {
 		{"job retry 1 --start-at 5m", 2, "--start-at needs --rate"},
 		{"job cancel 4711", 3, "there is no such job"},
 		{"job retry 4711 -o json", 3, `"reason":"not_found"`},
+		{"job cancel --queue mail --state ready,failed", 2, "--state: cancel cannot do anything with jobs that are failed; with waiting, scheduled, ready, running it can"},
+		{"job retry --queue mail --state ready", 2, "--state: retry cannot do anything with jobs that are ready"},
+		{"job move other --state completed", 2, "--state: move cannot do anything with jobs that are completed"},
+		{"job delete --state running", 2, "--state: delete cannot do anything with jobs that are running"},
+		{"job retry --queue mail", 0, "no job fits; nothing was changed"},
+		{"job delete --queue mail", 0, "no job fits; nothing was changed"},
 		{"job cancel --queue none", 0, "no job fits; nothing was changed"},
 		{"queue purge mail --state running", 2, "pgq-admin job cancel --queue mail --state running"},
 		{"queue purge mail", 2, "this would delete 3 jobs; nothing was changed"},
@@ -172,8 +178,9 @@ func TestTheDefaultLimitIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.fill(10_001, "mail", "send")
-	s.admin("job delete --queue mail --yes --batch 10000").want(t, 5, "deleted  10000", "stopped after 10000 jobs, the default of --limit", "--after 10000 goes on; --limit 0")
-	s.admin("job delete --queue mail --yes --limit 0").want(t, 0, "deleted  1")
+	s.admin("job delete --queue mail --yes").want(t, 0, "OUTCOME  JOBS\n") // of those that have ended
+	s.admin("job delete --queue mail --state ready --yes --batch 10000").want(t, 5, "deleted  10000", "stopped after 10000 jobs, the default of --limit", "--after 10000 goes on; --limit 0")
+	s.admin("job delete --queue mail --state ready --yes --limit 1").want(t, 0, "deleted  1").hides(t, "stopped")
 }
 
 func TestFiltersOfTheCommandLine(t *testing.T) {

@@ -23,24 +23,29 @@ func main() {
 }
 
 // run executes the command of the command line and returns the exit code. The first signal ends the command in order,
-// the second one ends the process.
+// the second one ends the process, or what the command is in the middle of (see interruption); then the third one does.
 func run() int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	// SIGPIPE comes for sockets of databases, too, so it ends nothing: who writes to a pipe that nobody reads gets an error. It is
 	// taken and not ignored, which programs that we run would inherit.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	var by atomic.Int64
+	stop := &interruption{again: make(chan struct{})}
 	go func() {
 		s, _ := (<-signals).(syscall.Signal)
 		by.Store(int64(s))
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 		cancel(errInterrupted)
+		if stop.inSteps.Load() {
+			<-signals
+			close(stop.again)
+		}
+		signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	}()
 
-	root := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()})
+	root := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), stop: stop})
 	help := &checkedWriter{Writer: os.Stdout}
 	root.SetOut(help)
 	err := root.ExecuteContext(ctx)
@@ -80,5 +85,3 @@ func (w *checkedWriter) Write(text []byte) (int, error) {
 	}
 	return n, err
 }
-
-var errInterrupted = errors.New("interrupted")

@@ -103,7 +103,7 @@ func admin(t *testing.T, args ...string) outcome {
 }
 
 // want checks the exit code and that the output, both streams, holds some texts.
-func (o outcome) want(t *testing.T, code int, texts ...string) {
+func (o outcome) want(t *testing.T, code int, texts ...string) outcome {
 	t.Helper()
 	if o.code != code {
 		t.Errorf("exit code %d, want %d\nstdout:\n%s\nstderr:\n%s", o.code, code, o.stdout, o.stderr)
@@ -113,6 +113,7 @@ func (o outcome) want(t *testing.T, code int, texts ...string) {
 			t.Errorf("output lacks %q\nstdout:\n%s\nstderr:\n%s", text, o.stdout, o.stderr)
 		}
 	}
+	return o
 }
 
 // hides checks that a text is in neither stream.

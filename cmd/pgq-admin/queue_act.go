@@ -181,6 +181,9 @@ go with their DAG. The queue, its settings and whoever enqueues stay.
 			if c.Flags().Changed("state") && len(chosen) == 0 {
 				return usagef("--state must not be empty; leave it out for any")
 			}
+			if chosen == nil {
+				b.change.Filter.States = append(slices.Clone(endedStates), queuedStates...)
+			}
 			return a.run(c, b, "delete")
 		},
 	}

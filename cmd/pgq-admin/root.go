@@ -19,6 +19,7 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	environ  []string
+	stop     *interruption
 
 	config   string   // --config
 	context  string   // --context
