@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -322,5 +323,42 @@ func TestAForgedNotificationCancelsNothing(t *testing.T) {
 	}
 	if _, err := e.q.AwaitFinished(t.Context(), owner, job.ID); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhoSeesEverythingMayExportIt(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t, "pgq")
+	e.exec(e.as(e.owner), `select pgq.enqueue('k', '{"secret": 1}', queue => 'q') from generate_series(1, 3)`)
+	filter := pgq.Filter{Paths: []pgq.PathFilter{{Path: []string{"secret"}, In: []json.RawMessage{json.RawMessage("1")}}}}
+	for name, c := range map[string]struct {
+		grant        pgq.Grant
+		jobs, events bool
+	}{
+		"operator": {pgq.Grant{Class: pgq.Operator}, true, true},
+		"payloads": {pgq.Grant{Class: pgq.Reader, Payloads: true}, true, true},
+		"reader":   {pgq.Grant{Class: pgq.Reader}, false, true},
+		"tenant":   {pgq.Grant{Class: pgq.Reader, Tenants: []string{"acme"}, Payloads: true}, false, false},
+		"worker":   {pgq.Grant{Class: pgq.WorkerClass}, false, false},
+	} {
+		db := e.as(e.granted(name, c.grant))
+		n := 0
+		count := func(json.RawMessage) error {
+			n++
+			return nil
+		}
+		err := e.q.ExportJobs(t.Context(), db, filter, count)
+		if c.jobs != (err == nil) || !c.jobs && !errors.Is(err, pgq.ErrPermission) || c.jobs && n != 5 {
+			t.Errorf("%s exports %d lines of jobs: %v", name, n, err)
+		}
+		err = e.q.ExportEvents(t.Context(), db, pgq.EventFilter{}, count)
+		if c.events != (err == nil) || !c.events && !errors.Is(err, pgq.ErrPermission) {
+			t.Errorf("%s exports events: %v", name, err)
+		}
+		if _, err := e.q.Import(t.Context(), db, func(yield func(json.RawMessage, error) bool) {
+			yield(json.RawMessage(`{"type":"export","of":"jobs","schema_version":2,"max_id":9}`), nil)
+		}, pgq.ImportOptions{}); !errors.Is(err, pgq.ErrPermission) {
+			t.Errorf("%s imports: %v", name, err)
+		}
 	}
 }

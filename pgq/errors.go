@@ -35,6 +35,8 @@ var (
 	ErrUnknownCodec = errors.New("pgq: codec is not configured")
 	// ErrNotCompleted means that a job ended in another state than completed, so that it has no result.
 	ErrNotCompleted = errors.New("pgq: job was not completed")
+	// ErrNotWhole means that an export was cut off. Nothing was imported.
+	ErrNotWhole = errors.New("pgq: the export is not whole")
 )
 
 // ArgumentError says that a field breaks a rule (PQ001). Nothing was written. Match it with errors.As.

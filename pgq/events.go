@@ -47,6 +47,8 @@ type EventFilter struct {
 	Kinds  []string
 	Types  []EventType
 	JobIDs []int64
+	// Since and Until bound when they happened: from Since on, before Until.
+	Since, Until time.Time
 	// After is the id of the event behind which Subscribe begins; 0 for the newest one there is.
 	After int64
 }
@@ -54,14 +56,15 @@ type EventFilter struct {
 func (f EventFilter) fits(e Event) bool {
 	has := func(all []string, one *string) bool { return len(all) == 0 || one != nil && slices.Contains(all, *one) }
 	return has(f.Queues, e.Queue) && has(f.Kinds, e.Kind) && (len(f.Types) == 0 || slices.Contains(f.Types, e.Type)) &&
-		(len(f.JobIDs) == 0 || e.JobID != nil && slices.Contains(f.JobIDs, *e.JobID))
+		(len(f.JobIDs) == 0 || e.JobID != nil && slices.Contains(f.JobIDs, *e.JobID)) &&
+		!e.At.Before(f.Since) && (f.Until.IsZero() || e.At.Before(f.Until))
 }
 
 // LatestEvents returns the latest events that fit, in order, at most so many (10,000 at most). Unless the filter names jobs it
 // looks at the latest 100,000 events only.
 func (c *Client) LatestEvents(ctx context.Context, db DB, f EventFilter, atMost int) ([]Event, error) {
-	rows, err := db.Query(ctx, c.from(eventColumns, "latest_events($1, $2, $3, $4, $5)"),
-		f.Queues, f.Kinds, textsOf(f.Types), f.JobIDs, atMost)
+	rows, err := db.Query(ctx, c.from(eventColumns, "latest_events($1, $2, $3, $4, $5, $6, $7)"),
+		f.Queues, f.Kinds, textsOf(f.Types), f.JobIDs, atMost, given(f.Since), given(f.Until))
 	if err != nil {
 		return nil, wrap("read events", err)
 	}

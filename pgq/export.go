@@ -11,18 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Export says what to export: jobs with all that is known of them, or events. Zero is everything.
-type Export struct {
-	Queues []string
-	// Kinds and States choose among jobs.
-	Kinds  []string
-	States []State
-	// Types choose among events.
-	Types []string
-	// Since and Until bound when a job was enqueued, or when an event happened: from Since on, before Until.
-	Since, Until time.Time
-}
-
 // ExportHeader is the first line of an export.
 type ExportHeader struct {
 	Type          string    `json:"type"` // "export"
@@ -30,51 +18,83 @@ type ExportHeader struct {
 	SchemaVersion int64     `json:"schema_version"`
 	MaxID         int64     `json:"max_id"` // no line has a higher one; 0 for settings
 	At            time.Time `json:"at"`
+	// End: an [ExportEnd] is to come, so that an export that was cut off is known by that.
+	End bool `json:"end"`
+}
+
+// ExportEnd is the last line of an export.
+type ExportEnd struct {
+	Type string `json:"type"` // "end"
+	Of   string `json:"of"`   // as in the header
+	// Count is how many lines there are between it and the header; nil for settings, which people edit.
+	Count *int64 `json:"count,omitempty"`
 }
 
 // exportPage is how many rows are asked for at a time.
 const exportPage = 1000
 
 // ExportJobs calls line for each job that fits, in the order of their ids, with all facts of it as a JSON object that [Client.Import]
-// takes; the first line is an [ExportHeader]. What is in a line is kept until the next one only. All is as of one instant: db is a
-// pool or connection, of which it takes a transaction, or a transaction that is REPEATABLE READ. Memory does not grow
-// with the number of jobs. An error of line ends it.
-func (c *Client) ExportJobs(ctx context.Context, db DB, e Export, line func(json.RawMessage) error) error {
-	var states []string
-	for _, state := range e.States {
-		states = append(states, string(state))
+// takes; the first line is an [ExportHeader], the last one an [ExportEnd]. What is in a line is kept until the next one only. All is as of one
+// instant: db is a pool or connection, of which it takes a transaction, or a transaction that is REPEATABLE READ. Memory does not grow
+// with the number of jobs. Limit, LookAt and Before of the filter are not looked at. An error of line ends it. ErrPermission: the role does
+// not see args and results.
+func (c *Client) ExportJobs(ctx context.Context, db DB, f Filter, line func(json.RawMessage) error) error {
+	f.Before = 0
+	document, err := f.document()
+	if err != nil {
+		return err
 	}
-	return c.export(ctx, db, "jobs", line, func(db DB, after int64) (pgx.Rows, error) {
-		return db.Query(ctx, c.from("id, line", "export_jobs($1, $2, $3, $4, $5, $6, $7)"),
-			after, exportPage, e.Queues, e.Kinds, states, given(e.Since), given(e.Until))
+	return c.export(ctx, db, "jobs", f.After, line, func(db DB, after int64) (pgx.Rows, error) {
+		return db.Query(ctx, c.from("id, line", "export_jobs($1, $2, $3::jsonb)"), after, exportPage, document)
 	})
 }
 
 // ExportEvents does for events what [Client.ExportJobs] does for jobs.
-func (c *Client) ExportEvents(ctx context.Context, db DB, e Export, line func(json.RawMessage) error) error {
-	return c.export(ctx, db, "events", line, func(db DB, after int64) (pgx.Rows, error) {
-		return db.Query(ctx, c.from("id, line", "export_events($1, $2, $3, $4, $5, $6)"),
-			after, exportPage, e.Queues, e.Types, given(e.Since), given(e.Until))
+func (c *Client) ExportEvents(ctx context.Context, db DB, f EventFilter, line func(json.RawMessage) error) error {
+	return c.export(ctx, db, "events", f.After, line, func(db DB, after int64) (pgx.Rows, error) {
+		return db.Query(ctx, c.from("id, line", "export_events($1, $2, $3, $4, $5, $6, $7, $8)"),
+			after, exportPage, f.Queues, textsOf(f.Types), given(f.Since), given(f.Until), f.Kinds, f.JobIDs)
 	})
 }
 
-func (c *Client) export(ctx context.Context, db DB, of string, line func(json.RawMessage) error, page func(DB, int64) (pgx.Rows, error)) error {
+func (c *Client) export(ctx context.Context, db DB, of string, after int64, line func(json.RawMessage) error, page func(DB, int64) (pgx.Rows, error)) error {
 	return inSnapshot(ctx, db, func(db DB) error {
-		header := ExportHeader{Type: "export", Of: of, SchemaVersion: SchemaVersion}
-		err := db.QueryRow(ctx, "select coalesce(max(id), 0), now() from "+c.schema+"."+of).Scan(&header.MaxID, &header.At)
+		header := ExportHeader{Of: of}
+		err := db.QueryRow(ctx, c.from("coalesce(max(id), 0), now()", map[string]string{
+			"jobs":   "select_jobs(at_most => 1, newest_first => true), unnest(job_ids) id",
+			"events": "latest_events(at_most => 1)",
+		}[of])).Scan(&header.MaxID, &header.At)
 		if err != nil {
 			return wrap("export", err)
 		}
-		header.At = header.At.UTC()
-		first, err := json.Marshal(header)
-		if err == nil {
-			err = line(first)
-		}
-		for after, n := int64(0), exportPage; err == nil && n == exportPage; {
-			n, after, err = exportRows(page, db, after, line)
-		}
-		return err
+		return framed(header, line, func() (*int64, error) {
+			var count int64
+			for n := exportPage; err == nil && n == exportPage; count += int64(n) {
+				n, after, err = exportRows(page, db, after, line)
+			}
+			return &count, err
+		})
 	})
+}
+
+// framed calls line with a header, the rows, which returns how many they were, and the end.
+func framed(header ExportHeader, line func(json.RawMessage) error, rows func() (count *int64, err error)) error {
+	header.Type, header.SchemaVersion, header.End, header.At = "export", SchemaVersion, true, header.At.UTC()
+	text, err := json.Marshal(header)
+	if err != nil {
+		return err
+	}
+	if err := line(text); err != nil {
+		return err
+	}
+	count, err := rows()
+	if err != nil {
+		return err
+	}
+	if text, err = json.Marshal(ExportEnd{Type: "end", Of: header.Of, Count: count}); err != nil {
+		return err
+	}
+	return line(text)
 }
 
 // exportRows exports a page, and returns how many rows there were and the last id.
@@ -118,6 +138,8 @@ type ImportOptions struct {
 	NewIDs bool
 	// Try takes everything back in the end.
 	Try bool
+	// Partial takes what there is of an export that was cut off, which is refused else.
+	Partial bool
 }
 
 // Imported says what was imported.
@@ -159,7 +181,7 @@ var errTried = errors.New("pgq: tried")
 // paused is paused if it is created here. Consumers keep their positions, new ones begin now. Settings of other versions are taken if
 // all their names are known.
 //
-// Errors: *[LineError], around *[ArgumentError] for lines that break a rule, and around a *pgconn.PgError with SQLSTATE 23505
+// Errors: *[LineError], around *[ArgumentError] for lines that break a rule, ErrNotWhole for an export that was cut off, and around a *pgconn.PgError with SQLSTATE 23505
 // if there is such a job already.
 func (c *Client) Import(ctx context.Context, db DB, lines iter.Seq2[json.RawMessage, error], o ImportOptions) (Imported, error) {
 	next, stop := iter.Pull2(lines)
@@ -181,7 +203,8 @@ func (c *Client) Import(ctx context.Context, db DB, lines iter.Seq2[json.RawMess
 		if o.Try {
 			return errTried
 		}
-		return nil
+		_, err := db.Exec(ctx, c.from("*", "import_analyze()"))
+		return wrap("import", err)
 	})
 	if errors.Is(err, errTried) {
 		err = nil

@@ -3,6 +3,7 @@ package pgq
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/pgq-go/queue/internal/rawjson"
@@ -14,6 +15,9 @@ type importer struct {
 	options ImportOptions
 	next    func() (json.RawMessage, error, bool)
 	line    int64 // that was read last
+	header  ExportHeader
+	count   int64 // of lines since the header
+	ended   bool  // the line of the end was read
 	hasJobs bool  // their header was read
 	maxID   int64 // of the jobs
 	page    []json.RawMessage
@@ -26,7 +30,8 @@ type importer struct {
 // lineHead is what has to be known of a line.
 type lineHead struct {
 	ExportHeader
-	Job struct {
+	Count *int64 `json:"count"` // of the end
+	Job   struct {
 		ID int64 `json:"id"`
 	} `json:"job"`
 }
@@ -60,11 +65,20 @@ func (in *importer) read() (line json.RawMessage, head lineHead, ok bool, err er
 	if !ok {
 		return nil, head, false, nil
 	}
+	if in.options.Partial && errors.Is(err, ErrNotWhole) {
+		return nil, head, false, nil
+	}
 	in.line++
-	if err == nil {
-		if bad := head.read(line); bad != nil {
-			err = &ArgumentError{Field: "lines", Rule: "must be JSON objects of an export: " + bad.Error()}
+	if err != nil {
+		return line, head, true, err
+	}
+	if bad := head.read(line); bad != nil {
+		if in.options.Partial {
+			if _, _, more := in.next(); !more { // where it was cut off
+				return nil, head, false, nil
+			}
 		}
+		err = &ArgumentError{Field: "lines", Rule: "must be JSON objects of an export: " + bad.Error()}
 	}
 	return line, head, true, err
 }
@@ -72,10 +86,14 @@ func (in *importer) read() (line json.RawMessage, head lineHead, ok bool, err er
 // begin reads the first line and reserves the ids that it tells of.
 func (in *importer) begin(ctx context.Context, db DB) error {
 	_, head, ok, err := in.read()
-	if err != nil || !ok {
+	switch {
+	case err != nil:
 		return err
-	}
-	if head.Type != "export" {
+	case !ok && in.options.Partial:
+		return nil
+	case !ok:
+		return fmt.Errorf("%w: there is nothing in it", ErrNotWhole)
+	case head.Type != "export":
 		return &ArgumentError{Field: "lines", Rule: "must begin with that of the export: {\"type\": \"export\", …}"}
 	}
 	if err := in.check(head.ExportHeader); err != nil || head.Of != "jobs" || in.options.NewIDs {
@@ -85,11 +103,33 @@ func (in *importer) begin(ctx context.Context, db DB) error {
 	return wrap("reserve ids", err)
 }
 
+// whole refuses an export that announced an end which did not come.
+func (in *importer) whole() error {
+	if !in.header.End || in.ended || in.options.Partial {
+		return nil
+	}
+	return fmt.Errorf("%w: it must end with {\"type\": \"end\", …}", ErrNotWhole)
+}
+
+// end takes the line of the end, which says how many lines there were.
+func (in *importer) end(head lineHead) error {
+	switch {
+	case in.ended || head.Of != in.header.Of:
+		return &ArgumentError{Field: "lines", Rule: "must have one of type end per export"}
+	case head.Count != nil && *head.Count != in.count && !in.options.Partial:
+		return fmt.Errorf("%w: there are %d %s of %d", ErrNotWhole, in.count, in.header.Of, *head.Count)
+	}
+	in.ended = true
+	return nil
+}
+
 // check refuses an export that cannot be imported.
 func (in *importer) check(h ExportHeader) error {
+	if err := in.whole(); err != nil {
+		return err
+	}
 	switch {
-	case h.Of == "settings":
-		return nil // whose names are checked one by one
+	case h.Of == "settings": // whose names are checked one by one
 	case h.SchemaVersion != SchemaVersion:
 		return fmt.Errorf("%w: the export is of version %d, this library works with %d", ErrSchemaVersion, h.SchemaVersion, SchemaVersion)
 	case h.Of != "jobs" && h.Of != "events":
@@ -102,6 +142,7 @@ func (in *importer) check(h ExportHeader) error {
 	if h.Of == "jobs" {
 		in.hasJobs, in.maxID = true, h.MaxID
 	}
+	in.header, in.count, in.ended = h, 0, false
 	return nil
 }
 
@@ -113,6 +154,9 @@ func (in *importer) run(ctx context.Context, db DB) error {
 			return err
 		}
 		if !ok {
+			if err := in.whole(); err != nil {
+				return err
+			}
 			return in.flush(ctx, db)
 		}
 		if err := in.add(ctx, db, line, head); err != nil {
@@ -126,13 +170,20 @@ func (in *importer) add(ctx context.Context, db DB, line json.RawMessage, head l
 	switch {
 	case head.Type == "export":
 		return in.check(head.ExportHeader)
+	case head.Type == "end":
+		return in.end(head)
+	case in.ended:
+		return &ArgumentError{Field: "lines", Rule: "must not go on behind that of type end, unless another export begins"}
+	}
+	in.count++
+	switch {
 	case head.Type == "setting":
 		if err := in.flush(ctx, db); err != nil {
 			return err
 		}
 		return in.set(ctx, db, line)
 	case head.Type != "job" && head.Type != "event":
-		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be of type export, job, event or setting, not %q", head.Type)}
+		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be of type export, job, event, setting or end, not %q", head.Type)}
 	case head.Type == "job" && (head.Job.ID < 1 || head.Job.ID > in.maxID):
 		return &ArgumentError{Field: "lines", Rule: fmt.Sprintf("must have ids from 1 to max_id, %d, and not %d", in.maxID, head.Job.ID)}
 	}

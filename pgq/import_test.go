@@ -15,8 +15,8 @@ import (
 	"github.com/pgq-go/queue/pgq/migrations"
 )
 
-// exported returns the lines of an export of jobs, the header first.
-func (w *world) exported(q *pgq.Client, e pgq.Export) []string {
+// exported returns the lines of an export of jobs, the header first and the end last.
+func (w *world) exported(q *pgq.Client, e pgq.Filter) []string {
 	w.Helper()
 	var lines []string
 	must(w.T, q.ExportJobs(w.Context(), w.pool, e, func(line json.RawMessage) error {
@@ -72,13 +72,13 @@ func TestWhatIsExportedAndImportedIsTheSame(t *testing.T) {
 	w := newWorld(t)
 	w.allStates()
 	other := w.second()
-	before := w.exported(w.q, pgq.Export{})
+	before := w.exported(w.q, pgq.Filter{})
 	done, err := other.Import(t.Context(), w.pool, lines(before), pgq.ImportOptions{})
 	must(t, err)
-	if want := int64(len(before) - 1); done.Jobs != want || want < 260 {
+	if want := int64(len(before) - 2); done.Jobs != want || want < 260 {
 		t.Errorf("%d of %d jobs", done.Jobs, want)
 	}
-	after := w.exported(other, pgq.Export{})
+	after := w.exported(other, pgq.Filter{})
 	for i := range before[1:] {
 		want, got := before[i+1], after[i+1]
 		if strings.Contains(want, `"state": "running"`) {
@@ -112,7 +112,7 @@ func TestAnImportOverwritesNothingAndIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.allStates()
-	all := w.exported(w.q, pgq.Export{})
+	all := w.exported(w.q, pgq.Filter{})
 	count := func() int64 { return one[int64](t, w.pool, "select count(*) from pgq.jobs") }
 	n := count()
 	_, err := w.q.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{})
@@ -125,7 +125,7 @@ func TestAnImportOverwritesNothingAndIsAllOrNothing(t *testing.T) {
 	if !errors.As(err, &argument) || argument.Field != "keep_ids" {
 		t.Error("a DAG with new ids:", err)
 	}
-	single := w.exported(w.q, pgq.Export{Queues: []string{"work"}, Kinds: []string{"work"}, States: []pgq.State{pgq.Ready, pgq.Running}})
+	single := w.exported(w.q, pgq.Filter{Queues: []string{"work"}, Kinds: []string{"work"}, States: []pgq.State{pgq.Ready, pgq.Running}})
 	for _, tried := range []bool{true, false} {
 		done, err := w.q.Import(t.Context(), w.pool, lines(single), pgq.ImportOptions{NewIDs: true, Try: tried})
 		must(t, err)
@@ -134,6 +134,7 @@ func TestAnImportOverwritesNothingAndIsAllOrNothing(t *testing.T) {
 		}
 	}
 	other := w.second()
+	all[0] = strings.Replace(all[0], `"end":true`, `"end":false`, 1) // so that it is not for want of that that they are refused
 	for name, broken := range map[string][]string{
 		"no header":       all[1:],
 		"two exports":     {all[0], all[1], all[0]},
@@ -158,6 +159,83 @@ func TestAnImportOverwritesNothingAndIsAllOrNothing(t *testing.T) {
 	}
 }
 
+func TestAnExportThatWasCutOffIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for range 3 {
+		_, err := w.session().Exec(t.Context(), "select enqueue('k')")
+		must(t, err)
+	}
+	all := w.exported(w.q, pgq.Filter{})
+	var settings []string
+	must(t, w.q.ExportSettings(t.Context(), w.pool, func(line json.RawMessage) error {
+		settings = append(settings, string(line))
+		return nil
+	}))
+	end := all[len(all)-1]
+	if end != `{"type":"end","of":"jobs","count":3}` || settings[len(settings)-1] != `{"type":"end","of":"settings"}` {
+		t.Errorf("the ends are %s, %s", end, settings[len(settings)-1])
+	}
+	other := w.second()
+	for name, c := range map[string]struct {
+		lines   []string
+		partial int64 // jobs that are imported in spite of it
+		line    int64
+	}{
+		"nothing":           {nil, 0, 1},
+		"the header":        {all[:1], 0, 1},
+		"no end":            {all[:3], 2, 3},
+		"half a line":       {append(slices.Clone(all[:2]), all[2][:20]), 1, 3},
+		"a line is missing": {[]string{all[0], all[1], end}, 1, 3},
+		"and then settings": {append(slices.Clone(all[:3]), settings...), 2, 4},
+		"settings":          {settings[:1], 0, 1},
+	} {
+		_, err := other.Import(t.Context(), w.pool, lines(c.lines), pgq.ImportOptions{})
+		var line *pgq.LineError
+		var argument *pgq.ArgumentError
+		if !errors.As(err, &line) || line.Line != c.line || !errors.Is(err, pgq.ErrNotWhole) && !errors.As(err, &argument) {
+			t.Errorf("%s: %v", name, err)
+		}
+		done, err := other.Import(t.Context(), w.pool, lines(c.lines), pgq.ImportOptions{Partial: true, Try: true})
+		if must(t, err); done.Jobs != c.partial {
+			t.Errorf("%s: %d jobs", name, done.Jobs)
+		}
+	}
+	for name, wrong := range map[string][]string{
+		"goes on":    {all[0], all[1], all[2], all[3], end, all[1]},
+		"two ends":   {all[0], all[1], all[2], all[3], end, end},
+		"an end":     {end},
+		"other ends": {all[0], all[1], all[2], all[3], settings[len(settings)-1]},
+	} {
+		if _, err := other.Import(t.Context(), w.pool, lines(wrong), pgq.ImportOptions{Partial: true}); err == nil {
+			t.Errorf("%s: it was imported", name)
+		}
+	}
+	if n := one[int64](t, w.pool, `select count(*) from "Other ""schema""".jobs`); n != 0 {
+		t.Errorf("%d jobs were imported", n)
+	}
+}
+
+func TestWhatWasImportedIsAnalyzed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.q.EnqueueMany(t.Context(), w.pool, slices.Repeat([]pgq.Item{{Args: note{}}}, 1200))
+	must(t, err)
+	all := w.exported(w.q, pgq.Filter{})
+	other := w.second()
+	const rows = `select reltuples::bigint from pg_class where oid = '"Other ""schema""".jobs'::regclass`
+	_, err = other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{Try: true})
+	must(t, err)
+	if n := one[int64](t, w.pool, rows); n > 0 {
+		t.Errorf("what was tried is analyzed: %d", n)
+	}
+	_, err = other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{})
+	must(t, err)
+	if n := one[int64](t, w.pool, rows); n != 1200 {
+		t.Errorf("the planner knows of %d rows", n)
+	}
+}
+
 func TestUniqueKeysStandForTheJobsThatWereImported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -170,7 +248,7 @@ func TestUniqueKeysStandForTheJobsThatWereImported(t *testing.T) {
 		_, err := conn.Exec(t.Context(), sql)
 		must(t, err)
 	}
-	all := w.exported(w.q, pgq.Export{})
+	all := w.exported(w.q, pgq.Filter{})
 	const keys = "select string_agg(format('%s %s %s %s', key, job_id, taken_at, holds_until), ',' order by key) from "
 	other := w.second()
 	_, err := other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{})
@@ -198,17 +276,17 @@ func TestEventsAreExportedAndImported(t *testing.T) {
 		all = append(all, string(line))
 		return nil
 	}
-	must(t, w.q.ExportEvents(t.Context(), w.pool, pgq.Export{Types: []string{"completed"}, Since: time.Now().Add(-time.Hour)}, keep))
+	must(t, w.q.ExportEvents(t.Context(), w.pool, pgq.EventFilter{Types: []pgq.EventType{"completed"}, Since: time.Now().Add(-time.Hour)}, keep))
 	done, err := other.Import(t.Context(), w.pool, lines(all), pgq.ImportOptions{})
 	must(t, err)
 	first := all
 	all = nil
-	must(t, other.ExportEvents(t.Context(), w.pool, pgq.Export{Queues: []string{"q"}}, keep))
+	must(t, other.ExportEvents(t.Context(), w.pool, pgq.EventFilter{Queues: []string{"q"}}, keep))
 	if done.Events != 1200 || !slices.Equal(first[1:], all[1:]) {
 		t.Errorf("%d events, and not the same", done.Events)
 	}
 	stopped := errors.New("stopped")
-	if err := w.q.ExportEvents(t.Context(), w.pool, pgq.Export{}, func(json.RawMessage) error { return stopped }); !errors.Is(err, stopped) {
+	if err := w.q.ExportEvents(t.Context(), w.pool, pgq.EventFilter{}, func(json.RawMessage) error { return stopped }); !errors.Is(err, stopped) {
 		t.Error(err)
 	}
 }

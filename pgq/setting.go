@@ -8,7 +8,7 @@ import (
 )
 
 // ExportSettings calls line for each queue, kind, limit, schedule and consumer with its settings as a JSON object that [Client.Import] takes;
-// the first line is an [ExportHeader]. All is as of one instant. An error of line ends it.
+// the first line is an [ExportHeader], the last one an [ExportEnd]. All is as of one instant. An error of line ends it.
 //
 // Not exported: pauses of queues and limits, positions of consumers, runs of schedules, rights.
 func (c *Client) ExportSettings(ctx context.Context, db DB, line func(json.RawMessage) error) error {
@@ -20,21 +20,18 @@ func (c *Client) ExportSettings(ctx context.Context, db DB, line func(json.RawMe
 	if err != nil {
 		return wrap("export", err)
 	}
-	header := ExportHeader{Type: "export", Of: "settings", SchemaVersion: SchemaVersion}
+	header := ExportHeader{Of: "settings"}
 	if err := db.QueryRow(ctx, "select now()").Scan(&header.At); err != nil {
 		return wrap("export", err)
 	}
-	header.At = header.At.UTC()
-	first, err := json.Marshal(header)
-	if err != nil {
-		return err
-	}
-	for _, text := range append([][]byte{first}, lines...) {
-		if err := line(text); err != nil {
-			return err
+	return framed(header, line, func() (*int64, error) {
+		for _, text := range lines {
+			if err := line(text); err != nil {
+				return nil, err
+			}
 		}
-	}
-	return nil
+		return nil, nil
+	})
 }
 
 // ImportedSettings says what an import did to a queue, kind, limit, schedule or consumer.

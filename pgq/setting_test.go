@@ -18,7 +18,7 @@ func (w *world) settings(q *pgq.Client) []string {
 		lines = append(lines, string(line))
 		return nil
 	}))
-	return lines[1:]
+	return lines[1 : len(lines)-1] // without the header and the end
 }
 
 const settingsHeader = `{"type":"export","of":"settings"}`

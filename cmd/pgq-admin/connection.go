@@ -20,10 +20,10 @@ import (
 // connectTimeout is how many seconds a server may take to let us in, where nobody says otherwise.
 const connectTimeout = "10"
 
-// prepare gives all connections a name and a time in which they must come about, where neither the URL nor a service nor the environment does, and keeps
+// nameConnections gives all connections a name and a time in which they must come about, where neither the URL nor a service nor the environment does, and keeps
 // password files that others can read from being used. It sets libpq's variables, which count for whatever connects;
 // programs of kinds do not inherit them.
-func (a *app) prepare(c *cobra.Command, s *config.Settings) error {
+func (a *app) nameConnections(c *cobra.Command, s *config.Settings) error {
 	for name, value := range map[string]string{"PGAPPNAME": c.CommandPath(), "PGCONNECT_TIMEOUT": connectTimeout} {
 		if os.Getenv(name) == "" {
 			if err := os.Setenv(name, value); err != nil {

@@ -108,7 +108,7 @@ func consumerShow(a *app) *cobra.Command {
 func consumerSet(a *app) *cobra.Command {
 	var consumer pgq.Consumer
 	var start string
-	var w eventWords
+	var w eventFlags
 	c := consumerChange(a, &cobra.Command{
 		Use:   "set NAME",
 		Short: "Create a consumer, or set which events it gets",

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ func eventCommand(a *app) *cobra.Command {
 func eventTail(a *app) *cobra.Command {
 	var o output.Options
 	var f pgq.EventFilter
-	var w eventWords
+	var w eventFlags
 	var follow bool
 	var limit int
 	c := &cobra.Command{
@@ -77,23 +78,39 @@ pgq-admin event types lists the types.`,
 	return c
 }
 
-// eventWords are the types of events that flags name.
-type eventWords struct{ types []string }
+// eventFlags are the flags by which commands choose events.
+type eventFlags struct {
+	types        []string
+	since, until string
+}
 
-// flags adds the flags that choose events.
-func (w *eventWords) flags(c *cobra.Command, f *pgq.EventFilter) {
+// flags gives a command the flags that choose events.
+func (e *eventFlags) flags(c *cobra.Command, f *pgq.EventFilter) {
 	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "events of this `QUEUE`; may be repeated")
 	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "events of jobs of this `KIND`; may be repeated")
 	c.Flags().Int64SliceVar(&f.JobIDs, "job", nil, "events of these jobs, `IDS`")
-	w.typeFlag(c)
+	e.typeFlag(c)
 }
 
-func (w *eventWords) typeFlag(c *cobra.Command) {
-	output.ListFlag(c.Flags(), &w.types, "type", nil, "events of these `TYPES`: failed,retried")
+func (e *eventFlags) typeFlag(c *cobra.Command) {
+	output.ListFlag(c.Flags(), &e.types, "type", nil, "events of these `TYPES`: failed,retried")
 }
 
-// check puts the types into the filter and refuses what no event can have.
-func (w *eventWords) check(f *pgq.EventFilter) error {
+// timeFlags gives a command those that choose by time.
+func (e *eventFlags) timeFlags(c *cobra.Command) {
+	c.Flags().StringVar(&e.since, "since", "", "what happened from this `TIME` on, or since so long: 2h, 7d")
+	c.Flags().StringVar(&e.until, "until", "", "what happened before this `TIME`, or longer ago than: 2h, 7d")
+}
+
+// check puts types and times into the filter and refuses what no event can have.
+func (e *eventFlags) check(f *pgq.EventFilter) (err error) {
+	now := time.Now()
+	if f.Since, err = timeFlag("--since", e.since, now, -1); err != nil {
+		return err
+	}
+	if f.Until, err = timeFlag("--until", e.until, now, -1); err != nil {
+		return err
+	}
 	for _, id := range f.JobIDs {
 		if id < 1 {
 			return usagef("--job must be the id of a job, not %d", id)
@@ -103,7 +120,7 @@ func (w *eventWords) check(f *pgq.EventFilter) error {
 	for _, t := range pgq.EventTypes() {
 		known = append(known, string(t))
 	}
-	for _, word := range w.types {
+	for _, word := range e.types {
 		if !slices.Contains(known, word) {
 			hint := "choose from " + strings.Join(known, ", ")
 			if nearest := config.Nearest(word, known); nearest != "" {

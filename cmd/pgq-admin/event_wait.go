@@ -15,7 +15,7 @@ import (
 func eventWait(a *app) *cobra.Command {
 	var o output.Options
 	var f pgq.EventFilter
-	var w eventWords
+	var w eventFlags
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "wait",

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +22,10 @@ const exportHelp = `Export jobs, results, events or settings: all of one instant
   parquet   for analysis; JSON as text, times in microseconds
 
 Jobs, events and settings can be imported again (pgq-admin import). In CSV and Parquet the column "more" holds as JSON what has no column
-of its own, the header of the export in its first row; so all three formats hold the same. Results are for other programs only.
+of its own, the header of the export in its first row and its end in the last one; so all three formats hold the same. The end says how many
+there are, so that files that were cut off are known; CSV without any row is like one. Results are for other programs only.
+
+Operators may export, and readers who see args and results; all readers may export events.
 
 The end of the file's name says the format: .jsonl, .csv, .parquet, and with .gz behind it is compressed. A file that is there is
 not overwritten without --force; it has its name only once it is complete.`
@@ -43,9 +45,10 @@ type exporting struct {
 	of           string
 	file, format string
 	force        bool
-	states       []string
-	since, until string
-	filter       pgq.Export
+	choose       filterFlags // jobs and results
+	which        eventFlags  // events
+	jobs         pgq.Filter
+	events       pgq.EventFilter
 }
 
 func exportCommand(a *app) *cobra.Command {
@@ -71,16 +74,12 @@ func exportCommand(a *app) *cobra.Command {
 		flags.StringVarP(&e.file, "file", "f", "", "write to a `FILE` instead of the standard output")
 		flags.StringVar(&e.format, "format", "", "jsonl, csv or parquet; by default what the file's name says, or jsonl")
 		flags.BoolVar(&e.force, "force", false, "overwrite the file if it is there")
-		flags.StringArrayVar(&e.filter.Queues, "queue", nil, "only of this `QUEUE`; may be repeated")
 		if of == archive.Events {
-			output.ListFlag(flags, &e.filter.Types, "type", nil, "only events of these `TYPES`")
-			flags.StringVar(&e.since, "since", "", "only what happened from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
-			flags.StringVar(&e.until, "until", "", "only what happened before a `TIME`")
+			e.which.flags(sub, &e.events)
+			e.which.timeFlags(sub)
 		} else {
-			flags.StringArrayVar(&e.filter.Kinds, "kind", nil, "only jobs of this `KIND`; may be repeated")
-			output.ListFlag(flags, &e.states, "state", nil, "only jobs in one of these `STATES`")
-			flags.StringVar(&e.since, "since", "", "only jobs that were enqueued from a `TIME` on: 2026-01-31, 2026-01-31T15:04:05Z, 24h (ago), 7d")
-			flags.StringVar(&e.until, "until", "", "only jobs that were enqueued before a `TIME`")
+			e.choose.flags(flags)
+			sub.Long += "\n\n" + filterHelp
 		}
 		c.AddCommand(sub)
 	}
@@ -126,11 +125,11 @@ func (e *exporting) run(c *cobra.Command) error {
 		}
 		switch e.of {
 		case archive.Events:
-			err = s.q.ExportEvents(c.Context(), s.conn, e.filter, out.Line)
+			err = s.q.ExportEvents(c.Context(), s.conn, e.events, out.Line)
 		case archive.Settings:
 			err = s.q.ExportSettings(c.Context(), s.conn, out.Line)
 		default:
-			err = s.q.ExportJobs(c.Context(), s.conn, e.filter, out.Line)
+			err = s.q.ExportJobs(c.Context(), s.conn, e.jobs, out.Line)
 		}
 		if err != nil {
 			return 0, err
@@ -163,27 +162,23 @@ func (e *exporting) check() (format archive.Format, gz bool, err error) {
 	if format == archive.Parquet && gz {
 		return "", false, usagef("Parquet is compressed by itself; leave .gz out of the name")
 	}
-	if e.filter.States, err = states(e.states, false); err != nil {
-		return "", false, err
-	}
-	if e.of == archive.Results {
-		if err := e.finished(); err != nil {
-			return "", false, err
+	switch e.of {
+	case archive.Jobs, archive.Results:
+		if e.jobs, err = e.choose.filter(); err == nil && e.of == archive.Results {
+			err = e.finished()
 		}
+	case archive.Events:
+		err = e.which.check(&e.events)
 	}
-	if e.filter.Since, err = timeFlag("--since", e.since, time.Now(), -1); err != nil {
-		return "", false, err
-	}
-	e.filter.Until, err = timeFlag("--until", e.until, time.Now(), -1)
 	return format, gz, err
 }
 
 // finished leaves only states in which jobs have a result.
 func (e *exporting) finished() error {
-	if e.filter.States == nil {
-		e.filter.States = []pgq.State{pgq.Completed, pgq.Failed, pgq.Cancelled, pgq.Skipped, pgq.Expired}
+	if e.jobs.States == nil {
+		e.jobs.States = []pgq.State{pgq.Completed, pgq.Failed, pgq.Cancelled, pgq.Skipped, pgq.Expired}
 	}
-	for _, state := range e.filter.States {
+	for _, state := range e.jobs.States {
 		if !state.Finished() {
 			return usagef("--state: jobs that are %s have no result", state)
 		}

@@ -135,7 +135,8 @@ func TestEveryFormatIsImportedAgainWithoutLosingAnything(t *testing.T) {
 		t.Helper()
 		o := admin(t, "export", of, "--url", url, "--schema", schema)
 		o.want(t, 0)
-		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")[1:]
+		lines := strings.Split(strings.TrimSpace(o.stdout), "\n")
+		lines = lines[1 : len(lines)-1]
 		for i, line := range lines {
 			if strings.Contains(line, `"state": "running"`) {
 				lines[i] = "" // it becomes ready
@@ -180,7 +181,7 @@ func TestWhatIsNoExportIsRefusedInEveryFormat(t *testing.T) {
 	row, others, _ := strings.Cut(rows, "\n")
 	call(text).want(t, 0, "imported 3 jobs")
 	call("\ufeff"+text).want(t, 0, "imported 3 jobs")
-	call(head+"\n").want(t, 0, "imported 0 jobs")
+	call(head+"\n").want(t, 2, "the export is not whole: there is nothing in it; nothing was imported")
 	call(head+"\n"+others).want(t, 2, `line 1: more must have "export" in the first row`, "nothing was imported")
 	call(strings.Replace(text, "priority,", "prio,", 1)).want(t, 2, "there is no priority")
 	call(head+",colour\n"+row+",red\n").want(t, 2, `"colour" is none`)
@@ -217,6 +218,76 @@ func TestWhatIsNoExportIsRefusedInEveryFormat(t *testing.T) {
 	if n := query(t, connect(t, url), "select count(*)::text from pgq.jobs"); n != "9" {
 		t.Errorf("there are %s jobs", n)
 	}
+}
+
+func TestFilesThatWereCutOffAreRefusedInEveryFormat(t *testing.T) {
+	t.Parallel()
+	url, dir := pgtest.Database(t), t.TempDir()
+	query(t, connect(t, url), `select pgq.enqueue('mail', jsonb_build_object('n', i, 'r', md5(i::text)))::text from generate_series(1, 300) i`)
+	for _, c := range []struct {
+		format  string
+		cut     func(string) string
+		says    string
+		partial string // what is imported with --partial
+	}{
+		{"jsonl", lines(200), `line 200: the export is not whole: it must end with {"type": "end", …}; nothing was imported`, "would import 199 jobs"},
+		{"jsonl", func(all string) string { return all[:len(all)/2] }, "unexpected end of JSON input; nothing was imported", "would import 1"},
+		{"jsonl", func(string) string { return "" }, "there is nothing in it; nothing was imported", "would import 0 jobs"},
+		{"jsonl.gz", func(all string) string { return all[:len(all)*2/3] }, "the export is not whole: unexpected EOF; nothing was imported", "would import "},
+		{"csv", lines(101), `the export is not whole: it must end with {"type": "end", …}; nothing was imported`, "would import 100 jobs"},
+		{"csv", lines(1), "there is nothing in it; nothing was imported", "would import 0 jobs"},
+		{"parquet", func(all string) string { return all[:len(all)/2] }, "must be a Parquet file that is whole", ""},
+		{"parquet", func(string) string { return "" }, "there is nothing in it; nothing was imported", "would import 0 jobs"},
+	} {
+		file := filepath.Join(dir, "jobs."+c.format)
+		admin(t, "export", "jobs", "--url", url, "--file", file, "--force").want(t, 0)
+		whole, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, c.cut(string(whole)))
+		admin(t, "import", file, "--url", url, "--ids", "new").want(t, 2, c.says)
+		if c.partial != "" {
+			admin(t, "import", file, "--url", url, "--ids", "new", "--partial", "--dry-run").want(t, 0, c.partial)
+		}
+	}
+	for _, format := range []string{"jsonl", "parquet"} { // an export of nothing is whole
+		file := filepath.Join(dir, "none."+format)
+		admin(t, "export", "jobs", "--url", url, "--kind", "none", "--file", file).want(t, 0, "exported 0 jobs")
+		admin(t, "import", file, "--url", url, "-o", "json").want(t, 0, `"jobs": 0`, `"dry_run": false`)
+	}
+	if n := query(t, connect(t, url), "select count(*)::text from pgq.jobs"); n != "300" {
+		t.Errorf("there are %s jobs", n)
+	}
+}
+
+// lines returns what leaves the first lines of a text.
+func lines(n int) func(string) string {
+	return func(text string) string { return strings.Join(strings.SplitAfter(text, "\n")[:n], "") }
+}
+
+func TestJobsToExportAreChosenAsInLists(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.admin("enqueue mail --queue mail --tag a -P customer.id:=7 --group g").want(t, 0)
+	s.admin("enqueue mail --queue mail --tag b").want(t, 0)
+	s.admin("enqueue report --delay 1h -P n=x").want(t, 0)
+	for filter, ids := range map[string]string{
+		"--tag a": "1,", "--kind mail": "1,2,", "--state scheduled": "3,", "--arg n=x": "3,", "--group g": "1,", "--queue mail --queue default": "1,2,3,",
+		"--until 1d": "", "--since 1h --kind report": "3,", "--error x": "", "": "1,2,3,",
+	} {
+		o := s.admin("export jobs --format csv " + filter)
+		var got strings.Builder
+		for _, line := range strings.Split(strings.TrimSpace(o.stdout), "\n")[1:] {
+			id, _, _ := strings.Cut(line, ",")
+			got.WriteString(id + ",")
+		}
+		if o.want(t, 0); got.String() != ids {
+			t.Errorf("%s: got %s, want %s", filter, got.String(), ids)
+		}
+	}
+	s.admin("export events --type enqueued --kind mail --job 1 --since 1h").want(t, 0, `"type":"end"`)
+	s.admin("export events --type enqueud").want(t, 2, "did you mean enqueued?")
 }
 
 func TestSettingsAreCarriedToAnotherSchema(t *testing.T) {

@@ -27,11 +27,17 @@ Unique keys stand for the jobs that they stood for. Not imported: workers, and w
 Settings are made to be as the file says, all of a queue, kind, limit, schedule or consumer that it names: what is left out goes back to
 the default. The rest stays as it is. Importing the same file again changes nothing. Schedules go on where they were unless
 their times change; one that was paused is paused if it is created here. Consumers keep their positions, new ones begin now. Settings come
-behind jobs where a file has both. --dry-run says what would be created and changed.`
+behind jobs where a file has both. --dry-run says what would be created and changed.
+
+An export says in the end that it is whole. A file that was cut off is refused, unless --partial is said: then what there is of it is imported.
+Edit settings as you like; of jobs and events, all must be there. What was filled is analyzed, so that it is read by good plans at once.
+
+-o json, jsonl and yaml have {"jobs": …, "events": …, "settings": [{"of": …, "scope": …, "name": …, "outcome": …}], "dry_run": …}.`
 
 func importCommand(a *app) *cobra.Command {
 	var ids string
 	var o pgq.ImportOptions
+	var shown output.Options
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Import exported jobs, events and settings",
@@ -54,16 +60,18 @@ func importCommand(a *app) *cobra.Command {
 				defer f.Close() //nolint:errcheck // it was only read
 				from = f
 			}
-			return a.importFrom(c, from, o)
+			return a.importFrom(c, from, o, shown.Format)
 		},
 	}
 	a.schemaFlag(c.Flags())
+	shown.FormatFlag(c.Flags(), output.Documents...)
 	c.Flags().StringVar(&ids, "ids", "keep", "keep the ids or give new ones: `keep|new`")
 	c.Flags().BoolVar(&o.Try, "dry-run", false, "take everything back in the end")
+	c.Flags().BoolVar(&o.Partial, "partial", false, "import what there is of a file that was cut off")
 	return c
 }
 
-func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions) error {
+func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions, f output.Format) error {
 	s, err := a.open(c)
 	if err != nil {
 		return err
@@ -72,6 +80,14 @@ func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions) 
 	done, err := s.q.Import(c.Context(), s.conn, archive.Lines(from), o)
 	if err != nil {
 		return refusedImport(err)
+	}
+	if !f.ForPeople() {
+		return output.Document(a.out, f, struct {
+			Jobs     int64                  `json:"jobs"`
+			Events   int64                  `json:"events"`
+			Settings []pgq.ImportedSettings `json:"settings"`
+			DryRun   bool                   `json:"dry_run"`
+		}{done.Jobs, done.Events, append([]pgq.ImportedSettings{}, done.Settings...), o.Try})
 	}
 	did := "imported"
 	if o.Try {
@@ -132,6 +148,16 @@ func refusedImport(err error) error {
 		return &output.Error{Code: output.ExitUsage, Err: err, Text: fmt.Sprintf("line %d: %s; nothing was imported", line.Line, pg.Message)}
 	case errors.As(err, &argument):
 		return &output.Error{Code: output.ExitUsage, Err: err, Text: fmt.Sprintf("%s %s; nothing was imported", argument.Field, argument.Rule)}
+	case errors.Is(err, pgq.ErrNotWhole) && errors.As(err, &line):
+		return (&output.Error{Code: output.ExitUsage, Err: err, Text: refusedLine(line)}).WithFix("export it again; --partial imports what there is of it")
+	case errors.As(err, &line): // before it was committed
+		f := explain(err)
+		return &output.Error{Code: f.Code, Err: err, Text: refusedLine(line), Fix: f.Fix}
 	}
 	return err
+}
+
+// refusedLine says that nothing was imported, and what is wrong with a line.
+func refusedLine(l *pgq.LineError) string {
+	return fmt.Sprintf("line %d: %s; nothing was imported", l.Line, strings.TrimPrefix(l.Err.Error(), "pgq: "))
 }

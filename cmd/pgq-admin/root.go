@@ -157,7 +157,7 @@ func (a *app) database(c *cobra.Command) (*config.Loaded, error) {
 			WithFix("export PGQ_DATABASE_URL=postgres://user:password@host:5432/database (or --url, --context, or PGHOST … as for psql)")
 	}
 	if err == nil {
-		err = a.prepare(c, &loaded.Settings)
+		err = a.nameConnections(c, &loaded.Settings)
 	}
 	return loaded, err
 }

@@ -8766,12 +8766,12 @@ comment on function explain_waiting is 'For what a job in waiting waits.';
 
 -- +goose StatementBegin
 -- export_events(after, at_most, ...): events with ids above after, in the order of their ids, as one JSON object each that
--- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until.
--- Less than at_most rows: the end. Locks nothing.
--- roles: owner
+-- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until, kinds and job_ids (of
+-- jobs that are there). Fewer than at_most rows: the end. Locks nothing.
+-- roles: operator, reader
 create function export_events(
     after bigint default 0, at_most integer default 1000, queues text[] default null, types text[] default null,
-    since timestamptz default null, until timestamptz default null)
+    since timestamptz default null, until timestamptz default null, kinds text[] default null, job_ids bigint[] default null)
 returns table (id bigint, line jsonb)
 language sql stable security definer set search_path from current set jit = off set timezone = 'UTC' set datestyle = 'ISO'
 as $$
@@ -8782,20 +8782,21 @@ as $$
       and (types is null or e.type = any(types))
       and (since is null or e.at >= since)
       and (until is null or e.at < until)
+      and (job_ids is null or e.job_id = any(job_ids))
+      and (kinds is null or exists (select from jobs j where j.id = e.job_id and j.kind = any(kinds) offset 0))
     order by e.id limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function export_events is 'Events, as import_events takes them.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- export_jobs(after, at_most, ...): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
+-- export_jobs(after, at_most, filter): all facts of jobs with ids above after, in the order of their ids, as one JSON object per job that
 -- import_jobs takes: {"type": "job", "state": ..., "attempt": ..., "job": {a row of jobs}, "rows": {"results": [{...}], "logs": [{...}]}, ...}.
--- Filters, null for any: queues, kinds, states (as in job_states), since and until (created_at). Less than at_most rows: the end.
+-- filter: which of them, as in select_jobs, but for its "after". Fewer than at_most rows: the end.
 -- To get a state of affairs that fits together call it in one REPEATABLE READ transaction. Locks nothing.
--- roles: owner
-create function export_jobs(
-    after bigint default 0, at_most integer default 1000, queues text[] default null, kinds text[] default null,
-    states text[] default null, since timestamptz default null, until timestamptz default null)
+-- Raises PQ001 naming the field that is not known or cannot be read.
+-- roles: operator, payloads
+create function export_jobs(after bigint default 0, at_most integer default 1000, filter jsonb default '{}')
 returns table (id bigint, line jsonb)
 language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set timezone = 'UTC' set intervalstyle = 'iso_8601' set datestyle = 'ISO'
@@ -8807,8 +8808,15 @@ declare
         || 'else jsonb_build_object(''nulls'', (select jsonb_agg(c) from unnest(array[%2$s]::text[], %3$L::text[]) u(t, c) where t = ''null'')) end';
     rows_of text;
     job text;
+    ids bigint[] := '{}';
+    found bigint[];
 begin
-    perform within('at_most', at_most, 0, 1000000);
+    loop
+        filter := filter || jsonb_build_object('after', after);
+        select s.job_ids, s.next into found, after from select_jobs(filter, at_most - cardinality(ids)) s;
+        ids := ids || found;
+        exit when after is null or cardinality(ids) >= at_most;
+    end loop;
     select string_agg(format('|| coalesce((select jsonb_build_object(%L, jsonb_agg(%s)) from %I x where x.job_id = j.id having count(*) > 0), ''{}'')',
                t.name, format(with_nulls, 'x', nulls.kinds, t.json_columns), t.name), ' ' order by t.name) filter (where t.name <> 'jobs'),
            max(format(with_nulls, 'j', replace(nulls.kinds, 'x.', 'j.'), t.json_columns)) filter (where t.name = 'jobs')
@@ -8823,19 +8831,12 @@ begin
                || coalesce((select jsonb_build_object('unique', jsonb_build_object('taken_at', u.taken_at, 'holds_until', u.holds_until))
                             from unique_keys u where u.key = j.unique_key and u.job_id = j.id), '{}')
                || coalesce((select jsonb_build_object('dag_key', d.key) from dag_keys d where d.dag_id = j.id limit 1), '{}')
-        from (
-            select * from jobs j
-            where j.id > $1
-              and ($3 is null or j.queue = any($3))
-              and ($4 is null or j.kind = any($4))
-              and ($5 is null or (select s.state from job_states s where s.id = j.id) = any($5))
-              and ($6 is null or j.created_at >= $6)
-              and ($7 is null or j.created_at < $7)
-            order by j.id limit $2) j
+        from unnest($1) i(id)
+        cross join lateral (select * from jobs where jobs.id = i.id offset 0) j
         cross join lateral (select s.state, s.attempt from job_states s where s.id = j.id offset 0) s
         order by j.id
         $query$, job, rows_of)
-    using after, at_most, queues, kinds, states, since, until;
+    using ids;
 end
 $$;
 comment on function export_jobs is 'All facts of jobs, as import_jobs takes them.';
@@ -9547,6 +9548,32 @@ begin
 end
 $$;
 comment on function holds_lease is 'Whether a worker holds an attempt.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- import_analyze(): analyzes the tables that have grown much in this transaction, as autovacuum would some time after it, so that what is imported is
+-- found by good plans at once. Returns how many. Call it before the transaction that imported commits.
+-- Locks: what ANALYZE locks.
+-- roles: owner
+create function import_analyze() returns integer
+language plpgsql security definer set search_path from current
+as $$
+declare
+    name text;
+    n integer := 0;
+begin
+    for name in
+        select c.relname from pg_class c join pg_stat_xact_user_tables x on x.relid = c.oid
+        where c.relnamespace = quote_ident(current_schema())::regnamespace and x.n_tup_ins > 1000 + 0.1 * greatest(c.reltuples, 0)
+        order by 1
+    loop
+        execute format('analyze %I', name);
+        n := n + 1;
+    end loop;
+    return n;
+end
+$$;
+comment on function import_analyze is 'Analyzes the tables that have grown much in this transaction.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -10406,13 +10433,13 @@ comment on function kinds_in_line is 'Kinds and priorities of jobs that wait for
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- latest_events(queues, kinds, types, job_ids, at_most): the latest events that fit all that is given (null: any), in order of id.
+-- latest_events(queues, kinds, types, job_ids, at_most, since, until): the latest events that fit all that is given (null: any), in order of id.
 -- Without job_ids it looks at the latest 100,000 events, those that fit or not. Locks nothing.
 -- Raises PQ001 when at_most is not 1 to 10,000.
 -- roles: operator, reader
 create function latest_events(
     queues text[] default null, kinds text[] default null, types text[] default null, job_ids bigint[] default null,
-    at_most integer default 100)
+    at_most integer default 100, since timestamptz default null, until timestamptz default null)
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
 language plpgsql stable security definer set search_path from current
@@ -10436,6 +10463,8 @@ begin
             where (queues is null or e.queue = any(queues))
               and (types is null or e.type = any(types))
               and (kinds is null or j.kind = any(kinds))
+              and (since is null or e.at >= since)
+              and (until is null or e.at < until)
             order by e.id desc
             limit at_most) f
         order by f.id;
@@ -17458,6 +17487,10 @@ insert into rights (object, class) values
     ('expire', 'worker'),
     ('explain_job', 'operator'),
     ('explain_job', 'reader'),
+    ('export_events', 'operator'),
+    ('export_events', 'reader'),
+    ('export_jobs', 'operator'),
+    ('export_jobs', 'payloads'),
     ('export_settings', 'operator'),
     ('extend_events', 'operator'),
     ('extend_events', 'worker'),
@@ -17881,6 +17914,7 @@ drop function import_jobs;
 drop function import_insert;
 drop function import_finish;
 drop function import_events;
+drop function import_analyze;
 drop function holds_lease;
 drop function hold;
 drop function heartbeat;

@@ -1,10 +1,10 @@
--- latest_events(queues, kinds, types, job_ids, at_most): the latest events that fit all that is given (null: any), in order of id.
+-- latest_events(queues, kinds, types, job_ids, at_most, since, until): the latest events that fit all that is given (null: any), in order of id.
 -- Without job_ids it looks at the latest 100,000 events, those that fit or not. Locks nothing.
 -- Raises PQ001 when at_most is not 1 to 10,000.
 -- roles: operator, reader
 create function latest_events(
     queues text[] default null, kinds text[] default null, types text[] default null, job_ids bigint[] default null,
-    at_most integer default 100)
+    at_most integer default 100, since timestamptz default null, until timestamptz default null)
 returns table (id bigint, job_id bigint, queue text, type text, attempt integer, worker_id bigint,
                at timestamptz, data jsonb, kind text)
 language plpgsql stable security definer set search_path from current
@@ -28,6 +28,8 @@ begin
             where (queues is null or e.queue = any(queues))
               and (types is null or e.type = any(types))
               and (kinds is null or j.kind = any(kinds))
+              and (since is null or e.at >= since)
+              and (until is null or e.at < until)
             order by e.id desc
             limit at_most) f
         order by f.id;

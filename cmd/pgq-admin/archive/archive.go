@@ -1,7 +1,7 @@
 // Package archive writes and reads exports: JSON lines, and CSV and Parquet, which other programs read, too.
 //
 //	w, err := archive.NewWriter(file, archive.Parquet, archive.Jobs)
-//	err = client.ExportJobs(ctx, conn, pgq.Export{}, w.Line)
+//	err = client.ExportJobs(ctx, conn, pgq.Filter{}, w.Line)
 //	err = w.Close()
 //
 //	imported, err := client.Import(ctx, conn, archive.Lines(file), pgq.ImportOptions{})
@@ -53,37 +53,33 @@ func FormatOf(name string) (f Format, gz, ok bool) {
 
 // Writer writes lines of an export in some format.
 type Writer struct {
-	// Rows counts what was written, without headers.
+	// Rows counts what was written, without headers and ends.
 	Rows int64
 
 	header json.RawMessage // of the export, until the first row was written
-	write  func(text, header json.RawMessage) error
-	close  func() error
+	end    json.RawMessage
+	held   json.RawMessage // the last row: the end may have to go with it
+	// write writes a row, or nil for none, with the header before and the end behind it, if they are not nil.
+	write func(text, header, end json.RawMessage) error
+	close func() error
 }
 
 // NewWriter returns a writer of jobs, results (lines of jobs, too), events or settings, which are JSON lines always.
 func NewWriter(w io.Writer, f Format, of string) (*Writer, error) {
 	buffered := bufio.NewWriterSize(w, 1<<16)
 	switch {
-	case f == JSONL && of == Results:
-		return &Writer{write: func(text, _ json.RawMessage) error { return writeResult(buffered, text) }, close: buffered.Flush}, nil
+	case f == JSONL && of == Results: // for other programs, which get rows and nothing else
+		return &Writer{write: func(text, _, _ json.RawMessage) error { return writeResult(buffered, text) }, close: buffered.Flush}, nil
 	case f == JSONL:
-		write := func(text, header json.RawMessage) error {
-			if header != nil {
-				if err := writeLine(buffered, header); err != nil {
-					return err
+		write := func(text, header, end json.RawMessage) (err error) {
+			for _, line := range []json.RawMessage{header, text, end} {
+				if line != nil {
+					err = errors.Join(err, writeLine(buffered, line))
 				}
 			}
-			return writeLine(buffered, text)
+			return err
 		}
-		out := &Writer{write: write}
-		out.close = func() error { // an export of nothing is its header
-			if out.header != nil {
-				return errors.Join(writeLine(buffered, out.header), buffered.Flush())
-			}
-			return buffered.Flush()
-		}
-		return out, nil
+		return &Writer{write: write, close: buffered.Flush}, nil
 	case f == CSV && of != Settings:
 		return newCSV(buffered, columnsOf(of))
 	case f == Parquet && of != Settings:
@@ -94,18 +90,38 @@ func NewWriter(w io.Writer, f Format, of string) (*Writer, error) {
 
 // Line writes a line of an export.
 func (w *Writer) Line(line json.RawMessage) error {
-	if w.Rows == 0 && w.header == nil && bytes.HasPrefix(line, []byte(`{"type":"export"`)) {
+	switch {
+	case w.Rows == 0 && w.header == nil && bytes.HasPrefix(line, []byte(`{"type":"export"`)):
 		w.header = bytes.Clone(line)
 		return nil
+	case bytes.HasPrefix(line, []byte(`{"type":"end"`)): // of rows the members are in another order
+		w.end = bytes.Clone(line)
+		return nil
 	}
+	err := w.flush()
 	w.Rows++
+	w.held = append(w.held[:0], line...)
+	return err
+}
+
+// flush writes the row that is held.
+func (w *Writer) flush() error {
+	if w.Rows == 0 {
+		return nil
+	}
 	header := w.header
 	w.header = nil
-	return w.write(line, header)
+	return w.write(w.held, header, w.end)
 }
 
 // Close writes what is left.
-func (w *Writer) Close() error { return w.close() }
+func (w *Writer) Close() error {
+	err := w.flush()
+	if w.Rows == 0 {
+		err = w.write(nil, w.header, w.end)
+	}
+	return errors.Join(err, w.close())
+}
 
 func writeLine(w *bufio.Writer, line json.RawMessage) error {
 	if _, err := w.Write(line); err != nil {
@@ -115,6 +131,9 @@ func writeLine(w *bufio.Writer, line json.RawMessage) error {
 }
 
 func writeResult(w *bufio.Writer, text json.RawMessage) error {
+	if text == nil {
+		return nil
+	}
 	l, err := parse(text)
 	if err != nil {
 		return err
@@ -132,8 +151,8 @@ func writeResult(w *bufio.Writer, text json.RawMessage) error {
 	return writeLine(w, append(object, '}'))
 }
 
-// rest takes apart a line for a format that has columns: put gets each value, and the last one what is left, with the header.
-func rest(columns []column, text, header json.RawMessage, put func(i int, v json.RawMessage) (exact bool)) error {
+// rest takes apart a line for a format that has columns: put gets each value, and the last one what is left, with the header and the end.
+func rest(columns []column, text, header, end json.RawMessage, put func(i int, v json.RawMessage) (exact bool)) error {
 	l, err := parse(text)
 	if err != nil {
 		return err
@@ -143,14 +162,18 @@ func rest(columns []column, text, header json.RawMessage, put func(i int, v json
 	if err != nil || columns[last].name != moreColumn {
 		return err
 	}
-	if header != nil {
+	if header != nil || end != nil {
 		members := fields{}
 		if left != nil {
 			if members, err = rawjson.Members(left); err != nil {
 				return err
 			}
 		}
-		members["export"] = header
+		for name, line := range map[string]json.RawMessage{"export": header, "end": end} {
+			if line != nil {
+				members[name] = line
+			}
+		}
 		if left, err = rawjson.Object(members); err != nil {
 			return err
 		}

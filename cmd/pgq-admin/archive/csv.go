@@ -25,8 +25,11 @@ func newCSV(w *bufio.Writer, columns []column) (*Writer, error) {
 	if err := out.Write(record); err != nil {
 		return nil, err
 	}
-	write := func(text, header json.RawMessage) error {
-		err := rest(columns, text, header, func(i int, v json.RawMessage) (exact bool) {
+	write := func(text, header, end json.RawMessage) error {
+		if text == nil {
+			return nil // which looks like an export that was cut off
+		}
+		err := rest(columns, text, header, end, func(i int, v json.RawMessage) (exact bool) {
 			record[i], exact = toCell(columns[i], v)
 			return exact
 		})
@@ -111,7 +114,7 @@ func csvError(err error) error {
 	if errors.As(err, &wrong) {
 		return &pgq.ArgumentError{Field: "lines", Rule: fmt.Sprintf("must be CSV of an export: line %d: %s", wrong.Line, wrong.Err)}
 	}
-	return err
+	return notWhole(err)
 }
 
 // columnsNamed finds out what an export is of by the names of its columns, in whatever order, and where each one is.
@@ -140,9 +143,9 @@ func columnsNamed(names []string) (columns []column, at []int, err error) {
 	return columns, at, nil
 }
 
-// yieldRow yields the line that a row is, after the header of the export where it is the first one.
+// yieldRow yields the line that a row is, after the header of the export where it is the first one, and before its end where it is the last.
 func yieldRow(columns []column, values []json.RawMessage, first bool, yield func(json.RawMessage, error) bool) bool {
-	text, header, err := build(columns, values, values[len(values)-1])
+	text, header, end, err := build(columns, values, values[len(values)-1])
 	switch {
 	case err != nil:
 		yield(nil, err)
@@ -153,7 +156,7 @@ func yieldRow(columns []column, values []json.RawMessage, first bool, yield func
 	case first && !yield(bytes.Clone(header), nil):
 		return false
 	}
-	return yield(text, nil)
+	return yield(text, nil) && (end == nil || yield(bytes.Clone(end), nil))
 }
 
 // boundedReader gives an error instead of more than what is left.

@@ -213,22 +213,27 @@ func (l *line) join(of string) (json.RawMessage, error) {
 	return rawjson.Object(l.whole)
 }
 
-// build makes a line of jobs or events from what split took apart, and returns the header of the export if the row holds it.
+// build makes a line of jobs or events from what split took apart, and returns the header and the end of the export if the row holds them.
 // *pgq.ArgumentError: it cannot have come from an export.
-func build(columns []column, values []json.RawMessage, left json.RawMessage) (text, header json.RawMessage, err error) {
+func build(columns []column, values []json.RawMessage, left json.RawMessage) (text, header, end json.RawMessage, err error) {
 	l := &line{whole: fields{}}
 	if left != nil {
 		if l, err = parse(left); err != nil || l.whole == nil {
-			return nil, nil, &pgq.ArgumentError{Field: moreColumn, Rule: "must be what an export wrote: a JSON object"}
+			return nil, nil, nil, &pgq.ArgumentError{Field: moreColumn, Rule: "must be what an export wrote: a JSON object"}
 		}
 	}
-	if header = l.whole["export"]; header != nil {
-		delete(l.whole, "export")
+	header, end = l.whole["export"], l.whole["end"]
+	delete(l.whole, "export")
+	delete(l.whole, "end")
+	if columns[0].part == inEvent {
+		text, err = l.buildEvent(columns, values)
+	} else {
+		text, err = l.buildJob(columns, values)
 	}
-	isEvent := columns[0].part == inEvent
-	if isEvent {
-		return l.buildEvent(columns, values, header)
-	}
+	return text, header, end, err
+}
+
+func (l *line) buildJob(columns []column, values []json.RawMessage) (json.RawMessage, error) {
 	if l.job == nil {
 		l.job = fields{}
 	}
@@ -243,7 +248,7 @@ func build(columns []column, values []json.RawMessage, left json.RawMessage) (te
 		}
 		if c.name != moreColumn && values[i] != nil {
 			if err := l.set(part, c, values[i]); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 	}
@@ -253,23 +258,21 @@ func build(columns []column, values []json.RawMessage, left json.RawMessage) (te
 			row[name] = said[name]
 		}
 	}
-	text, err = l.join("job")
-	return text, header, err
+	return l.join("job")
 }
 
-func (l *line) buildEvent(columns []column, values []json.RawMessage, header json.RawMessage) (text, _ json.RawMessage, err error) {
+func (l *line) buildEvent(columns []column, values []json.RawMessage) (json.RawMessage, error) {
 	if l.event == nil {
 		l.event = fields{}
 	}
 	for i, c := range columns {
 		if c.name != moreColumn && values[i] != nil {
 			if err := l.set(inEvent, c, values[i]); err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 		}
 	}
-	text, err = l.join("event")
-	return text, header, err
+	return l.join("event")
 }
 
 // place returns the table that holds a row of the job, and sees to it that there is one.

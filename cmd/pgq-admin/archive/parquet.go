@@ -22,6 +22,10 @@ import (
 const (
 	groupRows  = 5000
 	groupBytes = 16 << 20 // of lines: then a group of rows is written, whatever it holds
+
+	// What a file without rows says of the export.
+	headerKey = "pgq.export"
+	endKey    = "pgq.end"
 )
 
 // schemaOf returns the schema of a table. JSON is text; times are in microseconds; intervals are ISO 8601.
@@ -52,9 +56,14 @@ func newParquet(w *bufio.Writer, columns []column) *Writer {
 	out := parquet.NewWriter(w, schemaOf(columns), parquet.Compression(&parquet.Zstd), parquet.CreatedBy("pgq-admin", "", ""))
 	row := make(parquet.Row, len(columns))
 	rows, size := 0, 0
-	write := func(text, header json.RawMessage) error {
+	write := func(text, header, end json.RawMessage) error {
+		if text == nil { // there is no row to go with
+			out.SetKeyValueMetadata(headerKey, string(header))
+			out.SetKeyValueMetadata(endKey, string(end))
+			return nil
+		}
 		var wrong error
-		err := rest(columns, text, header, func(i int, v json.RawMessage) bool {
+		err := rest(columns, text, header, end, func(i int, v json.RawMessage) bool {
 			c := columns[i]
 			one, exact := toParquet(c, v)
 			level := 1
@@ -171,6 +180,13 @@ func parquetLines(in io.ReaderAt, size int64, yield func(json.RawMessage, error)
 	}
 	rows := parquet.NewReader(file)
 	defer rows.Close() //nolint:errcheck // it was only read
+	if file.NumRows() == 0 {
+		for _, key := range []string{headerKey, endKey} {
+			if text, ok := file.Lookup(key); ok && json.Valid([]byte(text)) && !safely(json.RawMessage(text), nil) {
+				return
+			}
+		}
+	}
 	values := make([]json.RawMessage, len(columns))
 	page := make([]parquet.Row, 16)
 	for first := true; ; {

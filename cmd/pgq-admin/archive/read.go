@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -19,14 +20,14 @@ const maxLine = 256 << 20
 
 // Lines returns the lines of an export, whatever its format, as they are read. A line is kept until the next one only.
 // *pgq.ArgumentError: it is no export: a line is longer than any of one, or long and no object, so that endless input is refused; or a
-// column is wrong. Parquet must be a file, since it is read from its end.
+// column is wrong. [pgq.ErrNotWhole]: it is compressed, and was cut off. Parquet must be a file, since it is read from its end.
 func Lines(r io.Reader) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
 		in := bufio.NewReaderSize(r, 1<<16)
 		if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 			unzipped, err := gzip.NewReader(in)
 			if err != nil {
-				yield(nil, err)
+				yield(nil, notWhole(err))
 				return
 			}
 			in = bufio.NewReaderSize(unzipped, 1<<16)
@@ -50,6 +51,15 @@ func Lines(r io.Reader) iter.Seq2[json.RawMessage, error] {
 // isName reports whether a text begins as the name of a column does.
 func isName(text []byte) bool {
 	return len(text) > 0 && (text[0] >= 'a' && text[0] <= 'z' || text[0] == '"')
+}
+
+// notWhole returns the error of reading; that the export is not whole, for compressed files which were cut off or damaged.
+func notWhole(err error) error {
+	var corrupt flate.CorruptInputError
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) {
+		return fmt.Errorf("%w: %w", pgq.ErrNotWhole, err)
+	}
+	return err
 }
 
 // asFile returns a file that is no pipe.
@@ -77,7 +87,7 @@ func jsonLines(in *bufio.Reader, yield func(json.RawMessage, error) bool) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil && !errors.Is(err, io.EOF):
-			yield(nil, err)
+			yield(nil, notWhole(err))
 			return
 		}
 		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 && !yield(trimmed, nil) || err != nil {

@@ -25,6 +25,9 @@ const (
 // Formats are all of them.
 var Formats = []Format{FormatTable, FormatWide, FormatJSON, FormatJSONL, FormatYAML, FormatName, FormatCSV}
 
+// Documents are the formats of what has no rows: for people, and the same as one document.
+var Documents = []Format{FormatTable, FormatJSON, FormatJSONL, FormatYAML}
+
 // ForPeople tells whether somebody is to read it, and no program.
 func (f Format) ForPeople() bool { return f == "" || f == FormatTable || f == FormatWide }
 
