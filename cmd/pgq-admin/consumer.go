@@ -26,7 +26,7 @@ kept for them, for as long as their keep says.`,
 var consumerColumns = []output.Column[pgq.ConsumerState]{
 	{Name: "name", Value: func(s pgq.ConsumerState) any { return s.Name }},
 	{Name: "state", Value: func(s pgq.ConsumerState) any { return s.State }},
-	{Name: "behind", Value: func(s pgq.ConsumerState) any { return s.Behind }},
+	{Name: "behind", Value: func(s pgq.ConsumerState) any { return output.Estimate{Count: int64(s.Behind), Exact: s.Exact} }},
 	{Name: "lag", Value: func(s pgq.ConsumerState) any { return s.Lag }},
 	{Name: "handled", Value: func(s pgq.ConsumerState) any { return s.Handled }},
 	{Name: "failures", Value: func(s pgq.ConsumerState) any { return s.Failures }},

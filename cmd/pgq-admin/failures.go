@@ -28,7 +28,7 @@ func failuresCommand(a *app) *cobra.Command {
 
 var failureColumns = []output.Column[pgq.FailureGroup]{
 	{Name: "fingerprint", Value: func(f pgq.FailureGroup) any { return f.Fingerprint }},
-	{Name: "jobs", Value: func(f pgq.FailureGroup) any { return f.Jobs }},
+	{Name: "jobs", Value: func(f pgq.FailureGroup) any { return output.Estimate{Count: f.Jobs, Exact: f.Exact} }},
 	{Name: "queue", Value: func(f pgq.FailureGroup) any { return f.Queue }},
 	{Name: "kind", Value: func(f pgq.FailureGroup) any { return f.Kind }},
 	{Name: "last_at", Value: func(f pgq.FailureGroup) any { return f.LastAt }},

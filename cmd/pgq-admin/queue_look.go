@@ -82,7 +82,7 @@ func queueList(a *app) *cobra.Command {
 		Long: `List all queues that are registered or hold jobs. depth counts what waits to be started, ready or scheduled; oldest is for how
 long the oldest job that may be claimed has waited for it; per_minute and failed are of the last 5 minutes.
 
-A number with ~ before it is an estimate from a sample; -o json has "exact": false then.`,
+A number with ~ before it is an estimate from a sample; formats for programs have "exact", which is false then.`,
 		Example: `  pgq-admin queue list --sort -oldest
   pgq-admin queue list --watch
   pgq-admin queue list -o json | jq -r '.items[] | select(.paused_at) | .queue'`,

@@ -27,7 +27,7 @@ func sequenceCommand(a *app) *cobra.Command {
 var sequenceColumns = []output.Column[pgq.SequenceState]{
 	{Name: "key", Value: func(s pgq.SequenceState) any { return s.Key }},
 	{Name: "state", Value: func(s pgq.SequenceState) any { return s.State }},
-	{Name: "waiting", Value: func(s pgq.SequenceState) any { return s.Waiting }},
+	{Name: "waiting", Value: func(s pgq.SequenceState) any { return output.Estimate{Count: s.Waiting, Exact: s.Exact} }},
 	{Name: "job_id", Value: func(s pgq.SequenceState) any { return s.JobID }},
 	{Name: "kind", Value: func(s pgq.SequenceState) any { return s.Kind }},
 	{Name: "job_state", Value: func(s pgq.SequenceState) any { return s.JobState }},

@@ -2710,7 +2710,7 @@ comment on function count_strikes is 'Opens circuit breakers after too many fail
 -- +goose StatementBegin
 -- counts(at_most): jobs per queue and state, one row for each state that has any. Counted up to at_most per queue and state (null: up to 10,000,
 -- fewer where there are many queues: some 10,000 rows of a state, and 500 per queue, are walked); beyond
--- it the figure is scaled up from a sample of some 200 pages of the table, and exact is false. So the cost does
+-- it the figure is an estimate from 200 pages of the table (sampled_jobs), and exact is false. So the cost does
 -- not grow with the number of jobs. Completed jobs are counted while they fill few pages, else sampled.
 -- Stable: all is counted in one snapshot, else a job that is claimed meanwhile would be missed in both its states.
 -- roles: operator, reader
@@ -2721,40 +2721,33 @@ set jit = off
 as $$
 #variable_conflict use_column
 declare
-    pages constant double precision := 200;
-    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
-    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
-    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
-    results_scale constant double precision := greatest(1, pg_relation_size('results') / 8192 / pages);
+    pages constant integer := 200;
+    sample constant bigint := pages * current_setting('block_size')::bigint; -- bytes: tables that have no more are read as a whole
     names constant text[] := array(select queue_names());
     bound constant integer := coalesce(within('at_most', at_most, 0, 1000000), least(10000, 500 + 10000 / greatest(1, cardinality(names))));
 begin
     return query select r.queue, 'running', count(*), true from running r group by 1;
     return query
         with sampled as materialized (
-            select r.queue, 'ready' as state, sum(r.size) * ready_scale as jobs, ready_scale = 1 as exact
-            from ready r tablesample system (100 / ready_scale) group by 1
+            select * from sampled_jobs('ready', pages)
             union all
-            select s.queue, 'scheduled', count(*) * scheduled_scale, scheduled_scale = 1
-            from scheduled s tablesample system (100 / scheduled_scale) group by 1
+            select * from sampled_jobs('scheduled', pages)
             union all
-            select w.queue, 'waiting', count(*) * waiting_scale, waiting_scale = 1
-            from waiting w tablesample system (100 / waiting_scale) group by 1
+            select * from sampled_jobs('waiting', pages)
             union all
-            select f.queue, f.state, count(*) * results_scale, results_scale = 1
-            from results f tablesample system (100 / results_scale) group by 1, 2
+            select * from sampled_jobs('results', pages)
         ), counted as (
             select n.queue, 'ready' as state, c.jobs, c.rows <= bound as exact
             from unnest(names) n(queue),
                  lateral (select coalesce(sum(r.size), 0) as jobs, count(*) as rows
                           from (select size from ready where queue = n.queue limit bound + 1) r) c
-            where ready_scale > 1
+            where pg_relation_size('ready') > sample
             union all
             select n.queue, 'scheduled', c.jobs, c.jobs <= bound
             from unnest(names) n(queue),
                  lateral (select count(*) as jobs
                           from (select from scheduled where queue = n.queue limit bound + 1) s) c
-            where scheduled_scale > 1
+            where pg_relation_size('scheduled') > sample
             union all
             select n.queue, t.state, c.jobs, c.jobs <= bound
             from unnest(names) n(queue),
@@ -2766,7 +2759,7 @@ begin
                                 select from results f
                                 where f.queue = n.queue and f.state = t.state and f.state <> 'completed' and f.dag_id is not null
                                 limit bound + 1) f) c
-            where results_scale > 1
+            where pg_relation_size('results') > sample
         )
         select queue, state,
                case when c.exact then c.jobs else greatest(c.jobs, round(s.jobs))::bigint end,
@@ -12186,7 +12179,7 @@ comment on function queue_depth is 'Jobs of a queue that wait to be started, cou
 -- +goose StatementBegin
 -- queue_figures(at_most): what the view queue_states says: one row per queue that is registered or holds jobs.
 -- Counted up to at_most rows per queue and table, fewer when there are many queues (some 20,000 rows of a table are walked at the
--- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
+-- most); what is more is an estimate from 100 pages of the table (sampled_jobs), and exact is false. So the cost does not grow
 -- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
 --
 -- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later, since then.
@@ -12201,27 +12194,23 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 #variable_conflict use_column
 declare
-    pages constant double precision := 100;
-    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
-    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
-    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
+    pages constant integer := 100;
+    sample constant bigint := pages * current_setting('block_size')::bigint; -- bytes: tables that have no more are read as a whole
     names constant text[] := array(select n from queue_names() n);
     bound constant integer := greatest(100, least(at_most, 20000 / greatest(1, cardinality(names))));
 begin
     return query
         with sampled as materialized (
-            select queue, sum(ready) as ready, sum(scheduled) as scheduled, sum(waiting) as waiting, sum(running) as running
+            select p.queue, sum(p.jobs) filter (where p.state = 'ready') as ready, sum(p.jobs) filter (where p.state = 'scheduled') as scheduled,
+                   sum(p.jobs) filter (where p.state = 'waiting') as waiting, sum(p.jobs) filter (where p.state = 'running') as running
             from (
-                select r.queue, sum(r.size) * ready_scale, 0, 0, 0
-                from ready r tablesample system (100 / ready_scale) group by 1
+                select * from sampled_jobs('ready', pages)
                 union all
-                select s.queue, 0, count(*) * scheduled_scale, 0, 0
-                from scheduled s tablesample system (100 / scheduled_scale) group by 1
+                select * from sampled_jobs('scheduled', pages)
                 union all
-                select w.queue, 0, 0, count(*) * waiting_scale, 0
-                from waiting w tablesample system (100 / waiting_scale) group by 1
+                select * from sampled_jobs('waiting', pages)
                 union all
-                select r.queue, 0, 0, 0, count(*) from running r group by 1) t(queue, ready, scheduled, waiting, running)
+                select r.queue, 'running', count(*), true from running r group by 1) p
             group by 1
         ), serving as materialized (
             select q as queue, count(distinct w.id) as workers
@@ -12242,7 +12231,8 @@ begin
                    coalesce(case when c.scheduled_exact then c.scheduled else greatest(c.scheduled, round(s.scheduled)) end, s.scheduled, 0)::bigint as scheduled,
                    coalesce(round(s.waiting), 0)::bigint as waiting,
                    coalesce(s.running, 0)::bigint as running,
-                   (coalesce(c.ready_exact, ready_scale = 1) and coalesce(c.scheduled_exact, scheduled_scale = 1) and waiting_scale = 1) as exact
+                   (coalesce(c.ready_exact, pg_relation_size('ready') <= sample) and coalesce(c.scheduled_exact, pg_relation_size('scheduled') <= sample)
+                    and pg_relation_size('waiting') <= sample) as exact
             from sampled s
             full join counted c using (queue)
         )
@@ -13793,6 +13783,73 @@ as $$
     select r.queue, r.priority, r.seq from ready_again(job_ids) r
 $$;
 comment on function runs_of is 'The rows of ready that hold jobs.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- sample_pages(place, pages): what is in so many pages of ready, scheduled, waiting or results, by page, queue and state: of as many equal parts of the
+-- table a page each, at another place in each part, since what is there may repeat itself at distances like those of the parts.
+-- Of a table that has no more pages all is read, as one page. Internal: sampled_jobs.
+--
+-- Not by tablesample: that takes each page by chance, so that how many they are, and the figures made of them, would differ by a tenth and more from
+-- one look to the next.
+create function sample_pages(place text, pages integer) returns table (page bigint, queue text, state text, rows bigint, jobs bigint)
+language plpgsql stable
+set plan_cache_mode = force_generic_plan set enable_seqscan = off
+as $$
+#variable_conflict use_column
+declare
+    size constant bigint := pg_relation_size(place::regclass) / current_setting('block_size')::integer;
+    first tid;
+    last tid;
+begin
+    for i in 0 .. case when size <= pages then 0 else pages - 1 end loop
+        page := case when size <= pages then 0 else floor((i + i * 0.618034 % 1) * size / pages) end;
+        first := format('(%s,0)', page);
+        last := format('(%s,0)', case when size <= pages then size else page + 1 end);
+        if place = 'ready' then
+            return query select page, r.queue, place, count(*), sum(r.size) from ready r where r.ctid >= first and r.ctid < last group by r.queue;
+        elsif place = 'scheduled' then
+            return query select page, s.queue, place, count(*), count(*) from scheduled s where s.ctid >= first and s.ctid < last group by s.queue;
+        elsif place = 'waiting' then
+            return query select page, w.queue, place, count(*), count(*) from waiting w where w.ctid >= first and w.ctid < last group by w.queue;
+        else
+            return query select page, f.queue, f.state, count(*), count(*) from results f where f.ctid >= first and f.ctid < last group by f.queue, f.state;
+        end if;
+    end loop;
+end
+$$;
+comment on function sample_pages is 'What is in some pages of a table, by queue and state.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- sampled_jobs(place, pages): about how many jobs of each queue and state are in ready, scheduled, waiting or results, from a sample of so many of its pages;
+-- exact where it has no more. The same until the table changes. Internal: counts, queue_figures.
+--
+-- The sample says which part each queue has, and how many rows there are altogether: well where pages hold about as many each, badly where few hold
+-- any, since much was done since there were most. The server's statistics know that better, but come late, and begin anew after a crash. So they
+-- may change the figure within the doubt that the sample leaves, its standard error and 1 %.
+create function sampled_jobs(place text, pages integer) returns table (queue text, state text, jobs double precision, exact boolean)
+language sql stable
+as $$
+    with sample as materialized (
+        select * from sample_pages(place, pages)
+    ), size as (
+        select greatest(1, pg_relation_size(place::regclass) / current_setting('block_size')::double precision / pages) as scale
+    ), likely as (
+        select z.scale,
+               nullif(pg_stat_get_live_tuples(place::regclass), 0) / (sum(p.rows) * z.scale) as known,
+               least(0.01 + sqrt(greatest(pages * sum(p.rows ^ 2) / sum(p.rows) ^ 2 - 1, 0) / pages), 0.8) as doubt
+        from (select page, sum(rows)::double precision as rows from sample group by page) p
+        cross join size z
+        group by z.scale
+    )
+    select p.queue, p.state,
+           sum(p.jobs) * l.scale * case when l.scale = 1 then 1 else coalesce(least(greatest(l.known, 1 - l.doubt), 1 + l.doubt), 1) end,
+           l.scale = 1
+    from sample p cross join likely l
+    group by p.queue, p.state, l.scale, l.known, l.doubt
+$$;
+comment on function sampled_jobs is 'About how many jobs of each queue and state a table has.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -17783,6 +17840,8 @@ drop function schedule_history;
 drop function schedule_due;
 drop function schedule_alive;
 drop function save_cursor;
+drop function sampled_jobs;
+drop function sample_pages;
 drop function runs_of;
 drop function run_schedule;
 drop function rule_thresholds;

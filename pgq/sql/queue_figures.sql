@@ -1,6 +1,6 @@
 -- queue_figures(at_most): what the view queue_states says: one row per queue that is registered or holds jobs.
 -- Counted up to at_most rows per queue and table, fewer when there are many queues (some 20,000 rows of a table are walked at the
--- most); what is more is scaled up from a sample of some 100 pages of the table, and exact is false. So the cost does not grow
+-- most); what is more is an estimate from 100 pages of the table (sampled_jobs), and exact is false. So the cost does not grow
 -- with the number of jobs. Stable: all is counted in one snapshot. Locks nothing.
 --
 -- oldest_ready_at looks at the first job of each priority: the time at which it was enqueued or, when it became ready later, since then.
@@ -15,27 +15,23 @@ set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_merg
 as $$
 #variable_conflict use_column
 declare
-    pages constant double precision := 100;
-    ready_scale constant double precision := greatest(1, pg_relation_size('ready') / 8192 / pages);
-    scheduled_scale constant double precision := greatest(1, pg_relation_size('scheduled') / 8192 / pages);
-    waiting_scale constant double precision := greatest(1, pg_relation_size('waiting') / 8192 / pages);
+    pages constant integer := 100;
+    sample constant bigint := pages * current_setting('block_size')::bigint; -- bytes: tables that have no more are read as a whole
     names constant text[] := array(select n from queue_names() n);
     bound constant integer := greatest(100, least(at_most, 20000 / greatest(1, cardinality(names))));
 begin
     return query
         with sampled as materialized (
-            select queue, sum(ready) as ready, sum(scheduled) as scheduled, sum(waiting) as waiting, sum(running) as running
+            select p.queue, sum(p.jobs) filter (where p.state = 'ready') as ready, sum(p.jobs) filter (where p.state = 'scheduled') as scheduled,
+                   sum(p.jobs) filter (where p.state = 'waiting') as waiting, sum(p.jobs) filter (where p.state = 'running') as running
             from (
-                select r.queue, sum(r.size) * ready_scale, 0, 0, 0
-                from ready r tablesample system (100 / ready_scale) group by 1
+                select * from sampled_jobs('ready', pages)
                 union all
-                select s.queue, 0, count(*) * scheduled_scale, 0, 0
-                from scheduled s tablesample system (100 / scheduled_scale) group by 1
+                select * from sampled_jobs('scheduled', pages)
                 union all
-                select w.queue, 0, 0, count(*) * waiting_scale, 0
-                from waiting w tablesample system (100 / waiting_scale) group by 1
+                select * from sampled_jobs('waiting', pages)
                 union all
-                select r.queue, 0, 0, 0, count(*) from running r group by 1) t(queue, ready, scheduled, waiting, running)
+                select r.queue, 'running', count(*), true from running r group by 1) p
             group by 1
         ), serving as materialized (
             select q as queue, count(distinct w.id) as workers
@@ -56,7 +52,8 @@ begin
                    coalesce(case when c.scheduled_exact then c.scheduled else greatest(c.scheduled, round(s.scheduled)) end, s.scheduled, 0)::bigint as scheduled,
                    coalesce(round(s.waiting), 0)::bigint as waiting,
                    coalesce(s.running, 0)::bigint as running,
-                   (coalesce(c.ready_exact, ready_scale = 1) and coalesce(c.scheduled_exact, scheduled_scale = 1) and waiting_scale = 1) as exact
+                   (coalesce(c.ready_exact, pg_relation_size('ready') <= sample) and coalesce(c.scheduled_exact, pg_relation_size('scheduled') <= sample)
+                    and pg_relation_size('waiting') <= sample) as exact
             from sampled s
             full join counted c using (queue)
         )
