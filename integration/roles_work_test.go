@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgq-go/queue/dagsql"
@@ -269,6 +271,56 @@ func TestATenantsReaderSeesTheJobsOfThatTenant(t *testing.T) {
 	if n := value[int](t, e.as(acme), "select count(args)::int from pgq.tenant_jobs"); n != 2 {
 		t.Errorf("sees %d args", n)
 	}
+}
+
+// Readers see what is scheduled and what stands in sequences, but not with which args.
+func TestReadersSeeSchedulesAndSequences(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t, "pgq")
+	owner := e.as(e.owner)
+	e.exec(owner, `select pgq.set_schedule('s', 'every 1 h', 'k', '{"secret": 1}')`)
+	e.exec(owner, `select pgq.enqueue('k', '{"secret": 1}', sequence => 'one') from generate_series(1, 2)`)
+	for name, c := range map[string]struct {
+		grant pgq.Grant
+		want  bool
+	}{
+		"reader":   {pgq.Grant{Class: pgq.Reader}, false},
+		"payloads": {pgq.Grant{Class: pgq.Reader, Payloads: true}, true},
+		"operator": {pgq.Grant{Class: pgq.Operator}, true},
+	} {
+		db := e.as(e.granted(name, c.grant))
+		s, err := e.q.Schedule(t.Context(), db, "s")
+		if err != nil || s.Kind != "k" || (s.Job != nil) != c.want || s.DAG != nil {
+			t.Errorf("%s sees the schedule %+v, %v", name, s, err)
+		}
+		sequences, err := e.q.Sequences(t.Context(), db, "", "", 10)
+		if err != nil || len(sequences) != 1 {
+			t.Errorf("%s sees the sequences %+v, %v", name, sequences, err)
+		}
+	}
+}
+
+// The owner that the guide recommends is no superuser: PostgreSQL does not let it change its own members.
+func TestAnOwnerIsToldWhoCanMakeOthersOwners(t *testing.T) {
+	t.Parallel()
+	e := newEstate(t, "pgq")
+	role := e.role("ada")
+	for call, want := range map[string]string{
+		"select pgq.grant_role('owner', '" + role + "')":  "grant " + e.owner + " to " + role + ";",
+		"select pgq.revoke_role('owner', '" + role + "')": "revoke " + e.owner + " from " + role + ";",
+	} {
+		_, err := e.as(e.owner).Exec(t.Context(), call)
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "42501" || !strings.Contains(pg.Hint, want) {
+			t.Errorf("%s: %v; want a hint at %s", call, err, want)
+		}
+	}
+	e.exec(e.pool, "select pgq.grant_role('owner', '"+role+"')") // as superuser
+	e.exec(e.as(role), "select pgq.apply_grants()")
+	if !value[bool](t, e.pool, "select pgq.revoke_role('owner', '"+role+"')") {
+		t.Error("it was no owner")
+	}
+	e.refused(e.as(role), "select pgq.apply_grants()")
 }
 
 // A reader can neither keep another one's subscription alive nor end it. Owners can.

@@ -39,7 +39,7 @@ type ScheduleState struct {
 	PauseReason *string
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
-	Job         json.RawMessage // as enqueue_many takes it; nil for a DAG
+	Job         json.RawMessage // as enqueue_many takes it; nil for a DAG, and for readers who do not see payloads
 	DAG         json.RawMessage
 }
 

@@ -304,6 +304,7 @@ begin
         execute format('revoke all on schema %s from %s', schema, target.name);
         execute format('revoke all on all functions in schema %s from %s', schema, target.name);
         execute format('revoke all on all tables in schema %s from %s', schema, target.name);
+        execute format('revoke all on all sequences in schema %s from %s', schema, target.name);
         if target.classes is not null then
             execute format('grant usage on schema %s to %s', schema, target.name);
             execute format('grant select on schema_migrations to %s', target.name);
@@ -1098,6 +1099,31 @@ begin
 end
 $$;
 comment on function change_jobs is 'Does what a verb does with a batch of jobs that fit a filter.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- change_owners(who, begins): makes a database role a member of the one that owns the schema, or makes it none; returns whether it was a member. Raises
+-- 42501 for those who may not: PostgreSQL lets superusers do that, and roles that were given the admin option, but not the owner itself.
+-- Internal: grant_role and revoke_role.
+create function change_owners(who oid, begins boolean) returns boolean
+language plpgsql
+as $$
+declare
+    owner constant regrole := (select relowner from pg_class where oid = 'grants'::regclass);
+    had constant boolean := exists (select from pg_auth_members m where m.roleid = owner and m.member = who);
+    change constant text := format(case when begins then 'grant %s to %s' else 'revoke %s from %s' end, owner, who::regrole);
+begin
+    execute change;
+    return had;
+exception when insufficient_privilege then
+    raise exception using
+        errcode = '42501',
+        message = format('permission denied: %s may not change who is a member of %s', current_user, owner),
+        detail = sqlerrm,
+        hint = format('As a superuser, or as a role with admin option on %s: %s;', owner, change);
+end
+$$;
+comment on function change_owners is 'Makes a role an owner of the schema, or none.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -6450,7 +6476,8 @@ as $$
         union all select * from doctor_work(coalesce(within('old_job', old_job, interval '0', interval '1000 years'), interval '1 hour'),
                                            coalesce(within('late_chores', late_chores, interval '0', interval '1000 years'), interval '30 seconds'), coalesce(frontier_rows, 1000))
         union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
-        union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
+        union all select * from doctor_rights()
+        union all select * from doctor_grants()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
 $$;
 comment on function doctor is 'What an operator should know of, with what repairs it.';
@@ -6507,6 +6534,48 @@ as $$
        or exists (select from (select e.xid from events e order by e.id limit 1000) e where e.xid >= pg_snapshot_xmax(pg_current_snapshot()))
 $$;
 comment on function doctor_events is 'Findings on events and their consumers.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- doctor_grants(): rights on tables, views, sequences and functions of roles that neither own the schema nor were granted a class, and rights on tables and sequences,
+-- which no class gives, of those that were. Internal: doctor.
+create function doctor_grants()
+returns table (finding text, severity text, subject text, meaning text, repair text)
+language sql stable
+as $$
+    with s as (
+        select n.oid, n.nspname::text as name, n.nspowner from pg_namespace n where n.nspname = current_schema()
+    ), held as (
+        select c.relname::text as object, c.relkind in ('r', 'S', 'p') as is_data, c.relowner as owner, a.grantee, a.privilege_type as right
+        from s join pg_class c on c.relnamespace = s.oid cross join lateral aclexplode(c.relacl) a
+        where c.relkind in ('r', 'p', 'v', 'm', 'S')
+        union all
+        select c.relname, c.relkind in ('r', 'p'), c.relowner, a.grantee, a.privilege_type
+        from s join pg_class c on c.relnamespace = s.oid join pg_attribute t on t.attrelid = c.oid and t.attacl is not null
+        cross join lateral aclexplode(t.attacl) a
+        where c.relkind in ('r', 'p', 'v', 'm')
+        union all
+        select p.proname, false, p.proowner, a.grantee, a.privilege_type
+        from s join pg_proc p on p.pronamespace = s.oid cross join lateral aclexplode(p.proacl) a
+    ), by_hand as (
+        select h.grantee::regrole::text as role, g.granted, count(distinct h.object) as objects, min(h.object) as first,
+               string_agg(distinct lower(h.right), ', ') as rights, bool_or(h.right = 'TRIGGER') as is_code
+        from held h
+        cross join s
+        cross join lateral (select exists (select from grants g where g.role_id = h.grantee) as granted) g
+        where h.grantee not in (0, h.owner, s.nspowner)
+          and case when g.granted then h.is_data and not (h.object = 'schema_migrations' and h.right = 'SELECT') else true end
+        group by h.grantee, g.granted
+    )
+    select 'rights_by_hand', case when b.is_code then 'critical' else 'warning' end, 'role ' || b.role,
+           format('It has rights that no class gave to it, by hand or by default privileges (\ddp in psql): %s on %s objects (%s …), past PGQ''s verbs.%s',
+                  b.rights, b.objects, b.first, case when b.is_code then ' Its triggers on tables would act with the rights of the owner.' else '' end),
+           case when b.granted then format('select %I.apply_grants();', s.name)
+                else format('revoke all on all tables in schema %1$I from %2$s; revoke all on all sequences in schema %1$I from %2$s; revoke all on all functions in schema %1$I from %2$s;',
+                            s.name, b.role) end
+    from by_hand b cross join s
+$$;
+comment on function doctor_grants is 'Findings on rights that no class gave.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -9396,7 +9465,8 @@ comment on function give_up_job is 'Ends an attempt as cancelled.';
 --   select pgq.grant_role('producer', 'shop', queues => '{mail}');
 --
 -- Granting again adds queues, tenants, payloads. Nobody gets rights on tables. Which function and view is for whom stands in
--- the table rights. Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- the table rights. Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema, and for class
+-- owner also for those who do, unless they may change who is a member of that role (change_owners).
 -- Locks: the table grants against other grants and revokes.
 -- roles: owner
 create function grant_role(
@@ -9422,7 +9492,7 @@ begin
     elsif class = 'owner' and (select rolsuper from pg_roles where oid = owner) then
         perform invalid('class', format('must not be owner here: the schema belongs to the superuser %s; give it to a role of its own', owner));
     elsif class = 'owner' then
-        execute format('grant %s to %s', owner, who::regrole);
+        perform change_owners(who, true);
         return;
     end if;
     lock table grants in share row exclusive mode;
@@ -13634,7 +13704,7 @@ comment on function retry_in_line is 'Makes jobs ready that are to run again, or
 -- revoke_role(class, role_name, queues, tenants, payloads): takes a class back from a database role, or of a producer only some
 -- queues, of a reader only some tenants or (payloads) the sight of args and results. Returns whether it had any of that.
 -- Sessions that are open lose the right at their next statement.
--- Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- Raises PQ001 when an argument breaks a rule, 42501 as grant_role does.
 -- Locks: the table grants against other grants and revokes.
 -- roles: owner
 create function revoke_role(
@@ -13645,7 +13715,6 @@ as $$
 #variable_conflict use_column
 declare
     who constant oid := check_grant(class, role_name);
-    owner constant regrole := (select relowner from pg_class where oid = 'grants'::regclass);
     had boolean;
 begin
     if queues is not null and class <> 'producer' then
@@ -13655,9 +13724,7 @@ begin
     elsif payloads and class <> 'reader' then
         perform invalid('payloads', 'must be false unless the class is reader');
     elsif class = 'owner' then
-        had := exists (select from pg_auth_members m where m.roleid = owner and m.member = who);
-        execute format('revoke %s from %s', owner, who::regrole);
-        return had;
+        return change_owners(who, false);
     end if;
     lock table grants in share row exclusive mode;
     if exists (select from grants g where g.role_id = who and g.class = 'producer' and g.queue = '*')
@@ -17039,7 +17106,8 @@ comment on column own_jobs.group_name is 'The group with which it shares limits 
 -- schedule_states: one row per schedule. A stable contract for SELECT. Locks nothing.
 -- state: active, paused, or ended (it is not due any more); kind: of its jobs, or the name of its DAGs. last_state is that of
 -- the job that it enqueued last, null when that has been deleted.
--- roles: operator
+-- job and dag are null for readers who were not granted payloads.
+-- roles: operator, reader
 create view schedule_states as
 select s.name,
        case when s.paused_at is not null then 'paused' when s.next_at is null and s.queued_at is null then 'ended' else 'active' end as state,
@@ -17069,8 +17137,8 @@ select s.name,
        s.pause_reason,
        s.created_at,
        s.updated_at,
-       s.job,
-       s.dag
+       case when (select sees_payloads()) then s.job end as job,
+       case when (select sees_payloads()) then s.dag end as dag
 from schedules s
 left join lateral (select state from job_states where id = s.last_job_id offset 0) j on true;
 comment on view schedule_states is 'One row per schedule.';
@@ -17109,7 +17177,7 @@ comment on column schedule_states.dag is 'The DAG that it submits.';
 -- +goose StatementBegin
 -- sequence_states: one row per sequence with unfinished jobs. A stable contract for SELECT: by key it costs some look-ups;
 -- list_sequences gives all in pages. waiting is counted up to 10,000. Locks nothing.
--- roles: operator
+-- roles: operator, reader
 create view sequence_states as
 select s.key,
        case
@@ -17373,7 +17441,7 @@ comment on function list_limits is 'What limits there are and how much of them i
 -- list_sequences(state, after, at_most): sequences with unfinished jobs, by key, those after the given one; state, null for any: active,
 -- stopped (its head failed), skipping (jobs behind a failed one are being skipped) or handing over (the next one is looked for).
 -- waiting: how many are in line, counted up to 10,000. Raises PQ001 for a state that is none. Locks nothing.
--- roles: operator
+-- roles: operator, reader
 create function list_sequences(state text default null, after text default '', at_most integer default 1000)
 returns setof sequence_states
 language plpgsql stable security definer set search_path from current
@@ -17616,6 +17684,7 @@ insert into rights (object, class) values
     ('list_limits', 'operator'),
     ('list_limits', 'reader'),
     ('list_sequences', 'operator'),
+    ('list_sequences', 'reader'),
     ('log_job', 'worker'),
     ('move', 'operator'),
     ('next_time', 'operator'),
@@ -17688,6 +17757,7 @@ insert into rights (object, class) values
     ('schedule_history', 'operator'),
     ('schedule_history', 'reader'),
     ('schedule_states', 'operator'),
+    ('schedule_states', 'reader'),
     ('sees_payloads', 'operator'),
     ('sees_payloads', 'producer'),
     ('sees_payloads', 'reader'),
@@ -17700,6 +17770,7 @@ insert into rights (object, class) values
     ('sequence_line', 'operator'),
     ('sequence_line', 'reader'),
     ('sequence_states', 'operator'),
+    ('sequence_states', 'reader'),
     ('set_consumer', 'operator'),
     ('set_consumer', 'worker'),
     ('set_kind', 'operator'),
@@ -18050,6 +18121,7 @@ drop function doctor_transactions;
 drop function doctor_tables;
 drop function doctor_server;
 drop function doctor_rights;
+drop function doctor_grants;
 drop function doctor_events;
 drop function doctor;
 drop function do_chores;
@@ -18171,6 +18243,7 @@ drop function check_batch_producer;
 drop function check_batch_jobs;
 drop function check_batch;
 drop function channel;
+drop function change_owners;
 drop function change_jobs;
 drop function carry_out;
 drop function cancel_all;

@@ -31,6 +31,7 @@ begin
         execute format('revoke all on schema %s from %s', schema, target.name);
         execute format('revoke all on all functions in schema %s from %s', schema, target.name);
         execute format('revoke all on all tables in schema %s from %s', schema, target.name);
+        execute format('revoke all on all sequences in schema %s from %s', schema, target.name);
         if target.classes is not null then
             execute format('grant usage on schema %s to %s', schema, target.name);
             execute format('grant select on schema_migrations to %s', target.name);

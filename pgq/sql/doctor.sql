@@ -23,7 +23,8 @@ as $$
         union all select * from doctor_work(coalesce(within('old_job', old_job, interval '0', interval '1000 years'), interval '1 hour'),
                                            coalesce(within('late_chores', late_chores, interval '0', interval '1000 years'), interval '30 seconds'), coalesce(frontier_rows, 1000))
         union all select * from doctor_events(coalesce(old_job, interval '1 hour'))
-        union all select * from doctor_rights()) d(finding, severity, subject, meaning, repair)
+        union all select * from doctor_rights()
+        union all select * from doctor_grants()) d(finding, severity, subject, meaning, repair)
     order by array_position(array['critical', 'warning', 'info'], d.severity), d.finding, d.subject
 $$;
 comment on function doctor is 'What an operator should know of, with what repairs it.';

@@ -9,7 +9,8 @@
 --   select pgq.grant_role('producer', 'shop', queues => '{mail}');
 --
 -- Granting again adds queues, tenants, payloads. Nobody gets rights on tables. Which function and view is for whom stands in
--- the table rights. Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- the table rights. Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema, and for class
+-- owner also for those who do, unless they may change who is a member of that role (change_owners).
 -- Locks: the table grants against other grants and revokes.
 -- roles: owner
 create function grant_role(
@@ -35,7 +36,7 @@ begin
     elsif class = 'owner' and (select rolsuper from pg_roles where oid = owner) then
         perform invalid('class', format('must not be owner here: the schema belongs to the superuser %s; give it to a role of its own', owner));
     elsif class = 'owner' then
-        execute format('grant %s to %s', owner, who::regrole);
+        perform change_owners(who, true);
         return;
     end if;
     lock table grants in share row exclusive mode;

@@ -1,7 +1,7 @@
 -- list_sequences(state, after, at_most): sequences with unfinished jobs, by key, those after the given one; state, null for any: active,
 -- stopped (its head failed), skipping (jobs behind a failed one are being skipped) or handing over (the next one is looked for).
 -- waiting: how many are in line, counted up to 10,000. Raises PQ001 for a state that is none. Locks nothing.
--- roles: operator
+-- roles: operator, reader
 create function list_sequences(state text default null, after text default '', at_most integer default 1000)
 returns setof sequence_states
 language plpgsql stable security definer set search_path from current

@@ -1,7 +1,7 @@
 -- revoke_role(class, role_name, queues, tenants, payloads): takes a class back from a database role, or of a producer only some
 -- queues, of a reader only some tenants or (payloads) the sight of args and results. Returns whether it had any of that.
 -- Sessions that are open lose the right at their next statement.
--- Raises PQ001 when an argument breaks a rule, 42501 for those who do not own the schema.
+-- Raises PQ001 when an argument breaks a rule, 42501 as grant_role does.
 -- Locks: the table grants against other grants and revokes.
 -- roles: owner
 create function revoke_role(
@@ -12,7 +12,6 @@ as $$
 #variable_conflict use_column
 declare
     who constant oid := check_grant(class, role_name);
-    owner constant regrole := (select relowner from pg_class where oid = 'grants'::regclass);
     had boolean;
 begin
     if queues is not null and class <> 'producer' then
@@ -22,9 +21,7 @@ begin
     elsif payloads and class <> 'reader' then
         perform invalid('payloads', 'must be false unless the class is reader');
     elsif class = 'owner' then
-        had := exists (select from pg_auth_members m where m.roleid = owner and m.member = who);
-        execute format('revoke %s from %s', owner, who::regrole);
-        return had;
+        return change_owners(who, false);
     end if;
     lock table grants in share row exclusive mode;
     if exists (select from grants g where g.role_id = who and g.class = 'producer' and g.queue = '*')

@@ -1,7 +1,8 @@
 -- schedule_states: one row per schedule. A stable contract for SELECT. Locks nothing.
 -- state: active, paused, or ended (it is not due any more); kind: of its jobs, or the name of its DAGs. last_state is that of
 -- the job that it enqueued last, null when that has been deleted.
--- roles: operator
+-- job and dag are null for readers who were not granted payloads.
+-- roles: operator, reader
 create view schedule_states as
 select s.name,
        case when s.paused_at is not null then 'paused' when s.next_at is null and s.queued_at is null then 'ended' else 'active' end as state,
@@ -31,8 +32,8 @@ select s.name,
        s.pause_reason,
        s.created_at,
        s.updated_at,
-       s.job,
-       s.dag
+       case when (select sees_payloads()) then s.job end as job,
+       case when (select sees_payloads()) then s.dag end as dag
 from schedules s
 left join lateral (select state from job_states where id = s.last_job_id offset 0) j on true;
 comment on view schedule_states is 'One row per schedule.';

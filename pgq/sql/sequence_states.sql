@@ -1,6 +1,6 @@
 -- sequence_states: one row per sequence with unfinished jobs. A stable contract for SELECT: by key it costs some look-ups;
 -- list_sequences gives all in pages. waiting is counted up to 10,000. Locks nothing.
--- roles: operator
+-- roles: operator, reader
 create view sequence_states as
 select s.key,
        case
