@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/internal/rawjson"
 )
 
 const enqueueHelp = `Enqueue a job, or many.
@@ -252,9 +251,6 @@ func (e *enqueueing) argsValue(in io.Reader) (json.RawMessage, error) {
 		var any json.RawMessage
 		if err := json.Unmarshal(value, &any); err != nil {
 			return nil, usagef("--args is no JSON: %s", err)
-		}
-		if rawjson.IsDeep(value) {
-			return nil, usagef("--args must not be nested deeper than %d levels", rawjson.MaxDepth)
 		}
 	}
 	if e.params == nil {

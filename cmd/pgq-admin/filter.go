@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
-	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -173,9 +172,6 @@ func assignments(flag string, texts []string) (map[string]json.RawMessage, error
 		if name, isJSON := strings.CutSuffix(key, ":"); isJSON {
 			if !json.Valid([]byte(value)) {
 				return nil, usagef("%s %s: %q is no JSON; a text is given as %s=TEXT", flag, name, value, name)
-			}
-			if rawjson.IsDeep([]byte(value)) {
-				return nil, usagef("%s %s must not be nested deeper than %d levels", flag, name, rawjson.MaxDepth)
 			}
 			key = name
 			members[key] = json.RawMessage(value)

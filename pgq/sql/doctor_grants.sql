@@ -29,7 +29,7 @@ as $$
         group by h.grantee, g.granted
     )
     select 'rights_by_hand', case when b.is_code then 'critical' else 'warning' end, 'role ' || b.role,
-           format('It has rights that no class gave to it, by hand or by default privileges (\ddp in psql): %s on %s objects (%s …), past PGQ''s verbs.%s',
+           format('It has rights that no class gave to it, by hand or by default privileges (\ddp in psql): %s on %s objects (%s ...), past PGQ''s verbs.%s',
                   b.rights, b.objects, b.first, case when b.is_code then ' Its triggers on tables would act with the rights of the owner.' else '' end),
            case when b.granted then format('select %I.apply_grants();', s.name)
                 else format('revoke all on all tables in schema %1$I from %2$s; revoke all on all sequences in schema %1$I from %2$s; revoke all on all functions in schema %1$I from %2$s;',

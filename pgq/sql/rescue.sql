@@ -22,7 +22,7 @@ begin
         update workers set dead_at = coalesce(dead_at, clock_timestamp())
         where id = silent and (dead_at is not null or heartbeat_at < clock_timestamp() - lease);
         if found then
-            ended := ended + rescue_worker(silent, at_most);
+            ended := ended + rescue_worker(silent, within('at_most', at_most, 0, 1000000));
         end if;
     end loop;
     return ended;

@@ -12,7 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/pgq-go/queue/internal/rawjson"
 	"github.com/pgq-go/queue/pgq"
 )
 
@@ -76,9 +75,6 @@ func (c Command) result(printed []byte) (any, error) {
 			return nil, errors.New("function ended the process and did not return")
 		}
 		return nil, nil
-	}
-	if rawjson.IsDeep(printed) {
-		return nil, fmt.Errorf("output is nested deeper than %d levels; it begins with %s", rawjson.MaxDepth, beginning(printed))
 	}
 	var value json.RawMessage
 	if err := json.Unmarshal(printed, &value); err != nil {
