@@ -1,8 +1,11 @@
 package pgq_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // orders is a table with a trigger: when and how often it fires, transition tables included, and its options.
@@ -31,6 +34,8 @@ func TestEnqueueTriggerForEachRowCases(t *testing.T) {
 			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
 		{name: "groups and sequences by column", given: orders(insert, `'kind=placed', 'group=shop/{total}', 'sequence={odd, name}-{id}', 'on_failure=skip'`) + "insert into orders values (1, 2, 'x'), (2, null, null)",
 			call: "select group_name, sequence, on_failure from jobs order by id", want: "(shop/2,x-1,skip) (shop/,-2,skip)"},
+		{name: "metadata and unique keys", given: orders(insert, `'kind=placed', 'metadata={"tenant": "{id}"}', 'unique_key=order/{total}'`) + "insert into orders values (1, 2), (2, 2), (3, 4)",
+			call: "select args -> 'id' as id, metadata, unique_key from jobs order by id", want: `(1,"{""tenant"": ""{id}""}",*2) (3,"{""tenant"": ""{id}""}",*4)`},
 		{name: "a value with an equals sign", given: orders(insert, "'kind=a=b'") + "insert into orders values (1)", call: "select kind from jobs", want: "(a=b)"},
 		{name: "an update has the row as it is now", given: "insert into queues (name) values ('q'); " + orders(all, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3; delete from orders", call: args,
 			want: `("{""total"": 2}") ("{""total"": 3}") ("{""total"": 3}")`},
@@ -61,6 +66,8 @@ func TestEnqueueTriggerForEachStatementCases(t *testing.T) {
 			want: `(mail,placed,2,3,00:01:00,"1 day",01:00:00,"{a,b}",00:05:00)`},
 		{name: "groups and sequences by column", given: orders(insert, `'kind=placed', 'columns=id,total', 'group=shop/{total}', 'sequence={id}'`) + "insert into orders values (1, 2, 'x'), (2, 3, null)",
 			call: "select group_name, sequence from jobs order by id", want: "(shop/2,1) (shop/3,2)"},
+		{name: "metadata and unique keys", given: orders(insert, `'kind=placed', 'metadata={"tenant": "{id}"}', 'unique_key=order/{total}'`) + "insert into orders values (1, 2), (2, 2), (3, 4)",
+			call: "select args -> 'id' as id, metadata, unique_key from jobs order by id", want: `(1,"{""tenant"": ""{id}""}",*2) (3,"{""tenant"": ""{id}""}",*4)`},
 		{name: "more rows than fit into one batch", given: orders(insert, "'kind=placed', 'columns=id'") + "insert into orders select i from generate_series(1, 10001) i", call: "select count(*), count(distinct args) as d from jobs", want: "(10001,10001)"},
 		{name: "no rows", given: orders(insert, "'kind=placed'") + "insert into orders select 1 where false", call: "select count(*) from jobs", want: "(0)"},
 		{name: "an update", given: orders(update, "'kind=changed', 'columns=total'") + "insert into orders values (1, 2); update orders set total = 3", call: args, want: `("{""total"": 3}")`},
@@ -77,9 +84,89 @@ func TestEnqueueTriggerForEachStatementCases(t *testing.T) {
 	})
 }
 
+func TestEnqueueTriggerConditionCases(t *testing.T) {
+	t.Parallel()
+	const (
+		all   = "insert or update or delete on orders for each row"
+		added = "insert on orders referencing new table as placed for each statement"
+		set   = "update on orders referencing new table as n old table as o for each statement"
+		gone  = "delete on orders referencing old table as o for each statement"
+		large = "'kind=large', 'columns=id', 'condition=total > 5'"
+		rows  = "insert into orders values (1, 5), (2, 6), (3, null), (4, 7); "
+		ids   = "select args -> 'id' as id from jobs order by id"
+		jump  = "'kind=jump', 'columns=id', 'args=change', 'condition=new.total > 2 * old.total or old.id is null or new.id is null'"
+		jumps = rows + "update orders set total = total * case id when 2 then 3 else 2 end; delete from orders where id > 2; "
+		ops   = "select args ->> 'op' as op, coalesce(args #> '{new,id}', args #> '{old,id}') as id from jobs order by jobs.id"
+	)
+	verbTest(t, []verbCase{
+		{name: "of a row", given: orders("insert on orders for each row", large) + rows, call: ids, want: "(2) (4)"},
+		{name: "of the row that is deleted", given: orders("delete on orders for each row", large) + rows + "delete from orders", call: ids, want: "(2) (4)"},
+		{name: "of the rows of a statement", given: orders(added, large) + rows, call: ids, want: "(2) (4)"},
+		{name: "of those that a statement deletes", given: orders(gone, large) + rows + "delete from orders", call: ids, want: "(2) (4)"},
+		{name: "of those that it updates, as they are now", given: orders(set, large) + rows + "update orders set total = total + 1", call: ids, want: "(1) (2) (4)"},
+		{name: "of columns that are not among the args, by their odd names", given: orders(all, `'kind=a', 'columns=id', 'condition="odd, name" like ''%x'' -- and more'`) + "insert into orders values (1, 1, 'ax'), (2, 2, 'b')", call: ids, want: "(1)"},
+		{name: "of changes of rows", given: orders(all, jump) + jumps, call: ops, want: "(insert,1) (insert,2) (insert,3) (insert,4) (update,2) (delete,3) (delete,4)"},
+		{name: "of changes of a statement", given: orders(set, jump) + jumps, call: ops, want: "(update,2)"},
+		{name: "of what a statement inserts, as changes", given: orders(added, jump) + jumps, call: ops, want: "(insert,1) (insert,2) (insert,3) (insert,4)"},
+		{name: "of what it deletes, as changes", given: orders(gone, jump) + jumps, call: ops, want: "(delete,3) (delete,4)"},
+		{name: "where a key changes there are halves", given: orders(set, "'kind=a', 'columns=id', 'args=change', 'condition=old.id is null'") + "insert into orders values (1); update orders set id = 2", call: "select args from jobs",
+			want: `("{""op"": ""update"", ""new"": {""id"": 2}, ""old"": null}")`},
+		{name: "with a function by its schema", given: "create function public.pgq_is_large(numeric) returns boolean language sql as 'select $1 > 5'; " + orders(all, "'kind=a', 'columns=id', 'condition=public.pgq_is_large(total)'") + rows, call: ids, want: "(2) (4)"},
+		{name: "true of none", given: orders(added, "'kind=a', 'condition=false'") + rows, call: "select count(*) from jobs", want: "(0)"},
+		{name: "columns that are called like the rows", given: `create temp table orders (new int primary key, old int); create trigger t after insert or update on orders for each row execute function enqueue_trigger('kind=a', 'args=change', 'condition=new.old > 1');
+			insert into orders values (1, 2), (2, 1)`, call: "select args -> 'new' as new from jobs", want: `("{""new"": 1, ""old"": 2}")`},
+		{name: "columns that are called like the rows, of a statement", given: `create temp table orders (new int primary key, old int); create trigger t after insert on orders referencing new table as n for each statement execute function enqueue_trigger('kind=a', 'condition=old > 1');
+			insert into orders values (1, 2), (2, 1)`, call: "select args from jobs", want: `("{""new"": 1, ""old"": 2}")`},
+	})
+	refused := []verbCase{
+		{name: "of which row", given: orders(all, "'kind=a', 'args=change', 'condition=total > 5'"), call: "insert into orders values (1, 7) returning id", want: `PQ001 condition cannot be evaluated: column reference "total" is ambiguous`},
+		{name: "what enqueueing refuses is not the condition's fault", given: orders(added, "'kind=a', 'queue=*', 'condition=total > 5'"), call: "insert into orders values (1, 7) returning id", want: "PQ001 *queue must not be *"},
+	}
+	for condition, want := range map[string]string{
+		"totl > 5":                  "cannot be evaluated: column \"totl\" does not exist",
+		"total >":                   "cannot be evaluated: syntax error *",
+		"1 / (total - total) > 1":   "cannot be evaluated: division by zero",
+		"total":                     "cannot be evaluated: argument of WHERE must be type boolean, not type numeric",
+		"count(*) > 1":              "cannot be evaluated: aggregate functions are not allowed in WHERE",
+		"generate_series(1, 2) > 1": "cannot be evaluated: set-returning functions are not allowed in WHERE",
+		"(select v from generate_series(1, 2) v) = total": "cannot be evaluated: more than one row *",
+		"pgq_nowhere(total)":                              "cannot be evaluated: function pgq_nowhere(numeric) does not exist",
+		"old.total > 5":                                   "cannot be evaluated: missing FROM-clause entry for table \"old\"",
+		"":                                                "must not be empty",
+	} {
+		for _, when := range []string{"insert on orders for each row", added} {
+			refused = append(refused, verbCase{name: condition + ", " + when, given: orders(when, "'kind=a', 'condition="+condition+"'"), call: "insert into orders values (1, 7) returning id", want: "PQ001 condition " + want})
+		}
+	}
+	verbTest(t, refused)
+}
+
+// Whoever changes the row evaluates the condition, and needs the rights for it.
+func TestAConditionOfATriggerHasTheRightsOfWhoeverChangesTheRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	conn := w.session()
+	tx, err := conn.Begin(t.Context())
+	must(t, err)
+	defer tx.Rollback(context.Background()) //nolint:errcheck // roles are of the server
+	_, err = tx.Exec(t.Context(), `create role pgq_trigger_test; select grant_role('producer', 'pgq_trigger_test');
+		create table public.secrets (id int); create table public.orders (id int primary key, total numeric); grant insert on public.orders to pgq_trigger_test;
+		create trigger t after insert on public.orders for each row execute function enqueue_trigger('kind=a', 'condition=not exists (select from public.secrets)');
+		create trigger u after insert on public.orders for each row execute function enqueue_trigger('kind=b', 'condition=current_user = ''pgq_trigger_test'' ');
+		alter table public.orders disable trigger t; set local role pgq_trigger_test; insert into public.orders values (1, 2); reset role`, pgx.QueryExecModeSimpleProtocol)
+	must(t, err)
+	if kinds := one[string](t, tx, "select string_agg(kind, ',') from jobs"); kinds != "b" {
+		t.Errorf("jobs of kind %s", kinds)
+	}
+	_, err = tx.Exec(t.Context(), "alter table public.orders enable trigger t; set local role pgq_trigger_test; insert into public.orders values (2, 2)", pgx.QueryExecModeSimpleProtocol)
+	if got := refusal(err); got != "PQ001 condition cannot be evaluated: permission denied for table secrets" {
+		t.Error(got)
+	}
+}
+
 func TestEnqueueTriggerOptionsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	const known = "which are kind, columns, args, queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags, group, sequence, on_failure"
+	const known = "which are kind, columns, args, condition, queue, priority, delay, max_attempts, timeout, ttl, result_ttl, tags, metadata, group, sequence, on_failure, unique_key"
 	var cases []verbCase
 	for options, want := range map[string]string{
 		"":                                 "kind must be given",
@@ -103,6 +190,10 @@ func TestEnqueueTriggerOptionsThatAreRefused(t *testing.T) {
 		"'kind=a', 'delay=-1 s'":                     "delay must not be negative",
 		"'kind=a', 'timeout=99999999999 y'":          "timeout cannot be read as interval",
 		"'kind=a', 'ttl=0'":                          "ttl must be positive",
+		"'kind=a', 'metadata={x'":                    "metadata cannot be read as JSON",
+		"'kind=a', 'metadata=[1]'":                   "metadata must be *",
+		"'kind=a', 'unique_key={shop}'":              `unique_key names "shop", which is not one of its columns`,
+		"'kind=a', 'unique_key={total}'":             "unique.key must be a text of 1 to 450 characters",
 	} {
 		cases = append(cases, verbCase{name: options, given: orders("insert on orders for each row", options), call: "insert into orders values (1) returning id", want: "PQ001 " + want})
 	}
