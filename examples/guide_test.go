@@ -250,14 +250,18 @@ func query(t *testing.T, conn *pgx.Conn, statements string) (string, error) {
 	return text.String(), err
 }
 
-// shell runs each line with pgq-admin in PATH.
+// shell runs each line with pgq-admin and the worker in bash in PATH.
 func shell(t *testing.T, database string, s snippet) {
 	t.Helper()
 	dir := programs(t)
+	worker, err := filepath.Abs("shell-worker")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-e")
 	cmd.Stdin = strings.NewReader(s.text)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PGQ_DATABASE_URL="+database, "PATH="+dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PGQ_DATABASE_URL="+database, "PATH="+strings.Join([]string{dir, worker, os.Getenv("PATH")}, string(os.PathListSeparator)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s:%d: %v\n%s", s.guide, s.line, err, out)
 	}

@@ -14,9 +14,9 @@ func TestInLatin1TextIsShownAsItWasEnqueued(t *testing.T) {
 	t.Parallel()
 	url := pgtest.EmptyIn(t, "LATIN1")
 	if psql, err := exec.LookPath("psql"); err == nil {
-		cmd := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "--set", "ON_ERROR_STOP=1", url)
+		cmd := exec.CommandContext(t.Context(), psql, "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", url)
 		cmd.Stdin = strings.NewReader(admin(t, "migrate", "dump").stdout)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}

@@ -2,14 +2,15 @@
 # A worker that needs bash and psql only. It speaks the worker protocol of PGQ in SQL (docs/worker-protocol.md).
 #
 #   export PGQ_DATABASE_URL=postgres://user:password@localhost:5432/database
-#   examples/shell-worker/worker.sh [--queue default] [--schema pgq] [--handlers DIRECTORY]
+#   examples/shell-worker/worker.sh [--queue default] [--schema pgq] [--handlers DIRECTORY] [--drain]
 #
 # Each executable in the directory of handlers (handlers/ beside this script) runs the jobs of the kind of its name, one at a
 # time; start several workers for more. A handler gets the row of claim_jobs as one line of JSON on standard input, and prints
 # its result as JSON, or nothing. Lines on standard error go to the log of the job. Exit codes: 0 completed, 65 failed for
 # good, 75 snoozed (it may print {"delay": "5 min"}), 80 cancelled, all others failed, to be tried again.
 #
-# SIGTERM and Ctrl-C end the worker once the handler has ended, a second one stops the handler and gives its job back.
+# SIGTERM and Ctrl-C end the worker once the handler has ended, a second one stops the handler and gives its job back. With --drain it ends
+# when it finds no more jobs.
 # psql cannot wait for notifications, so this worker looks for jobs every now and then, at most every 2 s.
 #
 # Nothing of a job is ever part of a statement or of a command line: psql reads it from files into variables, and :'name' quotes.
@@ -19,12 +20,14 @@ set -m # each job of the shell has a process group of its own
 queue=default
 schema=pgq
 handlers_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/handlers
+drain=
 while [ $# -gt 0 ]; do
 	case $1 in
+	--drain) drain=yes; shift ;;
 	--queue) queue=${2:?}; shift 2 ;;
 	--schema) schema=${2:?}; shift 2 ;;
 	--handlers) handlers_dir=${2:?}; shift 2 ;;
-	*) echo "usage: $0 [--queue NAME] [--schema NAME] [--handlers DIRECTORY]" >&2; exit 2 ;;
+	*) echo "usage: $0 [--queue NAME] [--schema NAME] [--handlers DIRECTORY] [--drain]" >&2; exit 2 ;;
 	esac
 done
 if [ -z "${PGQ_DATABASE_URL:-}" ]; then
@@ -256,6 +259,7 @@ while [ "$stopping" = 0 ]; do
 		continue
 	fi
 	sql <<<'select :"schema".do_chores() \g /dev/null' || true
+	[ -n "$drain" ] && [ "$pause" != 0.1 ] && break # twice in a row
 	sleep "$pause" || true
 	case $pause in 0.1) pause=0.2 ;; 0.2) pause=0.4 ;; 0.4) pause=0.8 ;; 0.8) pause=1.6 ;; *) pause=2 ;; esac
 done

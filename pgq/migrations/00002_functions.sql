@@ -17863,7 +17863,7 @@ insert into rights (object, class) values
     ('wake_up', 'worker'),
     ('worker_states', 'operator'),
     ('worker_states', 'reader');
-select apply_grants();
+do $$ begin perform apply_grants(); end $$;
 
 -- +goose Down
 drop function sequence_line;

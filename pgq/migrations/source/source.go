@@ -129,7 +129,7 @@ func rights(objects []object) string {
 	if len(rows) > 0 {
 		text += "insert into rights (object, class) values\n" + strings.Join(rows, ",\n") + ";\n"
 	}
-	return text + "select apply_grants();\n"
+	return text + "do $$ begin perform apply_grants(); end $$;\n" // which shows no rows
 }
 
 // rank orders objects by what must be there before them: functions, whose bodies are not looked at when

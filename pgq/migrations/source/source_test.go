@@ -67,7 +67,7 @@ func TestTheHeadersOfTheFilesSayForWhomTheyAre(t *testing.T) {
 		"t.sql": "-- t\n-- roles: producer\ncreate function t() returns trigger set search_path from current as $$ begin end $$;",
 	}))
 	want := "insert into rights (object, class) values\n    ('f', 'reader'),\n    ('f', 'worker'),\n    ('t', 'producer'),\n    ('v', 'reader');\n" +
-		"select apply_grants();\n"
+		"do $$ begin perform apply_grants(); end $$;\n"
 	if err != nil || !strings.Contains(text, want) {
 		t.Error(err, text)
 	}
