@@ -1,6 +1,7 @@
 package pgq
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -39,7 +40,8 @@ type Change struct {
 	StartAt time.Time
 	// Batch is how many jobs one call changes: 1,000 by default, at most 10,000.
 	Batch int
-	// Reason and Actor are kept with the event "operated", which every batch writes. The actor is the session's user by default.
+	// Reason and Actor are kept with the events of the jobs, and with the event "operated", which every batch writes. The actor is the
+	// session's user by default.
 	Reason, Actor string
 }
 
@@ -110,7 +112,7 @@ func (c *Client) Change(ctx context.Context, db DB, change Change) (Changed, err
 	var next *int64
 	var startAt *time.Time
 	err = db.QueryRow(ctx, c.from("jobs, next, next_start_at", "change_jobs($1, $2::jsonb, $3::jsonb, $4, nullif($5, ''), nullif($6, ''))"),
-		string(change.Verb), filter, settings, first(change.Batch, 1000), Printable(change.Reason), Printable(change.Actor)).
+		string(change.Verb), filter, settings, first(change.Batch, 1000), c.why(change.Reason), cmp.Or(Printable(change.Actor), c.actor)).
 		Scan(&jobs, &next, &startAt)
 	if err != nil {
 		return done, wrapFilter("change jobs", err)

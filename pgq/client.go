@@ -1,6 +1,7 @@
 package pgq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ type Client struct {
 	schema string // quoted
 	config Config
 	codecs map[string]Codec
+	actor  string // see By
+	reason string
 }
 
 // New returns a client.
@@ -54,6 +57,17 @@ func New(c Config) *Client {
 	}
 	return client
 }
+
+// By returns a client like this one whose operators' verbs (Cancel, Retry, Change, SetQueue, PauseQueue, SetLimit …) say who does something and why: it is
+// kept with the events of jobs, queues and limits. Without, or for "", it is the database's user who does it, for no reason that is given.
+func (c *Client) By(actor, reason string) *Client {
+	by := *c
+	by.actor, by.reason = Printable(actor), Printable(reason)
+	return &by
+}
+
+// why returns a reason, that of By where none is given.
+func (c *Client) why(reason string) string { return cmp.Or(Printable(reason), c.reason) }
 
 // Schema returns the name of the schema that the client works in.
 func (c *Client) Schema() string { return c.config.Schema }

@@ -86,12 +86,13 @@ func TestAConsumerBeginsWhereItIsTold(t *testing.T) {
 	w.consumer(pgq.Consumer{Name: "now"})
 	w.consumer(pgq.Consumer{Name: "beginning", StartAt: pgq.FromBeginning})
 	w.consumer(pgq.Consumer{Name: "first", StartAt: pgq.FromEvent(1)})
-	w.consumer(pgq.Consumer{Name: "future", StartAt: pgq.FromEvent(4)})
+	future := pgq.Consumer{Name: "future", StartAt: pgq.FromEvent(4)} // it would never see what gets the ids up to that
+	_, err := w.q.SetConsumer(t.Context(), w.pool, future)
+	wantText(t, err, "pgq: start_at must be the id of an event that was written; the newest is 3")
 	w.pause(w.pool, "d", "e")
 	w.consumes("now", "d", "e")
 	w.consumes("beginning", "a", "b", "c", "d", "e")
 	w.consumes("first", "b", "c", "d", "e")
-	w.consumes("future", "e")
 	for name, start := range map[string]pgq.EventStart{"now": pgq.FromEvent(3), "first": pgq.FromBeginning, "beginning": pgq.FromNow} {
 		must(t, w.q.ResetConsumer(t.Context(), w.pool, name, start))
 	}

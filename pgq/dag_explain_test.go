@@ -76,9 +76,9 @@ func TestExplainJobCases(t *testing.T) {
 			want: `(due,"is due since 5 min; a worker's chores make it ready",1)`},
 		{name: "due without anybody to see it", given: "select enqueue('a', delay => '1 h'); update scheduled set run_at = now(); delete from workers", call: explain,
 			want: `(due,*,1) ("no worker","no worker is alive",1)`},
-		{name: "delayed in a paused queue", given: "select enqueue('a', delay => '1 h'); select pause_queue('default')", call: explain, want: `(delayed,*,1) ("queue paused","queue default is paused for * s",)`},
+		{name: "delayed in a paused queue", given: "select enqueue('a', delay => '1 h'); select pause_queue('default')", call: explain, want: `(delayed,*,1) ("queue paused","queue default is paused by * for * s",)`},
 
-		{name: "a paused queue", given: alive + "select enqueue('a'); select pause_queue('default', 'maintenance')", call: explain, want: `("queue paused","queue default is paused for * s: maintenance",1)`},
+		{name: "a paused queue", given: alive + "select enqueue('a'); select pause_queue('default', 'maintenance')", call: explain, want: `("queue paused","queue default is paused by * for * s: maintenance",1)`},
 		{name: "no worker", given: "select enqueue('a')", call: explain, want: `("no worker","no live worker serves queue default",1)`},
 		{name: "a worker of which nobody hears", given: alive + "select enqueue('a'); update workers set heartbeat_at = now() - interval '1 min'", call: explain, want: `("no worker",*)`},
 		{name: "an unknown kind", given: alive + "select enqueue('b')", call: explain, want: `("unknown kind","of the 2 live workers of queue default none knows kind b",1)`},

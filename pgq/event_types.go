@@ -24,12 +24,13 @@ const (
 	EventRetried         EventType = "retried"   // an attempt failed, the job is tried again: Error, Stack, RunAt
 	EventSnoozed         EventType = "snoozed"   // RunAt
 	EventFailed          EventType = "failed"    // for good: Error, Stack
-	EventCancelled       EventType = "cancelled" // Error
+	EventCancelled       EventType = "cancelled" // Error, By
 	EventExpired         EventType = "expired"
 	EventSkipped         EventType = "skipped"          // Cause
-	EventCancelRequested EventType = "cancel_requested" // Reason
+	EventCancelRequested EventType = "cancel_requested" // By, Reason, as of those that follow
 	EventRetryRequested  EventType = "retry_requested"
 	EventRescheduled     EventType = "rescheduled" // RunAt
+	EventDeleted         EventType = "deleted"     // by hand
 	EventReplaced        EventType = "replaced"
 	EventMoved           EventType = "moved"        // From, To
 	EventPrioritySet     EventType = "priority_set" // From, To
@@ -47,8 +48,11 @@ const (
 
 // Changes of queues and of many jobs.
 const (
-	EventPaused   EventType = "paused"   // Reason
-	EventOperated EventType = "operated" // an operator changed many jobs: Verb, By, Reason; the rest is in Data
+	EventPaused       EventType = "paused"        // By, Reason, as of all of these; of limits Scope and Name, too
+	EventQueueSet     EventType = "queue_set"     // settings of a queue changed
+	EventLimitSet     EventType = "limit_set"     // Scope, Name
+	EventLimitDeleted EventType = "limit_deleted" // Scope, Name
+	EventOperated     EventType = "operated"      // an operator changed many jobs: Verb; the rest is in Data
 )
 
 // Changes of circuit breakers (see [Limit]), with the job whose end was the reason.
@@ -69,8 +73,9 @@ const AnyEvent EventType = ""
 // EventTypes returns all types of events.
 func EventTypes() []EventType {
 	return []EventType{EventEnqueued, EventClaimed, EventCompleted, EventReleased, EventRetried, EventSnoozed, EventFailed, EventCancelled,
-		EventExpired, EventSkipped, EventCancelRequested, EventRetryRequested, EventRescheduled, EventReplaced, EventMoved, EventPrioritySet,
-		EventSignalled, EventSubmitted, EventExtended, EventHeld, EventResumed, EventOpened, EventPaused, EventOperated, EventBreakerOpened,
+		EventExpired, EventSkipped, EventCancelRequested, EventRetryRequested, EventRescheduled, EventReplaced, EventDeleted, EventMoved, EventPrioritySet,
+		EventSignalled, EventSubmitted, EventExtended, EventHeld, EventResumed, EventOpened, EventPaused, EventQueueSet, EventLimitSet,
+		EventLimitDeleted, EventOperated, EventBreakerOpened,
 		EventBreakerClosed, EventSequenceStopped, EventSequenceResumed}
 }
 
@@ -89,6 +94,8 @@ type EventDetails struct {
 	To        json.RawMessage `json:"to"`
 	Verb      string          `json:"verb"`
 	By        string          `json:"by"`
+	Scope     string          `json:"scope"` // of a limit: queue, kind or group
+	Name      string          `json:"name"`  // of what is limited
 }
 
 // Details returns what else there is to say of the event.

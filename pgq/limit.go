@@ -84,13 +84,13 @@ func (c *Client) SetLimit(ctx context.Context, db DB, of Scope, l Limit) error {
 //
 // *ArgumentError: a setting breaks a rule; nothing was changed.
 func (c *Client) SetLimitJSON(ctx context.Context, db DB, of Scope, settings json.RawMessage) error {
-	_, err := db.Exec(ctx, c.from("*", "set_limit($1, $2, $3::jsonb)"), of.Of, of.Name, settings)
+	_, err := db.Exec(ctx, c.from("*", "set_limit($1, $2, $3::jsonb, reason => nullif($4, ''), actor => nullif($5, ''))"), of.Of, of.Name, settings, c.reason, c.actor)
 	return wrap("set the limit", err)
 }
 
 // DeleteLimit takes a limit away and reports whether there was one.
 func (c *Client) DeleteLimit(ctx context.Context, db DB, of Scope) (found bool, err error) {
-	err = db.QueryRow(ctx, c.from("*", "delete_limit($1, $2)"), of.Of, of.Name).Scan(&found)
+	err = db.QueryRow(ctx, c.from("*", "delete_limit($1, $2, nullif($3, ''), nullif($4, ''))"), of.Of, of.Name, c.reason, c.actor).Scan(&found)
 	return found, wrap("delete the limit", err)
 }
 
@@ -98,13 +98,13 @@ func (c *Client) DeleteLimit(ctx context.Context, db DB, of Scope) (found bool, 
 //
 // *ArgumentError: d is not positive or above 366 days.
 func (c *Client) PauseLimit(ctx context.Context, db DB, of Scope, d time.Duration, reason string) error {
-	_, err := db.Exec(ctx, c.from("*", "pause_limit($1, $2, $3, $4)"), of.Of, of.Name, d, given(reason))
+	_, err := db.Exec(ctx, c.from("*", "pause_limit($1, $2, $3, nullif($4, ''), nullif($5, ''))"), of.Of, of.Name, d, c.why(reason), c.actor)
 	return wrap("pause", err)
 }
 
 // ResumeLimit ends a pause and closes a circuit breaker, and reports whether there was anything to end.
 func (c *Client) ResumeLimit(ctx context.Context, db DB, of Scope) (found bool, err error) {
-	err = db.QueryRow(ctx, c.from("*", "resume_limit($1, $2)"), of.Of, of.Name).Scan(&found)
+	err = db.QueryRow(ctx, c.from("*", "resume_limit($1, $2, nullif($3, ''), nullif($4, ''))"), of.Of, of.Name, c.reason, c.actor).Scan(&found)
 	return found, wrap("resume", err)
 }
 
@@ -147,6 +147,7 @@ type LimitState struct {
 	// PausedUntil is zero when there is no pause.
 	PausedUntil time.Time
 	PauseReason string
+	PausedBy    string
 	// Breaker is how the circuit breaker stands: closed, open or half_open; "": there is none.
 	Breaker string
 	// Failures is how many attempts failed within BreakWithin, as far as they count for the breaker.
@@ -198,14 +199,14 @@ func (c *Client) limitStates(ctx context.Context, db DB, from string, args ...an
 	rows, err := db.Query(ctx, c.from(`scope, name, coalesce(limit_name, ''), coalesce(max_running, 0), coalesce(running, -1), coalesce(rate, 0),
 			coalesce(period, '0'), coalesce(burst, 0), coalesce(weight, 0), tokens, waiting, paused_until, coalesce(pause_reason, ''),
 			coalesce(break_after, 0), coalesce(break_within, '0'), coalesce(break_for, '0'), coalesce(breaker, ''), coalesce(failures, 0), probe_at,
-			coalesce(probe_id, 0), state, exact`, from), args...)
+			coalesce(probe_id, 0), state, exact, coalesce(paused_by, '')`, from), args...)
 	if err != nil {
 		return nil, wrap("read the limits", err)
 	}
 	states, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s LimitState, err error) {
 		var until, probeAt *time.Time
 		err = row.Scan(&s.Of, &s.Name, &s.LimitName, &s.MaxRunning, &s.Running, &s.Rate, &s.Period, &s.Burst, &s.Weight, &s.Tokens,
-			&s.Waiting, &until, &s.PauseReason, &s.BreakAfter, &s.BreakWithin, &s.BreakFor, &s.Breaker, &s.Failures, &probeAt, &s.ProbeID, &s.State, &s.Exact)
+			&s.Waiting, &until, &s.PauseReason, &s.BreakAfter, &s.BreakWithin, &s.BreakFor, &s.Breaker, &s.Failures, &probeAt, &s.ProbeID, &s.State, &s.Exact, &s.PausedBy)
 		s.PausedUntil, s.ProbeAt = orZero(until), orZero(probeAt)
 		return s, err
 	})

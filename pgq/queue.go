@@ -74,7 +74,7 @@ func (c *Client) ResetQueue(ctx context.Context, db DB, queue string, names ...s
 
 // SetQueueJSON is [Client.SetQueue] with a JSON object of settings, as set_queue takes it in SQL; null puts one back to the default.
 func (c *Client) SetQueueJSON(ctx context.Context, db DB, queue string, settings json.RawMessage) error {
-	_, err := db.Exec(ctx, c.from("*", "set_queue($1, $2::jsonb)"), queue, settings)
+	_, err := db.Exec(ctx, c.from("*", "set_queue($1, $2::jsonb, reason => nullif($3, ''), actor => nullif($4, ''))"), queue, settings, c.reason, c.actor)
 	return wrap("set the queue", err)
 }
 
@@ -108,15 +108,16 @@ func (c *Client) QueueSettings(ctx context.Context, db DB, queue string) (QueueS
 	return s, wrap("read the settings of the queue", json.Unmarshal(backoff, s.Backoff))
 }
 
-// PauseQueue keeps jobs of a queue from being claimed; running ones go on. The reason may be empty.
+// PauseQueue keeps jobs of a queue from being claimed; running ones go on. The reason may be empty. A queue that is paused already stays so since
+// when it was, and a new reason takes the place of the old one. See [Client.By] for who does it.
 func (c *Client) PauseQueue(ctx context.Context, db DB, queue, reason string) error {
-	_, err := db.Exec(ctx, c.from("*", "pause_queue($1, nullif($2, ''))"), queue, Printable(reason))
+	_, err := db.Exec(ctx, c.from("*", "pause_queue($1, nullif($2, ''), nullif($3, ''))"), queue, c.why(reason), c.actor)
 	return wrap("pause the queue", err)
 }
 
 // ResumeQueue lets jobs of a paused queue be claimed again. ErrNotFound: there is no such queue.
 func (c *Client) ResumeQueue(ctx context.Context, db DB, queue string) error {
-	_, err := db.Exec(ctx, c.from("*", "resume_queue($1)"), queue)
+	_, err := db.Exec(ctx, c.from("*", "resume_queue($1, nullif($2, ''), nullif($3, ''))"), queue, c.reason, c.actor)
 	return wrap("resume the queue", err)
 }
 
@@ -124,14 +125,15 @@ func (c *Client) ResumeQueue(ctx context.Context, db DB, queue string) error {
 type Queue struct {
 	Name        string
 	PausedAt    *time.Time
+	PausedBy    *string
 	PauseReason *string
 }
 
 // Queue returns a queue. ErrNotFound: it is not registered.
 func (c *Client) Queue(ctx context.Context, db DB, name string) (Queue, error) {
 	var q Queue
-	err := db.QueryRow(ctx, "select name, paused_at, pause_reason from "+c.schema+".registered_queues where name = $1", name).
-		Scan(&q.Name, &q.PausedAt, &q.PauseReason)
+	err := db.QueryRow(ctx, "select name, paused_at, paused_by, pause_reason from "+c.schema+".registered_queues where name = $1", name).
+		Scan(&q.Name, &q.PausedAt, &q.PausedBy, &q.PauseReason)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return q, fmt.Errorf("%w: queue %q", ErrNotFound, name)
 	}

@@ -1,6 +1,7 @@
 package pgq
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -166,11 +167,11 @@ func (c *Client) DeleteSchedule(ctx context.Context, db DB, name string) error {
 	return wrap("delete the schedule", err)
 }
 
-// PauseSchedule keeps a schedule from firing; what it has enqueued goes on. by is who does it, the user of the database if it is
+// PauseSchedule keeps a schedule from firing; what it has enqueued goes on. actor is who does it, the user of the database if it is
 // empty. The first pause's reason stays. ErrNotFound: there is none of this name.
-func (c *Client) PauseSchedule(ctx context.Context, db DB, name, reason, by string) error {
+func (c *Client) PauseSchedule(ctx context.Context, db DB, name, reason, actor string) error {
 	_, err := db.Exec(ctx, c.from("*", "pause_schedule($1, nullif($2, ''), coalesce(nullif($3, ''), session_user))"),
-		name, Printable(reason), Printable(by))
+		name, c.why(reason), cmp.Or(Printable(actor), c.actor))
 	return wrap("pause the schedule", err)
 }
 

@@ -97,7 +97,7 @@ func TestEverySettingIsExported(t *testing.T) {
 	w.setAll()
 	text := strings.Join(w.settings(w.q), "\n")
 	state := map[string][]string{
-		"queues": {"paused_at", "pause_reason"},
+		"queues": {"paused_at", "paused_by", "pause_reason"},
 		"schedules": {"fields", "period", "once_at", "anchor", "job", "paused_at", "paused_by", "pause_reason", "next_at", "fire_at", "queued_at", "runs", "last_due_at",
 			"last_fired_at", "last_job_id", "error"},
 		"consumers": {"from_xid", "from_open", "to_xid", "to_open", "to_open_ids", "to_id", "after_id", "exhausted", "token", "leased_id", "leased_last", "leased_count",

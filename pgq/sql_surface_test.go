@@ -116,7 +116,7 @@ func TestVerbsAreTheFunctionsThatRolesMayCall(t *testing.T) {
 		t.Errorf("granted and not in verbs: %s; without meaning or classes: %s", granted, vague)
 	}
 	row := one[string](t, w.pool, "select concat_ws(' | ', name, arguments, result, classes, left(meaning, 12)) from pgq.verbs where name = 'pause_queue'")
-	if row != "pause_queue | name text, reason text DEFAULT NULL::text | void | {operator} | Keeps jobs o" {
+	if row != "pause_queue | name text, reason text DEFAULT NULL::text, actor text DEFAULT NULL::text | boolean | {operator} | Keeps jobs o" {
 		t.Error(row)
 	}
 	if inner := one[bool](t, w.pool, "select exists (select from pgq.verbs where name in ('invalid', 'check_limit'))"); inner {

@@ -79,6 +79,7 @@ func TestABulkThroughDatabaseSQLIsAllOrNone(t *testing.T) {
 	if _, err := w.q.EnqueueMany(t.Context(), pgq.FromSQL(w.openSQL()), items); !errors.Is(err, pgq.ErrQueueFull) {
 		t.Error(err)
 	}
+	w.exec("delete from pgq.events where type = 'queue_set'")
 	w.isEmpty()
 }
 

@@ -22,12 +22,13 @@ type QueueState struct {
 	MaxDepth       *int64
 	Workers        int64          // live ones that serve it
 	AgeEvery       *time.Duration // see QueueSettings
+	PausedBy       *string
 }
 
 // QueueStates returns all queues that are registered or hold jobs, by name.
 func (c *Client) QueueStates(ctx context.Context, db DB) ([]QueueState, error) {
 	return view(ctx, db, "read the queues", pgx.RowToStructByPos[QueueState], c.from(`queue, depth, ready, scheduled, waiting, running, exact,
-		oldest_ready_age, next_run_at, paused_at, pause_reason, max_depth, workers, age_every`, "queue_states")+" order by queue")
+		oldest_ready_age, next_run_at, paused_at, pause_reason, max_depth, workers, age_every, paused_by`, "queue_states")+" order by queue")
 }
 
 // QueueState returns one queue. ErrNotFound: it is not registered and holds no jobs.

@@ -114,7 +114,7 @@ func TestOperatorsSteerJobsThatWaitForTheirTurn(t *testing.T) {
 			call: "select reason, detail from explain_job(2)", want: `(limit,"1 of 1 jobs of queue default that may run at a time are running")*`},
 		{name: "in a list by group", given: grouped, call: "select id, group_name from list_jobs('{\"groups\": [\"a\", \"c\"], \"before\": 5}')", want: "(4,a) (3,c) (1,a)"},
 		{name: "explain a pause", given: grouped + "select pause_limit('queue', 'default', '1 h', 'audit')",
-			call: "select reason, detail from explain_job(4)", want: `(paused,"queue default is paused until *: audit")*`},
+			call: "select reason, detail from explain_job(4)", want: `(paused,"queue default is paused by * until *: audit")*`},
 	})
 }
 
@@ -170,6 +170,14 @@ func TestSetLimitCases(t *testing.T) {
 		{name: "a group without a name", call: "select enqueue('k', group_name => '')", want: "PQ001 group must have 1 to 200 characters"},
 		{name: "a group with the name of a pattern", call: `select enqueue_many('[{"kind": "k"}, {"kind": "k", "group": "a*"}]')`, want: `PQ001 jobs[1].group must not end in*`},
 		{name: "a group that is no text", call: `select enqueue_many('[{"kind": "k", "group": {"a": 1}}]')`, want: "*"},
+		{name: "is told", given: "select set_limit('kind', 'k', rate => 5)", call: "select set_limit('kind', 'k', rate => 5), set_limit('kind', 'k', rate => 6, reason => 'more', actor => 'ann'), delete_limit('kind', 'k', 'enough', 'bob')", want: `("","",t)`,
+			then: "select type, data - 'scope' - 'name' from events where data ->> 'name' = 'k' and id > 1", is: `(limit_set,"{""by"": ""ann"", ""reason"": ""more"", ""settings"": {""rate"": 6}}") (limit_deleted,"{""by"": ""bob"", ""reason"": ""enough""}")`},
+		{name: "a pause is told once, unless somebody makes it longer", given: "select pause_limit('kind', 'k', '1 h', 'busy', 'ann'); select pause_limit('kind', 'k', '2 h', 'still'); select pause_limit('kind', 'k', '3 h', 'still', 'bob')",
+			call: "select resume_limit('kind', 'k', actor => 'cleo')", want: "(t)", then: "select type, data ->> 'by', data ->> 'reason' from events", is: "(paused,ann,busy) (paused,bob,still) (resumed,cleo,)"},
+		{name: "a pause says by whom", given: "select pause_limit('kind', 'k', '1 h', 'busy', 'ann')", call: "select paused_by, pause_reason from limit_states", want: "(ann,busy)"},
+		{name: "nothing is left of a limit and a pause", given: "select set_limit('kind', 'k', rate => 5); select pause_limit('kind', 'k', '1 h'), pause_limit('kind', 'o', '1 h')",
+			call: "select resume_limit('kind', 'k'), resume_limit('kind', 'o'), delete_limit('kind', 'k')", want: "(t,t,t)", then: "select (select count(*) from gates), (select count(*) from list_limits()), (select count(*) from limit_states)", is: "(0,0,0)"},
+		{name: "a pause that is past is not shown", given: "select pause_limit('kind', 'k', '1 h'); update gates set paused_until = now() - interval '1 s'", call: "select count(*) from list_limits()", want: "(0)"},
 	})
 }
 

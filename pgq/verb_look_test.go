@@ -48,16 +48,18 @@ func TestLatestEventsCases(t *testing.T) {
 		return "select id, job_id, type, kind from latest_events(" + arguments + ")"
 	}
 	const given = `select set_queue('p', '{"events": "all"}'); select enqueue('a', queue => 'p'), enqueue('b', queue => 'q', max_attempts => 1);
-		select count(*) from claim(1, '{p,q}', '{1,1}'); select complete(1, '{1}', '{1}'); select fail(1, '{2}', '{1}', '{x}'); select pause_queue('q'); `
+		select count(*) from claim(1, '{p,q}', '{1,1}'); select complete(1, '{1}', '{1}'); select fail(1, '{2}', '{1}', '{x}'); select pause_queue('q'); delete from events where type = 'queue_set'; `
 	verbTest(t, []verbCase{
 		{name: "of nothing", call: latest(""), want: ""},
-		{name: "all, oldest first", given: given, call: latest(""), want: "(1,1,enqueued,a) (2,1,claimed,a) (3,1,completed,a) (4,2,failed,b) (5,,paused,)"},
-		{name: "the last ones", given: given, call: latest("at_most => 2"), want: "(4,2,failed,b) (5,,paused,)"},
-		{name: "of a queue", given: given, call: latest("queues => '{q}'"), want: "(4,2,failed,b) (5,,paused,)"},
-		{name: "of a kind", given: given, call: latest("kinds => '{b}'"), want: "(4,2,failed,b)"},
-		{name: "of types", given: given, call: latest("types => '{claimed,paused}'"), want: "(2,1,claimed,a) (5,,paused,)"},
-		{name: "of jobs", given: given, call: latest("job_ids => '{1}', at_most => 2"), want: "(2,1,claimed,a) (3,1,completed,a)"},
-		{name: "of a job that was deleted", given: given + "select delete('{1}')", call: latest("job_ids => '{1}', types => '{claimed}'"), want: "(2,1,claimed,)"},
+		{name: "all, oldest first", given: given, call: latest(""), want: "(2,1,enqueued,a) (3,1,claimed,a) (4,1,completed,a) (5,2,failed,b) (6,,paused,)"},
+		{name: "the last ones", given: given, call: latest("at_most => 2"), want: "(5,2,failed,b) (6,,paused,)"},
+		{name: "of a queue", given: given, call: latest("queues => '{q}'"), want: "(5,2,failed,b) (6,,paused,)"},
+		{name: "of a kind", given: given, call: latest("kinds => '{b}'"), want: "(5,2,failed,b)"},
+		{name: "of types", given: given, call: latest("types => '{claimed,paused}'"), want: "(3,1,claimed,a) (6,,paused,)"},
+		{name: "of jobs", given: given, call: latest("job_ids => '{1}', at_most => 2"), want: "(3,1,claimed,a) (4,1,completed,a)"},
+		{name: "of a job that was deleted", given: given + "select delete('{1}')", call: latest("job_ids => '{1}', types => '{claimed}'"), want: "(3,1,claimed,)"},
+		{name: "that it was keeps its kind", given: given + "select delete('{1}', 'wrong', 'ann')", call: latest("job_ids => '{1}', types => '{deleted}', kinds => '{a}'"), want: "(7,1,deleted,a)",
+			then: "select data from read_events(6)", is: `("{""by"": ""ann"", ""kind"": ""a"", ""state"": ""completed"", ""reason"": ""wrong""}")`},
 		{name: "no page", call: latest("at_most => 0"), want: "PQ001 at_most must be 1 to 10000"},
 	})
 }

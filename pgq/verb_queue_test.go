@@ -70,10 +70,19 @@ func TestBackoffCases(t *testing.T) {
 func TestPauseAndResumeCases(t *testing.T) {
 	t.Parallel()
 	verbTest(t, []verbCase{
-		{name: "pausing creates the queue", call: "select pause_queue('q', 'why')", want: `("")`,
-			then: "select paused_at = now(), pause_reason, pg_temp.log(), (select type || data from events) from queues where name = 'q'", is: `(t,why,*,"paused{""reason"": ""why""}")`},
-		{name: "the first pause stays", given: "select pause_queue('q', 'first'); update queues set paused_at = '2000-01-01' where name = 'q'", call: "select pause_queue('q', 'second')", want: `("")`,
-			then: "select pause_reason, extract(year from paused_at) from queues where name = 'q'", is: "(first,2000)"},
+		{name: "pausing creates the queue", call: "select pause_queue('q', 'why', 'ann')", want: `(t)`,
+			then: "select paused_at = now(), paused_by, pause_reason, (select type || data from events where queue = 'q') from queues where name = 'q'", is: `(t,ann,why,"paused{""by"": ""ann"", ""reason"": ""why""}")`},
+		{name: "by the session's user", call: "select pause_queue('q')", want: `(t)`,
+			then: "select paused_by = session_user, pause_reason, (select data ->> 'by' = session_user from events) from queue_states where queue = 'q'", is: `(t,,t)`},
+		{name: "the first pause stays", given: "select pause_queue('q', 'first'); update queues set paused_at = '2000-01-01' where name = 'q'", call: "select pause_queue('q', 'second', 'bob')", want: `(f)`,
+			then: "select paused_by, pause_reason, extract(year from paused_at), (select count(*) from events) from queues where name = 'q'", is: "(bob,second,2000,2)"},
+		{name: "so does its reason without another one", given: "select pause_queue('q', 'first', 'ann')", call: "select pause_queue('q')", want: `(f)`,
+			then: "select paused_by, pause_reason, (select count(*) from events) from registered_queues where name = 'q'", is: "(ann,first,1)"},
+		{name: "resuming forgets who and why, and is told", given: "select pause_queue('q', 'first', 'ann')", call: "select resume_queue('q', 'done', 'bob')", want: `(t)`,
+			then: "select paused_by, pause_reason, (select data from events where type = 'resumed') from queues where name = 'q'", is: `(,,"{""by"": ""bob"", ""reason"": ""done""}")`},
+		{name: "settings that change are told", given: "select set_queue('q', max_depth => 5)", call: "select set_queue('q', max_depth => 5), set_queue('q', max_depth => 7, events => 'none', reason => 'more', actor => 'ann')", want: `("","")`,
+			then: "select data from events where queue = 'q' order by id desc limit 1", is: `("{""by"": ""ann"", ""reason"": ""more"", ""settings"": {""events"": ""none"", ""max_depth"": 7}}")`},
+		{name: "and only these", given: "select set_queue('q', max_depth => 5)", call: "select set_queue('q', max_depth => 5)", want: `("")`, then: "select count(*) from events", is: "(1)"},
 		{name: "running jobs go on", given: claimed + "select pause_queue('default')", call: "select complete(1, '{1}', '{1}')", want: "(1)"},
 		{name: "jobs may be enqueued", given: "select pause_queue('default')", call: "select enqueue('a')", want: "(1)"},
 		{name: "not all queues at once", call: "select pause_queue('*')", want: `PQ001 queue must have 1 to 128 characters and not be "*"`},
@@ -81,7 +90,7 @@ func TestPauseAndResumeCases(t *testing.T) {
 		{name: "not an empty name", call: "select pause_queue('')", want: `PQ001 queue *`},
 		{name: "resumed", given: "select enqueue('a'); select pause_queue('default'); select resume_queue('default')", call: "select job_id from claim(1, '{default}', '{1}')", want: "(1)",
 			then: "select pause_reason, paused_at, (select type from events order by id desc limit 1) from queues where name = 'default'", is: "(,,resumed)"},
-		{name: "resuming what is not paused", given: "select set_queue('q', '{}')", call: "select resume_queue('q')", want: `("")`, then: "select count(*) from events", is: "(0)"},
+		{name: "resuming what is not paused", given: "select set_queue('q', '{}')", call: "select resume_queue('q')", want: `(f)`, then: "select count(*) from events", is: "(0)"},
 		{name: "resuming what is not there", call: "select resume_queue('q')", want: `PQ004 there is no queue "q"`},
 		{name: "pausing keeps the settings", given: `select set_queue('q', '{"max_attempts": 3}'); select pause_queue('q')`, call: "select paused, max_attempts from queue_settings('q')", want: "(t,3)"},
 	})

@@ -43,7 +43,7 @@ var verbFunctions = []string{
 	`create function pg_temp.runs() returns text language sql as $$
 		select string_agg(format('%s/%s/%s:%s+%s', queue, priority, seq, job_id, size), ' ' order by queue, priority, seq) from pgq.ready $$`,
 	`create function pg_temp.log() returns text language sql as $$
-		select string_agg(format('%s:%s', job_id, type), ' ' order by id) from pgq.events $$`,
+		select string_agg(format('%s:%s', job_id, type), ' ' order by id) from pgq.events where type not like all('{queue_set,limit_%}') $$`,
 	`create function pg_temp.worlds() returns text language sql as $$
 		select concat_ws('|', pg_temp.places(), pg_temp.runs(), pg_temp.log(),
 			(select string_agg(q::text, ' ' order by name) from pgq.queues q), (select count(*) from pgq.jobs),

@@ -106,7 +106,7 @@ func TestWrongUseOfTheVerbsSaysWhatIsRight(t *testing.T) {
 		{"queue set mail age_every=often", 2, "must be a duration"},
 		{"queue resume nowhere", 3, "no queue"},
 		{"queue pause *", 2, "queue must"},
-		{"queue drain mail --reason x", 2, "--reason needs --pause"},
+		{"queue drain mail --reason x", 2, "--reason and --actor need --pause"},
 		{"queue drain mail --timeout soon", 2, "--timeout"},
 		{"failures redrive", 2, "which failures?"},
 		{"failures redrive --state completed", 2, "dead letters are in state failed"},

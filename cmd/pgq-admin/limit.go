@@ -89,6 +89,7 @@ var limitColumns = []output.Column[limitRow]{
 	{Name: "break_for", Level: output.Wide, Value: func(r limitRow) any { return positive(r.BreakFor) }},
 	{Name: "breaker", Level: output.Wide, Value: func(r limitRow) any { return orNil(r.Breaker) }},
 	{Name: "limit_name", Level: output.Wide, Value: func(r limitRow) any { return orNil(r.LimitName) }},
+	{Name: "paused_by", Level: output.Wide, Value: func(r limitRow) any { return orNil(r.PausedBy) }},
 	{Name: "pause_reason", Level: output.Wide, Value: func(r limitRow) any { return orNil(r.PauseReason) }},
 	{Name: "failures", Level: output.Data, Value: func(r limitRow) any { return r.of(r.Failures) }},
 	{Name: "probe_id", Level: output.Data, Value: func(r limitRow) any { return positive(r.ProbeID) }},

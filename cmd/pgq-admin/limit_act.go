@@ -22,6 +22,7 @@ type limitFlags struct {
 func limitSet(a *app) *cobra.Command {
 	var o output.Options
 	var f limitFlags
+	var by operator
 	var dry bool
 	c := &cobra.Command{
 		Use:     "set SCOPE NAME",
@@ -50,7 +51,7 @@ setting away, and the limit goes with its last one. It counts for what starts fr
 			return a.onLimit(c, words, func(ctx context.Context, s *session, of pgq.Scope) error {
 				var row limitRow
 				err := try(ctx, s.conn, dry, func(tx pgx.Tx) (err error) {
-					if err = s.q.SetLimitJSON(ctx, tx, of, settings); err == nil {
+					if err = by.client(s).SetLimitJSON(ctx, tx, of, settings); err == nil {
 						row, _, err = s.limitRow(ctx, tx, of)
 					}
 					return err
@@ -70,6 +71,7 @@ setting away, and the limit goes with its last one. It counts for what starts fr
 	}
 	o.Flags(c.Flags())
 	f.add(c)
+	by.flags(c)
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether it can be set, and change nothing")
 	return c
 }
@@ -127,6 +129,7 @@ func (f *limitFlags) document(c *cobra.Command) (json.RawMessage, error) {
 
 func limitDelete(a *app) *cobra.Command {
 	var yes, dry bool
+	var by operator
 	c := &cobra.Command{
 		Use:     "delete SCOPE NAME",
 		Aliases: []string{"rm"},
@@ -155,7 +158,7 @@ said.`,
 					a.note(output.Options{}, "dry run: nothing was changed")
 					return nil
 				}
-				if _, err := s.q.DeleteLimit(ctx, s.conn, of); err != nil {
+				if _, err := by.client(s).DeleteLimit(ctx, s.conn, of); err != nil {
 					return err
 				}
 				a.note(output.Options{}, "took the limit of %s away", name)
@@ -165,12 +168,14 @@ said.`,
 	}
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether it is there, and change nothing")
+	by.flags(c)
 	return c
 }
 
 func limitPause(a *app) *cobra.Command {
 	var o output.Options
-	var span, reason string
+	var span string
+	var by operator
 	c := &cobra.Command{
 		Use:   "pause SCOPE NAME --for DURATION",
 		Short: "Keep jobs of a queue, a kind or a group from starting for a time",
@@ -192,7 +197,7 @@ stays. It is what handlers do when a foreign service asks to be left alone (pgq.
 				return usagef("--for %s", err)
 			}
 			return a.onLimit(c, words, func(ctx context.Context, s *session, of pgq.Scope) error {
-				if err := s.q.PauseLimit(ctx, s.conn, of, d, reason); err != nil {
+				if err := by.client(s).PauseLimit(ctx, s.conn, of, d, ""); err != nil {
 					return err
 				}
 				row, _, err := s.limitRow(ctx, s.conn, of)
@@ -205,11 +210,12 @@ stays. It is what handlers do when a foreign service asks to be left alone (pgq.
 	}
 	o.Flags(c.Flags())
 	c.Flags().StringVar(&span, "for", "", "for this `DURATION`: 90s, 10m, 2h, 1d")
-	c.Flags().StringVar(&reason, "reason", "", "why; is shown with the pause")
+	by.flags(c)
 	return c
 }
 
 func limitResume(a *app) *cobra.Command {
+	var by operator
 	c := &cobra.Command{
 		Use:   "resume SCOPE NAME",
 		Short: "End a pause of a queue, a kind or a group",
@@ -220,7 +226,7 @@ queue resume.`,
 		ValidArgsFunction: a.offerLimits(),
 		RunE: func(c *cobra.Command, words []string) error {
 			return a.onLimit(c, words, func(ctx context.Context, s *session, of pgq.Scope) error {
-				found, err := s.q.ResumeLimit(ctx, s.conn, of)
+				found, err := by.client(s).ResumeLimit(ctx, s.conn, of)
 				if err != nil {
 					return err
 				}
@@ -232,5 +238,6 @@ queue resume.`,
 			})
 		},
 	}
+	by.flags(c)
 	return c
 }

@@ -90,7 +90,7 @@ func TestALimitsLifeFromTheCommandLine(t *testing.T) {
 
 	s.admin("limit pause kind sms --for 10m --reason", "not \x1b[2J now").want(t, 0, "paused")
 	s.admin("limit show kind sms -o wide").hides(t, "\x1b")
-	s.admin("job explain 2").want(t, 0, "kind sms is paused until")
+	s.admin("job explain 2").want(t, 0, "kind sms is paused by")
 	var status struct{ Limits map[string]int }
 	if err := json.Unmarshal([]byte(s.admin("status -o json").stdout), &status); err != nil || status.Limits["paused"] != 1 || status.Limits["groups_waiting"] != 1 {
 		t.Errorf("%v: %v", err, status)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,8 +24,12 @@ func queueChanges(a *app) []*cobra.Command {
 }
 
 // onQueue connects, does something with a queue, and says what was done.
-func (a *app) onQueue(c *cobra.Command, done string, do func(ctx context.Context, s *session) error) error {
-	err := a.onFound(c, "pgq-admin queue list shows the queues", do)
+func (a *app) onQueue(c *cobra.Command, do func(ctx context.Context, s *session) (done string, err error)) error {
+	var done string
+	err := a.onFound(c, "pgq-admin queue list shows the queues", func(ctx context.Context, s *session) (err error) {
+		done, err = do(ctx, s)
+		return err
+	})
 	if err == nil {
 		_, err = fmt.Fprintln(a.out, done)
 	}
@@ -32,37 +37,58 @@ func (a *app) onQueue(c *cobra.Command, done string, do func(ctx context.Context
 }
 
 func queuePause(a *app) *cobra.Command {
-	var reason string
+	var by operator
 	c := &cobra.Command{
 		Use:   "pause QUEUE",
 		Short: "Keep jobs of a queue from being started",
 		Long: `Keep jobs of a queue from being started; those that run go on, and new ones may be enqueued. A queue that is paused already
-keeps its reason. A queue that does not exist yet begins to be, paused.`,
-		Example: `  pgq-admin queue pause mail --reason "mail server is down"`,
+stays so, with the new reason and who gave it, if there is one. A queue that does not exist yet begins to be, paused.`,
+		Example: `  pgq-admin queue pause mail --reason "mail server is down" --actor ann`,
 		Args:    args(1, "QUEUE"),
 		RunE: func(c *cobra.Command, words []string) error {
-			return a.onQueue(c, "paused "+output.Clean(words[0]), func(ctx context.Context, s *session) error {
-				return s.q.PauseQueue(ctx, s.conn, words[0], reason)
+			return a.onQueue(c, func(ctx context.Context, s *session) (string, error) {
+				name := output.Clean(words[0])
+				was, err := s.q.Queue(ctx, s.conn, words[0])
+				if err != nil && !errors.Is(err, pgq.ErrNotFound) {
+					return "", err
+				}
+				if err := by.client(s).PauseQueue(ctx, s.conn, words[0], ""); err != nil || was.PausedAt == nil {
+					return "paused " + name, err
+				}
+				now, err := s.q.Queue(ctx, s.conn, words[0])
+				if err != nil || now.PausedAt == nil {
+					return "paused " + name, err
+				}
+				return fmt.Sprintf("%s was paused already, it is %s", name, pauseText(*now.PausedAt, now.PausedBy, now.PauseReason)), nil
 			})
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "why; is shown with the queue")
+	by.flags(c)
 	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
 }
 
 func queueResume(a *app) *cobra.Command {
+	var by operator
 	c := &cobra.Command{
 		Use:     "resume QUEUE",
 		Short:   "Let jobs of a paused queue be started again",
 		Example: `  pgq-admin queue resume mail`,
 		Args:    args(1, "QUEUE"),
 		RunE: func(c *cobra.Command, words []string) error {
-			return a.onQueue(c, "resumed "+output.Clean(words[0]), func(ctx context.Context, s *session) error {
-				return s.q.ResumeQueue(ctx, s.conn, words[0])
+			return a.onQueue(c, func(ctx context.Context, s *session) (string, error) {
+				was, err := s.q.Queue(ctx, s.conn, words[0])
+				if err == nil || errors.Is(err, pgq.ErrNotFound) {
+					err = by.client(s).ResumeQueue(ctx, s.conn, words[0])
+				}
+				if err == nil && was.PausedAt == nil {
+					return output.Clean(words[0]) + " was not paused", nil
+				}
+				return "resumed " + output.Clean(words[0]), err
 			})
 		},
 	}
+	by.flags(c)
 	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
 }
@@ -75,7 +101,8 @@ Exit codes: 6 the queue is paused and has jobs, so that waiting is in vain; 7 --
 
 func queueDrain(a *app) *cobra.Command {
 	var pause bool
-	var reason, timeout string
+	var by operator
+	var timeout string
 	c := &cobra.Command{
 		Use:   "drain QUEUE",
 		Short: "Wait until a queue has nothing more to do",
@@ -94,8 +121,8 @@ func queueDrain(a *app) *cobra.Command {
 				defer cancel()
 				ctx = limit
 			}
-			if reason != "" && !pause {
-				return usagef("--reason needs --pause")
+			if (by.reason != "" || by.actor != "") && !pause {
+				return usagef("--reason and --actor need --pause")
 			}
 			s, err := a.open(c)
 			if err != nil {
@@ -103,7 +130,7 @@ func queueDrain(a *app) *cobra.Command {
 			}
 			defer s.close()
 			if pause {
-				if err := s.q.PauseQueue(c.Context(), s.conn, words[0], reason); err != nil {
+				if err := by.client(s).PauseQueue(c.Context(), s.conn, words[0], ""); err != nil {
 					return err
 				}
 			}
@@ -111,7 +138,8 @@ func queueDrain(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&pause, "pause", false, "pause the queue, and wait only for what runs")
-	c.Flags().StringVar(&reason, "reason", "", "with --pause: why")
+	c.Flags().StringVar(&by.reason, "reason", "", "with --pause: why")
+	c.Flags().StringVar(&by.actor, "actor", "", "with --pause: who, if not the database's user")
 	c.Flags().StringVar(&timeout, "timeout", "", "wait at most this `DURATION`; for as long as it takes by default")
 	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
@@ -201,6 +229,7 @@ var queueSettingNames = map[string]string{
 }
 
 func queueSet(a *app) *cobra.Command {
+	var by operator
 	c := &cobra.Command{
 		Use:   "set QUEUE NAME=VALUE…",
 		Short: "Set settings of a queue",
@@ -229,16 +258,17 @@ the default. All or nothing.
 			if err != nil {
 				return err
 			}
-			return a.onQueue(c, "set "+output.Clean(strings.Join(words[1:], " ")), func(ctx context.Context, s *session) error {
-				return try(ctx, s.conn, false, func(tx pgx.Tx) error {
-					if err := s.q.SetQueueJSON(ctx, tx, words[0], values); err != nil || resets == nil {
+			return a.onQueue(c, func(ctx context.Context, s *session) (string, error) {
+				return "set " + output.Clean(strings.Join(words[1:], " ")), try(ctx, s.conn, false, func(tx pgx.Tx) error {
+					if err := by.client(s).SetQueueJSON(ctx, tx, words[0], values); err != nil || resets == nil {
 						return err
 					}
-					return s.q.ResetQueue(ctx, tx, words[0], resets...)
+					return by.client(s).ResetQueue(ctx, tx, words[0], resets...)
 				})
 			})
 		},
 	}
+	by.flags(c)
 	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
 }

@@ -43,6 +43,7 @@ var queueColumns = []output.Column[queueRow]{
 	{Name: "max_depth", Level: output.Wide, Value: func(q queueRow) any { return q.MaxDepth }},
 	{Name: "age_every", Level: output.Wide, Value: func(q queueRow) any { return q.AgeEvery }},
 	{Name: "paused_at", Value: func(q queueRow) any { return q.PausedAt }},
+	{Name: "paused_by", Level: output.Wide, Value: func(q queueRow) any { return q.PausedBy }},
 	{Name: "pause_reason", Level: output.Wide, Value: func(q queueRow) any { return q.PauseReason }},
 	{Name: "exact", Level: output.Data, Value: func(q queueRow) any { return q.Exact }},
 }
@@ -251,11 +252,7 @@ func (c queueCard) print(s output.Screen, table *output.Table[queueRow]) error {
 	q := c.queue
 	lines := []string{s.Paint(output.Bold, "Queue "+output.Clean(q.Queue))}
 	if q.PausedAt != nil {
-		text := "paused since " + q.PausedAt.UTC().Format(time.RFC3339)
-		if q.PauseReason != nil {
-			text += ": " + output.Clean(*q.PauseReason)
-		}
-		lines = append(lines, s.Paint(output.Yellow, text))
+		lines = append(lines, s.Paint(output.Yellow, "paused "+pauseText(*q.PausedAt, q.PausedBy, q.PauseReason)))
 	}
 	lines = append(append(lines, ""), table.Lines(s, []queueRow{q})...)
 	lines = append(append(lines, "", s.Paint(output.Bold, "Jobs by state")), output.Lines(s, countColumns, c.counts)...)

@@ -47,13 +47,12 @@ application declares comes back when that starts: pause it instead.`,
 }
 
 func schedulePause(a *app) *cobra.Command {
-	var reason, by string
+	var by operator
 	c := scheduleChange(a, "pause", "Keep a schedule from firing; what it has enqueued goes on",
 		func(ctx context.Context, s *session, name string) error {
-			return s.q.PauseSchedule(ctx, s.conn, name, reason, by)
+			return s.q.PauseSchedule(ctx, s.conn, name, by.reason, by.actor)
 		})
-	c.Flags().StringVar(&reason, "reason", "", "why")
-	c.Flags().StringVar(&by, "by", "", "who; the user of the database by default")
+	by.flags(c)
 	return c
 }
 

@@ -96,7 +96,7 @@ func TestASchedulesLifeFromTheCommandLine(t *testing.T) {
 	s.schedule(report...).want(t, 0, "created", "2999-01-01T17:00:00Z")
 	s.schedule(report...).want(t, 0, "unchanged")
 	s.schedule("next", "report", "-n", "2", "-o", "csv").want(t, 0, "2999-01-01T17:00:00Z,Tue 2999-01-01 12:00:00 -05:00\n")
-	s.schedule("pause", "report", "--reason", "not \x1b[2J now", "--by", "ada", "-o", "wide").want(t, 0, "paused", "not", "now")
+	s.schedule("pause", "report", "--reason", "not \x1b[2J now", "--actor", "ada", "-o", "wide").want(t, 0, "paused", "not", "now")
 	s.schedule("show", "report").hides(t, "\x1b")
 	s.schedule("resume", "report", "-o", "jsonl", "--columns", "name,state,paused_by").want(t, 0, `{"name":"report","state":"active","paused_by":null}`)
 	if id := s.schedule("run", "report", "-o", "name").stdout; id != "1\n" {

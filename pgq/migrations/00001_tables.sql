@@ -11,6 +11,7 @@ set local lock_timeout = '5s';
 create table queues (
     name            text collate "C" primary key,
     paused_at       timestamptz,
+    paused_by       text,
     pause_reason    text,
     max_depth       bigint,
     warn_depth      bigint,
@@ -279,6 +280,7 @@ create table gates (
     tokens         double precision,
     refilled_at    timestamptz,
     paused_until   timestamptz,
+    paused_by      text,
     pause_reason   text,
     failed_at      timestamptz[],
     opened_at      timestamptz,
@@ -370,6 +372,7 @@ create table running (
     result_ttl           interval,
     dag_id               bigint,
     cancel_requested_at  timestamptz,
+    cancel_reason        text,
     callbacks            boolean,
     slotted              boolean,
     constraint running_attempt_is_positive check (attempt > 0)
@@ -700,6 +703,7 @@ comment on column rights.class is 'producer, worker, operator, reader; payloads 
 -- What the columns say.
 comment on column queues.name is 'Name of the queue; ''*'': the defaults of all queues.';
 comment on column queues.paused_at is 'Since when its jobs are kept from being claimed; null: it is not paused.';
+comment on column queues.paused_by is 'Who paused it.';
 comment on column queues.pause_reason is 'Why it is paused.';
 comment on column queues.max_depth is 'How many jobs may wait to be started; more are refused with PQ002.';
 comment on column queues.warn_depth is 'The depth past which enqueue warns.';
@@ -757,6 +761,7 @@ comment on column gates.name is 'Which one.';
 comment on column gates.tokens is 'How many jobs might start at refilled_at.';
 comment on column gates.refilled_at is 'When that was so.';
 comment on column gates.paused_until is 'Until when none of its jobs starts.';
+comment on column gates.paused_by is 'Who said so.';
 comment on column gates.pause_reason is 'Why.';
 comment on column gates.failed_at is 'When attempts failed, the last ones that its circuit breaker counts.';
 comment on column gates.opened_at is 'Since when its circuit breaker is open or half-open; null: it is closed.';
@@ -855,6 +860,7 @@ comment on column running.dag_id is 'The DAG of which it is a node.';
 comment on column running.callbacks is 'True if other jobs are to be enqueued when it has ended.';
 comment on column running.slotted is 'True if it counts for a limit (slots).';
 comment on column running.cancel_requested_at is 'When somebody asked to cancel it.';
+comment on column running.cancel_reason is 'Why.';
 comment on column results.job_id is 'The job.';
 comment on column results.queue is 'Its queue.';
 comment on column results.state is 'How it ended: completed, failed, cancelled, skipped or expired.';

@@ -322,19 +322,19 @@ comment on function apply_grants is 'Makes the rights on functions and views wha
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- apply_verb(verb, job_ids, queue, run_at, priority, reason): calls the verb for jobs by id. Internal: change_jobs.
-create function apply_verb(verb text, job_ids bigint[], queue text, run_at timestamptz, priority integer, reason text)
+-- apply_verb(verb, job_ids, queue, run_at, priority, reason, actor): calls the verb for jobs by id. Internal: change_jobs.
+create function apply_verb(verb text, job_ids bigint[], queue text, run_at timestamptz, priority integer, reason text, actor text)
 returns table (job_id bigint, outcome text)
 language plpgsql
 as $$
 begin
     case verb
-        when 'cancel' then return query select * from cancel(job_ids, reason);
-        when 'retry' then return query select * from retry(job_ids);
-        when 'delete' then return query select * from delete(job_ids);
-        when 'move' then return query select * from move(job_ids, queue);
-        when 'reschedule' then return query select * from reschedule(job_ids, run_at);
-        when 'set_priority' then return query select * from set_priority(job_ids, priority);
+        when 'cancel' then return query select * from cancel(job_ids, reason, actor);
+        when 'retry' then return query select * from retry(job_ids, reason, actor);
+        when 'delete' then return query select * from delete(job_ids, reason, actor);
+        when 'move' then return query select * from move(job_ids, queue, reason, actor);
+        when 'reschedule' then return query select * from reschedule(job_ids, run_at, null, reason, actor);
+        when 'set_priority' then return query select * from set_priority(job_ids, priority, reason, actor);
     end case;
 end
 $$;
@@ -889,14 +889,15 @@ comment on function caller is 'The database role that a session acts as.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- cancel(job_ids, reason): cancels jobs. Outcome per job: cancelled (it waited and is finished now), requested
+-- cancel(job_ids, reason, actor): cancels jobs. Outcome per job: cancelled (it waited and is finished now), requested
 -- (it runs: its worker is told to stop it; it ends as cancelled unless it completes first), finished
 -- (nothing to cancel), not_found. A DAG, a sub-DAG and a map are cancelled with all their nodes; requested means that
 -- some of these run. The children of a cancelled job take it as a failure.
+-- actor: who does it, the session's user by default; it is kept with the events.
 -- Locks: the DAGs; rows of waiting by job, what withdraw locks, then rows of running in the order of their ids. Never undone half-way:
 -- all in the caller's transaction.
 -- roles: operator
-create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
+create function cancel(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -922,7 +923,7 @@ begin
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw(found_at.ids) w;
-                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'));
+                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'), more => operator_data(null, actor));
                 return query select id, 'cancelled' from unnest(gone.ids) id where id = any(job_ids);
                 moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
             elsif found_at.place = 'waiting' then
@@ -931,7 +932,7 @@ begin
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw_waiting(found_at.ids) w;
-                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'));
+                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'), more => operator_data(null, actor));
                 return query select id, 'cancelled' from unnest(gone.ids) id where id = any(job_ids);
                 moved := moved || array(
                     select unnest(found_at.ids) except select unnest(gone.ids)
@@ -939,7 +940,7 @@ begin
             elsif found_at.place = 'running' then
                 with marked as (
                     update running r
-                    set cancel_requested_at = coalesce(r.cancel_requested_at, now())
+                    set cancel_requested_at = coalesce(r.cancel_requested_at, now()), cancel_reason = coalesce(r.cancel_reason, reason)
                     from (select job_id from running where job_id = any(found_at.ids) order by job_id for update) l
                     where r.job_id = l.job_id
                     returning r.job_id, r.queue, r.attempt, r.worker_id
@@ -947,7 +948,7 @@ begin
                     select m.job_id,
                            pg_notify(channel(), format('cancel %s %s %s', m.worker_id, m.job_id, m.attempt)),
                            record_event('cancel_requested', m.job_id, m.queue, m.attempt, m.worker_id,
-                                        jsonb_strip_nulls(jsonb_build_object('reason', reason)))
+                                        operator_data(reason, actor))
                     from marked m
                 )
                 select coalesce(array_agg(t.job_id), '{}') as ids into gone from told t;
@@ -1029,7 +1030,8 @@ comment on function carry_out is 'Does what was judged of waiting jobs.';
 -- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
 -- was about to move it; nothing was done.
 -- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.
--- Writes an event "operated": who (actor, else the session's user), when, why, verb, filter, outcomes; also for mute queues.
+-- Writes an event "operated": who (actor, else the session's user), when, why, verb, filter, outcomes; also for mute queues, and of the queue if the
+-- jobs were all in one. Events of the jobs say who and why, too.
 -- Raises PQ001 naming the field that is wrong; what the verb raises. A batch that raises has changed nothing.
 -- Locks: "operators"; for retry of linked jobs the chores; the DAGs; what hold locks; what the verb locks.
 -- roles: operator
@@ -1048,6 +1050,7 @@ declare
     running bigint[] := '{}';
     unchanged bigint[] := '{}';
     began constant timestamptz := clock_timestamp();
+    queue text;
 begin
     perform read_filter(filter);
     if not exists (select from jsonb_each(filter) f where f.key not in ('after', 'before') and f.value <> 'null') then
@@ -1059,6 +1062,7 @@ begin
     end if;
     select * into page from select_jobs(filter, at_most);
     next := page.next;
+    select case when min(j.queue) = max(j.queue) then min(j.queue) end into queue from jobs j where j.id = any(page.job_ids);
     if verb = 'retry' and exists (
         select from jobs j where j.id = any(page.job_ids)
           and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0))) then
@@ -1076,7 +1080,7 @@ begin
     fit := array(select id from unnest(fit) id where held ? id::text and id <> all(running) and id <> all(unchanged) order by id);
     select coalesce(jsonb_object_agg(o.outcome, o.ids), '{}') into jobs
     from (select o.outcome, array_agg(o.job_id order by o.job_id) as ids
-          from (select v.outcome, v.job_id from apply_verb(verb, fit, s.queue, s.run_at, s.priority, reason) v
+          from (select v.outcome, v.job_id from apply_verb(verb, fit, s.queue, s.run_at, s.priority, reason, actor) v
                 union all select 'running', id from unnest(running) id
                 union all select 'unchanged', id from unnest(unchanged) id
                 union all select 'missed', id from unnest(page.job_ids) id
@@ -1089,8 +1093,8 @@ begin
         next_start_at := began + coalesce((outcomes ->> 'deleted')::integer, 0) / s.rate * interval '1 s';
     end if;
     if page.job_ids <> '{}' then
-        insert into events (type, data)
-        values ('operated', jsonb_strip_nulls(jsonb_build_object(
+        insert into events (type, queue, data)
+        values ('operated', queue, jsonb_strip_nulls(jsonb_build_object(
             'verb', verb, 'by', coalesce(actor, session_user), 'user', session_user, 'reason', reason)) || jsonb_build_object(
             'filter', filter, 'settings', settings, 'outcomes', outcomes, 'first', page.job_ids[1], 'last', page.job_ids[cardinality(page.job_ids)]));
         perform notify_subscribers();
@@ -1124,6 +1128,16 @@ exception when insufficient_privilege then
 end
 $$;
 comment on function change_owners is 'Makes a role an owner of the schema, or none.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- changes(before, after): the fields of an object that are others than before, as they are now. Internal: events of settings.
+create function changes(before jsonb, after jsonb) returns jsonb
+language sql immutable
+as $$
+    select coalesce(jsonb_object_agg(a.key, a.value), '{}') from jsonb_each(after) a where a.value is distinct from before -> a.key and a.key <> 'updated_at'
+$$;
+comment on function changes is 'Fields of an object that have changed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -2673,6 +2687,9 @@ begin
     if start_at is null or start_at not in ('now', 'beginning') and start_at !~ '^[0-9]{1,18}$' then
         perform invalid('start_at', 'must be now, beginning or the id of an event');
     end if;
+    if start_at ~ '^[0-9]' and start_at::bigint > newest_id then
+        perform invalid('start_at', format('must be the id of an event that was written; the newest is %s', newest_id));
+    end if;
     c.to_xid := '1';
     c.to_open := '{}';
     c.to_open_ids := '{}';
@@ -4006,7 +4023,7 @@ begin
         exit when not exists (
             select from job_states s where s.dag_id = dag_hold.dag_id and s.state in ('ready', 'scheduled'));
     end loop;
-    perform record_event('held', j.id, j.queue, 0, null, jsonb_strip_nulls(jsonb_build_object('reason', dag_hold.reason)))
+    perform record_event('held', j.id, j.queue, 0, null, operator_data(dag_hold.reason, null))
     from jobs j where j.id = dag_hold.dag_id;
     return held - 1;
 end
@@ -5417,12 +5434,12 @@ comment on function dag_refuse is 'Refuses a DAG document that has problems.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- dag_reset(job_ids): lets nodes that have ended run again, in place: they wait for their parents anew, and so do those of
+-- dag_reset(job_ids, told): lets nodes that have ended run again, in place: they wait for their parents anew, and so do those of
 -- their descendants that were skipped, and the DAG and sub-DAGs they are in. Whatever else has ended stays as it is.
--- Maps among them whose source is reset, too, are expanded anew. Returns the jobs that were reset.
+-- Maps among them whose source is reset, too, are expanded anew. Returns the jobs that were reset. told: who does it and why, for the events.
 -- Internal: dag_retry, dag_fork and retry, which hold the locks of the chores and of the DAGs.
 -- Locks: rows of waiting by job, what pin locks, then rows of results by job.
-create function dag_reset(job_ids bigint[]) returns bigint[]
+create function dag_reset(job_ids bigint[], told jsonb default null) returns bigint[]
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -5502,7 +5519,7 @@ begin
     select array_agg(r.job_id order by r.job_id) as ids, array_agg(r.attempt order by r.job_id) as attempts into gone from reopened r;
     perform rewait(gone.ids, gone.attempts);
     perform recount(touched);
-    perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids) and j.role is distinct from 'gate';
+    perform record_event('retry_requested', j.id, j.queue, data => coalesce(told, operator_data(null, null))) from jobs j where j.id = any(gone.ids) and j.role is distinct from 'gate';
     insert into frontier (parent_id, first_child, last_child)
     select m.job_id, m.job_id, m.job_id from maps m where m.job_id = any(gone.ids) and m.expanded < m.total;
     perform judge(gone.ids || touched);
@@ -5570,7 +5587,7 @@ begin
     end if;
     update waiting w set held = false where w.job_id = any(members);
     perform add_vacancies(array(select w.group_name from waiting w where w.job_id = any(members) and w.role = 'turn'));
-    perform record_event('resumed', j.id, j.queue) from jobs j where j.id = dag_resume.dag_id;
+    perform record_event('resumed', j.id, j.queue, data => operator_data(null, null)) from jobs j where j.id = dag_resume.dag_id;
     perform judge(members);
     return cardinality(members) - 1;
 end
@@ -6120,12 +6137,13 @@ comment on function decide is 'Does what verdicts say with waiting jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- delete(job_ids): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
+-- delete(job_ids, reason, actor): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
 -- that had not ended take its deletion as a failure; its sequence goes on, also one that it has stopped.
+-- Writes an event "deleted" of each, with its kind and where it was; actor is who does it, the session's user by default.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
 -- roles: operator
-create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
+create function delete(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -6182,6 +6200,8 @@ begin
                 )
                 select coalesce(array_agg(r.job_id), '{}') into gone from removed r;
             end if;
+            perform record_event('deleted', j.id, j.queue, data => operator_data(reason, actor, jsonb_build_object('kind', j.kind, 'state', found_at.place)))
+            from jobs j where j.id = any(gone);
             perform forget(gone || forget_members(gone));
             return query select id, 'deleted' from unnest(gone) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone));
@@ -6215,10 +6235,10 @@ comment on function delete_consumer is 'Deletes a consumer of events.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- delete_limit(scope, name): takes the limit of a queue, kind or group away. Returns whether there was one.
--- Raises PQ001 for a scope that is none. Locks: the row of limits.
+-- delete_limit(scope, name, reason, actor): takes the limit of a queue, kind or group away. Returns whether there was one. Writes an event "limit_deleted".
+-- Raises PQ001 for a scope that is none. Locks: the row of limits, then that of gates.
 -- roles: operator
-create function delete_limit(scope text, name text) returns boolean
+create function delete_limit(scope text, name text, reason text default null, actor text default null) returns boolean
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
@@ -6228,6 +6248,11 @@ begin
     perform check_scope(scope, name);
     delete from limits l where l.scope = delete_limit.scope and l.name = delete_limit.name;
     gone := found;
+    perform drop_gate(scope, name);
+    if gone then
+        perform record_operation('limit_deleted', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name)));
+    end if;
     perform wake_turns(scope, name);
     return gone;
 end
@@ -6927,7 +6952,7 @@ as $$
     from (select * from sequences where stopped_at is not null order by stopped_at limit 10) s
     union all
     select 'queue_paused', 'info', 'queue ' || q.name,
-           format('It has been paused since %s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ': ' || q.pause_reason),
+           format('It has been paused since %s%s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ' by ' || q.paused_by, ': ' || q.pause_reason),
            format('select %I.resume_queue(%L);', current_schema(), q.name)
     from queues q where q.paused_at is not null
     union all
@@ -6994,6 +7019,21 @@ comment on function doomed_dags is 'DAGs that fail fast and will have failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- drop_gate(scope, name): takes away the gate of a queue, kind or group that has neither a limit nor a pause. Internal: resume_limit, delete_limit. Locks: its row.
+create function drop_gate(scope text, name text) returns void
+language sql
+as $$
+    delete from gates g
+    where g.scope = drop_gate.scope and g.name = drop_gate.name and coalesce(g.paused_until, '-infinity') <= clock_timestamp()
+      and not exists (
+          select from limits l where l.scope = g.scope and l.name = g.name
+          union all
+          select from limit_of(g.name) where g.scope = 'group')
+$$;
+comment on function drop_gate is 'Takes away the gate of what has neither a limit nor a pause.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- edge_outcome(state, cause_id, output, soft, condition): what a finished parent means to a child: ok, failed, or
 -- skipped. A condition that does not hold skips; a soft edge makes everything else ok. A parent that was
 -- skipped because of a failure counts as failed: failures are not laundered on their way down. No output can make it
@@ -7017,7 +7057,7 @@ comment on function edge_outcome is 'What a finished parent means to a child.';
 -- holds in any way but success. Internal: fail, snooze, release and rescue are its forms.
 -- Verdicts: retry (failed; again while attempts are left), fail (failed for good), cancel,
 -- snooze (again after the delay; the attempt does not count), release (again now; does not count).
--- A job whose cancellation was asked for is cancelled whatever the verdict.
+-- A job whose cancellation was asked for is cancelled whatever the verdict; its error begins with why that was.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
 -- Failed attempts count for circuit breakers, but not those whose worker died.
@@ -7051,11 +7091,11 @@ begin
           and r.attempt = numbers[width_bucket(r.job_id, ids)]
         returning r.*, places[width_bucket(r.job_id, ids)] as place
     ), ended as (
-        select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
+        select g.*, verdicts[place] as verdict, delays[place] as delay, left(nullif(concat_ws(': ', g.cancel_reason, errors[place]), ''), 20000) as error, errors[place] as own_error,
                details[place] as detail
         from gone g
     ), judged as materialized (
-        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail, e.slotted,
+        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, left(e.own_error, 20000) as own_error, e.detail, e.slotted,
                j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
@@ -7093,7 +7133,7 @@ begin
         where outcome in ('failed', 'cancelled')
     ), kept as (
         insert into attempt_errors (job_id, attempt, worker_id, at, outcome, run_at, error, stack)
-        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, error,
+        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, own_error,
                left(detail ->> 'stack', 20000)
         from judged
         where verdict in ('retry', 'fail')
@@ -8016,22 +8056,26 @@ as $$
         ('retried', false, 'an attempt failed, the job is tried again: error, run_at'),
         ('snoozed', false, 'a handler put its job off: run_at'),
         ('failed', false, 'a job failed for good: error'),
-        ('cancelled', false, 'a job was cancelled: error'),
+        ('cancelled', false, 'a job was cancelled: error, by'),
         ('expired', false, 'a job was not started in time'),
         ('skipped', false, 'a node is not run, since its parents rule it out: cause'),
-        ('cancel_requested', false, 'a running job is to be cancelled: reason'),
-        ('retry_requested', false, 'a job is run again at somebody''s wish'),
+        ('cancel_requested', false, 'a running job is to be cancelled: by, reason'),
+        ('retry_requested', false, 'a job is run again at somebody''s wish: by, reason'),
         ('rescheduled', false, 'a job got another time: run_at'),
         ('replaced', false, 'a unique job got the args of a later one'),
+        ('deleted', false, 'a job was deleted by hand: kind, state'),
         ('moved', false, 'a job went to another queue: from, to'),
         ('priority_set', false, 'a job got another priority: from, to'),
         ('signalled', false, 'a signal was sent to a job: step'),
         ('submitted', false, 'a DAG was submitted: nodes'),
         ('extended', false, 'a DAG got more nodes: nodes'),
         ('held', false, 'nodes of a DAG are not started: reason'),
-        ('resumed', false, 'nodes of a DAG, or jobs of a queue, are started again'),
+        ('resumed', false, 'nodes of a DAG, or jobs of a queue, kind or group, are started again'),
         ('opened', false, 'an external node waits for its answer, or a sleep for its time'),
-        ('paused', false, 'jobs of a queue are not started: reason'),
+        ('paused', false, 'jobs of a queue, kind or group are not started: scope, name and until where that is a limit''s'),
+        ('queue_set', false, 'settings of a queue changed: settings'),
+        ('limit_set', false, 'a limit changed: scope, name, settings'),
+        ('limit_deleted', false, 'a limit was taken away: scope, name'),
         ('breaker_opened', false, 'a circuit breaker opened at the end of this job'),
         ('breaker_closed', false, 'a circuit breaker closed at the end of this job'),
         ('sequence_stopped', false, 'a sequence stands still, since this job of it failed for good: sequence'),
@@ -8048,7 +8092,8 @@ returns table (id bigint, job_id bigint, queue text, type text, attempt integer,
                at timestamptz, data jsonb, kind text)
 language sql stable
 as $$
-    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data,
+           coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end)
     from unnest(batch) with ordinality e(xid, id, job_id, queue, type, attempt, worker_id, at, data, place)
     left join lateral (select jobs.kind from jobs where jobs.id = e.job_id offset 0) j on true
     order by e.place
@@ -8470,7 +8515,7 @@ as $$
         cross join lateral limit_state(s.scope, s.name, 0) l
         where s.name is not null
     )
-    select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
+    select 'paused', format('%s is paused%s until %s%s', title, ' by ' || paused_by, explain_time(paused_until), ': ' || pause_reason)
     from states where paused_until > clock_timestamp()
     union all
     select 'breaker', format('the circuit breaker of %s is open until %s, when one job may run; it opens after %s failures within %s', title,
@@ -8533,7 +8578,7 @@ create function explain_queue(queue_name text) returns table (reason text, detai
 language sql stable
 as $$
     select 'queue paused',
-           format('queue %s is paused for %s%s', q.name, explain_age(statement_timestamp() - q.paused_at), ': ' || q.pause_reason),
+           format('queue %s is paused%s for %s%s', q.name, ' by ' || q.paused_by, explain_age(statement_timestamp() - q.paused_at), ': ' || q.pause_reason),
            null::bigint
     from queues q
     where q.name = queue_name
@@ -8635,7 +8680,7 @@ begin
         explain_running.id;
     if lease.cancel_requested_at is not null then
         return query select 'cancelling',
-            format('its handler was asked to stop %s ago', explain_age(now - lease.cancel_requested_at)), explain_running.id;
+            format('its handler was asked to stop %s ago%s', explain_age(now - lease.cancel_requested_at), ': ' || lease.cancel_reason), explain_running.id;
     end if;
     if lease.dead_at is not null or now - lease.heartbeat_at > lease.lease then
         return query select 'late worker',
@@ -10571,7 +10616,8 @@ begin
     end if;
     return query
         select f.* from (
-            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data,
+                   coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end) as kind
             from (
                 (select * from events where job_ids is null order by id desc limit 100000)
                 union all
@@ -10580,7 +10626,7 @@ begin
             left join lateral (select jobs.kind from jobs where jobs.id = e.job_id offset 0) j on true
             where (queues is null or e.queue = any(queues))
               and (types is null or e.type = any(types))
-              and (kinds is null or j.kind = any(kinds))
+              and (kinds is null or coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end) = any(kinds))
               and (since is null or e.at >= since)
               and (until is null or e.at < until)
             order by e.id desc
@@ -10662,7 +10708,7 @@ returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
     break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint,
-    state text, exact boolean)
+    state text, exact boolean, paused_by text)
 language plpgsql stable rows 1 security definer set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -10700,7 +10746,8 @@ begin
                    when r.running >= l.max_running or t.tokens < 1 then 'full'
                    else 'free'
                end,
-               w.waiting < at_most
+               w.waiting < at_most,
+               case when p.paused then g.paused_by end
         from (select) one
         left join lateral (
             select * from limits x where of_scope <> 'group' and x.scope = of_scope and x.name = of_name
@@ -10968,13 +11015,14 @@ comment on function members_of is 'Nodes of DAGs, sub-DAGs and maps.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- move(job_ids, queue): moves jobs that are ready or scheduled to another queue. Ready ones come behind those that are ready
+-- move(job_ids, queue, reason, actor): moves jobs that are ready or scheduled to another queue. Ready ones come behind those that are ready
 -- there already; scheduled ones keep their time. Outcome per job: moved, unchanged (it is in that queue), running, waiting (for
 -- other jobs), finished, not_found.
 -- Raises PQ001 for a queue that no job may be in, PQ002 when the queue would be past its maximum depth.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
 -- roles: operator
-create function move(job_ids bigint[], queue text) returns table (job_id bigint, outcome text)
+create function move(job_ids bigint[], queue text, reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_column
@@ -10986,7 +11034,7 @@ begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
-    for done in select * from rearrange(move.job_ids, move.queue, null) loop
+    for done in select * from rearrange(move.job_ids, move.queue, null, operator_data(reason, actor)) loop
         some_moved := some_moved or done.outcome = 'changed';
         job_id := done.job_id;
         outcome := case done.outcome when 'changed' then 'moved' else done.outcome end;
@@ -11506,6 +11554,14 @@ comment on function open_window is 'Moves the window of a consumer on.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- operator_data(reason, actor, more): who did something and why, as events have it: by (actor, else the session's user), reason. Internal: the operators' verbs.
+create function operator_data(reason text, actor text, more jsonb default '{}') returns jsonb
+language sql stable
+as $$ select jsonb_strip_nulls(jsonb_build_object('by', coalesce(actor, session_user::text), 'reason', reason) || more) $$;
+comment on function operator_data is 'Who did something and why, for an event.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- own_producers(): the producers with whose right the caller enqueues: its database role, and those that it is
 -- a member of. What was enqueued with these is its own. Locks nothing.
 -- roles: producer, reader, operator, worker
@@ -11569,14 +11625,19 @@ comment on function park is 'Moves groups on in line, or out of it.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- pause_limit(scope, name, delay, reason): keeps jobs of a queue, a kind or a group from starting for a time, as when a foreign service asks to
+-- pause_limit(scope, name, delay, reason, actor): keeps jobs of a queue, a kind or a group from starting for a time, as when a foreign service asks to
 -- be left alone: running ones go on, and a longer pause stays. resume_limit ends it. Needs no limit. The pause of a group is of that name only.
+-- actor is who does it, the session's user by default. Writes an event "paused" when a pause begins, of a longer one only where an actor is given:
+-- workers make it longer all the time.
 -- Raises PQ001 for a delay that is missing, not positive or above 366 days. Locks: the row of gates.
 -- roles: worker, operator
-create function pause_limit(scope text, name text, delay interval, reason text default null) returns void
+create function pause_limit(scope text, name text, delay interval, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
+declare
+    until constant timestamptz := clock_timestamp() + delay;
+    was timestamptz;
 begin
     perform check_scope(scope, name);
     if scope = 'group' then
@@ -11585,53 +11646,64 @@ begin
     if delay is null or delay <= interval '0' or delay > interval '366 days' then
         perform invalid('delay', 'must be positive and at most 366 days');
     end if;
-    insert into gates as g (scope, name, paused_until, pause_reason)
-    values (scope, name, clock_timestamp() + delay, reason)
-    on conflict on constraint gates_pkey do update
-    set paused_until = excluded.paused_until, pause_reason = excluded.pause_reason
-    where g.paused_until is null or g.paused_until < excluded.paused_until;
+    insert into gates (scope, name) values (scope, name) on conflict on constraint gates_pkey do nothing;
+    select g.paused_until into was from gates g where g.scope = pause_limit.scope and g.name = pause_limit.name for update;
+    if was >= until then
+        return;
+    end if;
+    update gates g set paused_until = until, paused_by = coalesce(actor, session_user::text), pause_reason = reason
+    where g.scope = pause_limit.scope and g.name = pause_limit.name;
+    if actor is not null or was is null or was < clock_timestamp() then
+        perform record_operation('paused', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'until', until)));
+    end if;
 end
 $$;
 comment on function pause_limit is 'Keeps jobs of a queue, a kind or a group from starting for a time.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- pause_queue(name, reason): keeps jobs of a queue from being claimed; running ones go on. Idempotent: the
--- first pause's time and reason stay. Creates the queue. '*' cannot be paused.
+-- pause_queue(name, reason, actor): keeps jobs of a queue from being claimed; running ones go on. Returns whether it was not paused before: the
+-- first pause's time stays, and a new reason, or actor, takes the place of those before. actor is who does it, the session's user by default.
+-- Creates the queue. '*' cannot be paused. Writes an event "paused". Locks: the row of queues.
 -- roles: operator
-create function pause_queue(name text, reason text default null) returns void
+create function pause_queue(name text, reason text default null, actor text default null) returns boolean
 language plpgsql security definer set search_path from current
 as $$
+declare
+    was queues;
 begin
     if coalesce(pause_queue.name, '*') = '*' or length(pause_queue.name) not between 1 and 128 then
         perform invalid('queue', 'must have 1 to 128 characters and not be "*"');
     end if;
-    insert into queues as q (name, paused_at, pause_reason)
-    values (pause_queue.name, now(), reason)
-    on conflict on constraint queues_pkey do update
-    set paused_at = now(), pause_reason = excluded.pause_reason, updated_at = now()
-    where q.paused_at is null;
-    if found then
-        perform record_event('paused', null, pause_queue.name, null, null,
-                             jsonb_strip_nulls(jsonb_build_object('reason', reason)));
+    insert into queues (name) values (pause_queue.name) on conflict on constraint queues_pkey do nothing;
+    select q.* into was from queues q where q.name = pause_queue.name for update;
+    if was.paused_at is not null and reason is null and actor is null then
+        return false;
     end if;
+    update queues q
+    set paused_at = coalesce(was.paused_at, now()), paused_by = coalesce(actor, session_user::text),
+        pause_reason = coalesce(reason, was.pause_reason), updated_at = now()
+    where q.name = pause_queue.name;
+    perform record_operation('paused', pause_queue.name, operator_data(reason, actor));
+    return was.paused_at is null;
 end
 $$;
-comment on function pause_queue is 'Keeps jobs of a queue from being claimed; running ones go on. reason: for those who wonder.';
+comment on function pause_queue is 'Keeps jobs of a queue from being claimed; running ones go on. reason: for those who wonder. Returns whether it was not paused before.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- pause_schedule(name, reason, paused_by): keeps a schedule from firing; what it has enqueued goes on. Idempotent: the first pause's
--- time, reason and name stay. paused_by is who did it, the user of the session by default. Raises PQ004 when there is
+-- pause_schedule(name, reason, actor): keeps a schedule from firing; what it has enqueued goes on. Idempotent: the first pause's
+-- time, reason and name stay. actor is who does it, the user of the session by default. Raises PQ004 when there is
 -- none. Locks: its row.
 -- roles: operator
-create function pause_schedule(name text, reason text default null, paused_by text default session_user) returns void
+create function pause_schedule(name text, reason text default null, actor text default session_user) returns void
 language plpgsql security definer set search_path from current
 as $$
 begin
     if (find_schedule(pause_schedule.name)).paused_at is null then
         update schedules s
-        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.paused_by, fire_at = null, updated_at = now()
+        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.actor, fire_at = null, updated_at = now()
         where s.name = pause_schedule.name;
     end if;
 end
@@ -12313,7 +12385,7 @@ create function queue_figures(at_most integer default 10000)
 returns table (
     queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
     oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
-    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval)
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval, paused_by text)
 language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -12364,7 +12436,7 @@ begin
         select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
                o.at, statement_timestamp() - o.at,
                (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
-               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every
+               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every, q.paused_by
         from figures f
         left join queues q on q.name = f.queue
         cross join lateral settings_of(f.queue) y
@@ -12587,7 +12659,8 @@ returns table (id bigint, job_id bigint, queue text, type text, attempt integer,
 language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
-    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data,
+           coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end)
     from (
         select * from events where id = any(gaps)
         union all
@@ -12865,11 +12938,12 @@ comment on function ready_rows is 'The rows of ready that hold jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- rearrange(job_ids, to_queue, to_priority): gives jobs that are ready or scheduled another queue or priority (null: leaves
+-- rearrange(job_ids, to_queue, to_priority, told): gives jobs that are ready or scheduled another queue or priority (null: leaves
 -- it). Ready ones come behind those that are ready there already; scheduled ones keep their time. Outcome per job: changed,
--- unchanged (it has them), running, waiting (for other jobs), finished, not_found. Internal: move, set_priority.
+-- unchanged (it has them), running, waiting (for other jobs), finished, not_found. told: who does it and why, for the events.
+-- Internal: move, set_priority.
 -- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
-create function rearrange(job_ids bigint[], to_queue text, to_priority smallint) returns table (job_id bigint, outcome text)
+create function rearrange(job_ids bigint[], to_queue text, to_priority smallint, told jsonb) returns table (job_id bigint, outcome text)
 language plpgsql
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -12909,8 +12983,8 @@ begin
                 end if;
                 perform record_event(
                     case when to_queue is null then 'priority_set' else 'moved' end, j.id, coalesce(to_queue, j.queue), null, null,
-                    case when to_queue is null then jsonb_build_object('from', j.priority, 'to', to_priority)
-                         else jsonb_build_object('from', j.queue, 'to', to_queue) end)
+                    told || case when to_queue is null then jsonb_build_object('from', j.priority, 'to', to_priority)
+                                 else jsonb_build_object('from', j.queue, 'to', to_queue) end)
                 from jobs j where j.id = any(gone.ids);
                 update jobs j set queue = coalesce(to_queue, j.queue), priority = coalesce(to_priority, j.priority)
                 where j.id = any(gone.ids);
@@ -13065,6 +13139,20 @@ begin
 end
 $$;
 comment on function record_event is 'Writes an event.';
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- record_operation(type, queue, data): writes an event of what an operator did with a queue or a limit, also for mute queues: it is rare, and
+-- somebody will ask who it was. Wakes subscribers. Internal.
+create function record_operation(type text, queue text, data jsonb) returns void
+language plpgsql
+as $$
+begin
+    insert into events (type, queue, data) values (record_operation.type, record_operation.queue, record_operation.data);
+    perform notify_subscribers();
+end
+$$;
+comment on function record_operation is 'Writes an event of what an operator did with a queue or a limit.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13348,11 +13436,12 @@ comment on function report_progress is 'Says how far a running job is.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- reschedule(job_ids, run_at, delay): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
+-- reschedule(job_ids, run_at, delay, reason, actor): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
 -- that is past makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
 -- Raises PQ001 when run_at is missing or infinite, or given together with delay.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- roles: operator
-create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null)
+create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null, reason text default null, actor text default null)
 returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -13391,7 +13480,7 @@ begin
                 else
                     perform put_ready(gone.ids, gone.attempts);
                 end if;
-                perform record_event('rescheduled', u.id, u.queue, u.attempt, null, jsonb_build_object('run_at', reschedule.run_at))
+                perform record_event('rescheduled', u.id, u.queue, u.attempt, null, operator_data(reason, actor, jsonb_build_object('run_at', reschedule.run_at)))
                 from unnest(gone.ids, gone.queues, gone.attempts) u(id, queue, attempt);
                 return query
                     select id, case when reschedule.run_at > now() then 'scheduled' else 'ready' end from unnest(gone.ids) id;
@@ -13509,10 +13598,10 @@ comment on function reset_consumer is 'Puts the position of a consumer elsewhere
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- resume_limit(scope, name): ends what pause_limit began, and closes a circuit breaker. Returns whether there was
--- something to end. Locks: the row of gates.
+-- resume_limit(scope, name, reason, actor): ends what pause_limit began, and closes a circuit breaker. Returns whether there was
+-- something to end. Writes an event "resumed", or "breaker_closed". Locks: the row of gates.
 -- roles: operator
-create function resume_limit(scope text, name text) returns boolean
+create function resume_limit(scope text, name text, reason text default null, actor text default null) returns boolean
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
@@ -13525,12 +13614,16 @@ begin
     ended := was.opened_at is not null or coalesce(was.paused_until > clock_timestamp(), false);
     if ended then
         update gates g
-        set paused_until = null, pause_reason = null, failed_at = null, opened_at = null, probe_at = null, probe_id = null, probe_attempt = null
+        set paused_until = null, paused_by = null, pause_reason = null, failed_at = null, opened_at = null, probe_at = null, probe_id = null, probe_attempt = null
         where g.scope = resume_limit.scope and g.name = resume_limit.name;
     end if;
+    perform drop_gate(scope, name);
     if was.opened_at is not null then
-        perform record_event('breaker_closed', null, case scope when 'queue' then name end,
-            data => jsonb_build_object('scope', scope, 'name', name, 'opened_at', was.opened_at));
+        perform record_operation('breaker_closed', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'opened_at', was.opened_at)));
+    elsif ended then
+        perform record_operation('resumed', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name)));
     end if;
     perform wake_turns(scope, name);
     return ended;
@@ -13540,26 +13633,28 @@ comment on function resume_limit is 'Ends the pause of a queue, a kind or a grou
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- resume_queue(name): lets jobs of a paused queue be claimed again and wakes workers. Raises PQ004 when there
--- is no such queue; a queue that is not paused is left as it is.
+-- resume_queue(name, reason, actor): lets jobs of a paused queue be claimed again and wakes workers. Returns whether it was paused. Raises PQ004
+-- when there is no such queue. Writes an event "resumed". Locks: the row of queues.
 -- roles: operator
-create function resume_queue(name text) returns void
+create function resume_queue(name text, reason text default null, actor text default null) returns boolean
 language plpgsql security definer set search_path from current
 as $$
 begin
-    update queues q set paused_at = null, pause_reason = null, updated_at = now()
+    update queues q set paused_at = null, paused_by = null, pause_reason = null, updated_at = now()
     where q.name = resume_queue.name and q.paused_at is not null;
     if found then
-        perform record_event('resumed', null, resume_queue.name);
+        perform record_operation('resumed', resume_queue.name, operator_data(reason, actor));
         perform wake(array[resume_queue.name]);
+        return true;
     elsif not exists (select from queues q where q.name = resume_queue.name) then
         raise exception using
             errcode = 'PQ004',
             message = format('there is no queue %s', to_json(resume_queue.name));
     end if;
+    return false;
 end
 $$;
-comment on function resume_queue is 'Lets jobs of a paused queue be claimed again.';
+comment on function resume_queue is 'Lets jobs of a paused queue be claimed again. Returns whether it was paused.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -13608,7 +13703,7 @@ begin
             message = format('there is no sequence %s with unfinished jobs', coalesce(to_json(key)::text, 'null'));
     end if;
     if stopped.stopped_at is not null then
-        perform record_event('sequence_resumed', j.id, j.queue, null, null, jsonb_build_object('sequence', stopped.key))
+        perform record_event('sequence_resumed', j.id, j.queue, null, null, operator_data(null, null, jsonb_build_object('sequence', stopped.key)))
         from jobs j where j.id = stopped.job_id;
         perform next_in_line(array[stopped.key]);
         perform notify_subscribers();
@@ -13638,15 +13733,16 @@ comment on function retire_worker is 'Takes a worker off the register.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
+-- retry(job_ids, reason, actor): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
 -- Outcome per job: ready (also when it was already), waiting (for other jobs, or in the line of its sequence), running, finished (a DAG, sub-DAG, map or gate
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
 -- A job of a sequence waits until no other one of that is under way; one that has stopped it lets it go on.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 -- roles: operator
-create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
+create function retry(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -13669,7 +13765,7 @@ begin
         perform lock_dags(linked);
         reopened := dag_reset(linked || array(
             select m.id from jobs m join results f on f.job_id = m.id
-            where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')));
+            where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')), operator_data(reason, actor));
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
@@ -13688,7 +13784,7 @@ begin
                 -- What ends again at once runs no handler; what has ended since takes others along, too.
                 return query select id, 'finished' from unnest(found_at.ids) id where id = any(reopened);
                 found_at.ids := array(select unnest(found_at.ids) except select unnest(reopened));
-                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)));
+                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)), operator_data(reason, actor));
                 moved := moved || found_at.ids;
                 continue;
             else
@@ -13708,7 +13804,7 @@ begin
                        array_agg(r.attempt order by r.job_id) as attempts
                 into gone from taken r;
             end if;
-            perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
+            perform record_event('retry_requested', j.id, j.queue, data => operator_data(reason, actor)) from jobs j where j.id = any(gone.ids);
             queued := retry_in_line(gone.ids, gone.attempts, found_at.place);
             return query select id, case when id = any(queued) then 'waiting' else 'ready' end from unnest(gone.ids) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
@@ -14385,7 +14481,7 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_limit(scope, name, settings, ...): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- set_limit(scope, name, settings, ..., reason, actor): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
 -- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
 -- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
 -- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where
@@ -14397,18 +14493,19 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 --   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
 --   select pgq.set_limit('kind', 'charge', break_after => 10, break_within => '1 min', break_for => '30 s');
 --
--- Jobs that run already go on. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
 -- roles: operator
 create function set_limit(
     scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
     period interval default null, burst integer default null, weight integer default null, break_after integer default null,
-    break_within interval default null, break_for interval default null) returns void
+    break_within interval default null, break_for interval default null, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
     entry record;
     current limits;
+    was limits;
 begin
     perform check_scope(scope, name);
     if jsonb_typeof(settings) is distinct from 'object' then
@@ -14419,6 +14516,7 @@ begin
         'break_after', break_after, 'break_within', break_within, 'break_for', break_for));
     insert into limits (scope, name) values (scope, name) on conflict do nothing;
     select * into current from limits l where l.scope = set_limit.scope and l.name = set_limit.name for update;
+    was := current;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) order by key loop
         if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight', 'break_after', 'break_within', 'break_for') then
             perform invalid(entry.key, 'is not a setting of a limit');
@@ -14447,12 +14545,17 @@ begin
     perform check_limit(current);
     if (current.max_running, current.rate, current.weight, current.break_after) is null then
         delete from limits l where l.scope = set_limit.scope and l.name = set_limit.name;
+        perform drop_gate(scope, name);
     else
         update limits l
         set (max_running, rate, period, burst, weight, break_after, break_within, break_for, updated_at)
           = (current.max_running, current.rate, current.period, current.burst, current.weight, current.break_after, current.break_within,
              current.break_for, now())
         where l.scope = set_limit.scope and l.name = set_limit.name;
+    end if;
+    if was is distinct from current then
+        perform record_operation('limit_set', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'settings', changes(to_jsonb(was), to_jsonb(current)))));
     end if;
     perform wake_turns(scope, name);
 end
@@ -14461,26 +14564,27 @@ comment on function set_limit is 'Sets how many jobs of a queue, a kind or a gro
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_priority(job_ids, priority): gives jobs that are ready or scheduled another priority, 0 (soonest) to 9. Ready ones come
+-- set_priority(job_ids, priority, reason, actor): gives jobs that are ready or scheduled another priority, 0 (soonest) to 9. Ready ones come
 -- behind those that are ready with that priority already; scheduled ones keep their time. Outcome per job: changed, unchanged
 -- (it has that priority), running, waiting (for other jobs), finished, not_found. Raises PQ001 for a priority that is not 0 to 9.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
 -- roles: operator
-create function set_priority(job_ids bigint[], priority integer) returns table (job_id bigint, outcome text)
+create function set_priority(job_ids bigint[], priority integer, reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 as $$
 begin
     if set_priority.priority is null or set_priority.priority not between 0 and 9 then
         perform invalid('priority', 'must be 0 to 9');
     end if;
-    return query select r.job_id, r.outcome from rearrange(job_ids, null, set_priority.priority::smallint) r;
+    return query select r.job_id, r.outcome from rearrange(job_ids, null, set_priority.priority::smallint, operator_data(reason, actor)) r;
 end
 $$;
 comment on function set_priority is 'Gives jobs that wait another priority.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- set_queue(name, settings, ...): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- set_queue(name, settings, ..., reason, actor): sets what is given by name or in the object and leaves the rest; null in the object puts a
 -- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all), age_every (an interval: a job counts as one priority sooner for each such time that it has waited).
@@ -14488,18 +14592,19 @@ comment on function set_priority is 'Gives jobs that wait another priority.';
 --   select pgq.set_queue('mail', max_depth => 10000, keep_completed => '7 days');
 --   select pgq.set_queue('mail', '{"max_depth": null}');
 --
--- Raises PQ001 for an unknown setting or a value that breaks a rule.
+-- Writes an event "queue_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule.
 -- roles: operator
 create function set_queue(
     name text, settings jsonb default '{}', max_depth bigint default null, warn_depth bigint default null,
     max_args_bytes bigint default null, max_attempts integer default null, timeout interval default null,
     backoff jsonb default null, keep_completed interval default null, keep_failed interval default null,
     keep_cancelled interval default null, keep_expired interval default null, events text default null,
-    age_every interval default null) returns void
+    age_every interval default null, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 declare
     current queues;
+    was queues;
     entry record;
     broken_rule text;
 begin
@@ -14523,6 +14628,7 @@ begin
     end loop;
     insert into queues (name) select set_queue.name where set_queue.name <> '*' on conflict do nothing;
     select * into current from queues q where q.name = set_queue.name for update;
+    was := current;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) loop
         begin
             current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
@@ -14550,6 +14656,9 @@ begin
                 perform invalid(entry.key, format('cannot be read: %s', sqlerrm));
         end;
     end loop;
+    if was is distinct from current then
+        perform record_operation('queue_set', set_queue.name, operator_data(reason, actor, jsonb_build_object('settings', changes(to_jsonb(was), to_jsonb(current)))));
+    end if;
 end
 $$;
 comment on function set_queue is 'Sets settings of a queue: those given by name or in the object; null in the object puts one back to the default. name ''*'': the defaults of all queues.';
@@ -14739,11 +14848,11 @@ comment on function settings_of is 'Settings in force for a queue.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- settle(job_ids, queue_names, attempts, new_state, reason, cause_id, quiet): writes how jobs ended that never ran again
+-- settle(job_ids, queue_names, attempts, new_state, reason, cause_id, quiet, more): writes how jobs ended that never ran again
 -- after their last place (waiting, ready or scheduled) was taken from them by the caller in the same transaction, and
--- tells their children and the sequences of which they were the heads; unless quiet it enqueues their callbacks. Internal: cancel, expire, delete and skip_in_line.
+-- tells their children and the sequences of which they were the heads; unless quiet it enqueues their callbacks. more: what else the events say. Internal: cancel, expire, delete and skip_in_line.
 create function settle(job_ids bigint[], queue_names text[], attempts integer[], new_state text, reason text,
-                       cause_id bigint default null, quiet boolean default false)
+                       cause_id bigint default null, quiet boolean default false, more jsonb default '{}')
 returns void
 language plpgsql
 as $$
@@ -14753,7 +14862,7 @@ begin
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j
     order by u.id;
-    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id)))
+    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id) || more))
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt);
     if not quiet and new_state <> 'skipped' then
         perform call_back(job_ids, 'on_failure')
@@ -16742,6 +16851,7 @@ comment on column queue_states.pause_reason is 'Why it is paused.';
 comment on column queue_states.max_depth is 'The depth past which enqueue is refused; null: no limit.';
 comment on column queue_states.workers is 'Live workers that serve the queue.';
 comment on column queue_states.age_every is 'A job counts as one priority sooner for each such time that it has waited; null: only its priority counts.';
+comment on column queue_states.paused_by is 'Who paused it.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -16749,13 +16859,14 @@ comment on column queue_states.age_every is 'A job counts as one priority sooner
 -- '*' is that of the defaults. A stable contract for SELECT. Locks nothing.
 -- roles: operator, reader
 create view registered_queues as
-select q.name, q.paused_at, q.pause_reason, q.created_at, q.updated_at from queues q;
+select q.name, q.paused_at, q.pause_reason, q.created_at, q.updated_at, q.paused_by from queues q;
 comment on view registered_queues is 'Queues that are registered.';
 comment on column registered_queues.name is 'Name of the queue; ''*'': the defaults of all.';
 comment on column registered_queues.paused_at is 'Since when it is paused; null: it is not.';
 comment on column registered_queues.pause_reason is 'Why it is paused.';
 comment on column registered_queues.created_at is 'When it was registered.';
 comment on column registered_queues.updated_at is 'When it was last set, paused or resumed.';
+comment on column registered_queues.paused_by is 'Who paused it.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -17077,11 +17188,13 @@ with recursive queues as (
     select greatest(100, least(10000, 500000 / greatest(1, count(*))))::integer as most from (select from backlogs limit 5000) b
 )
 select n.scope, n.name, s.limit_name, s.max_running, s.running, s.rate, s.period, s.burst, s.tokens, s.weight, s.waiting, s.paused_until, s.pause_reason,
-       s.break_after, s.break_within, s.break_for, s.breaker, s.failures, s.probe_at, s.probe_id, s.state, s.exact
+       s.break_after, s.break_within, s.break_for, s.breaker, s.failures, s.probe_at, s.probe_id, s.state, s.exact, s.paused_by
 from (
     select l.scope, l.name from limits l where l.scope <> 'group' or right(l.name, 1) <> '*'
     union
     select g.scope, g.name from gates g
+    where g.paused_until > statement_timestamp() or g.scope = 'group' and exists (
+        select from limits l where l.scope = 'group' and (l.name = g.name or right(l.name, 1) = '*' and starts_with(g.name, rtrim(l.name, '*'))))
     union
     select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> ''
     union
@@ -17111,6 +17224,7 @@ comment on column limit_states.probe_at is 'From when a probe may run, if it is 
 comment on column limit_states.probe_id is 'The job that is the probe.';
 comment on column limit_states.state is 'free, or why no other job may start now: paused, broken (its circuit breaker is not closed), full.';
 comment on column limit_states.exact is 'Whether no more jobs wait.';
+comment on column limit_states.paused_by is 'Who paused it.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
@@ -17469,6 +17583,7 @@ begin
             union
             (select g.scope, g.name from gates g
              where (g.scope, g.name) > (coalesce(after_scope, ''), coalesce(after_name, '')) and (of_scope is null or g.scope = of_scope)
+               and (g.paused_until > statement_timestamp() or g.scope = 'group' and exists (select from limit_of(g.name)))
              order by g.scope, g.name limit case when not without_room then at_most end)
             union
             (select distinct 'group', x.group_name from slots x
@@ -17994,6 +18109,7 @@ drop function release;
 drop function register_worker;
 drop function recount;
 drop function record_step;
+drop function record_operation;
 drop function record_event;
 drop function reconcile_schedules;
 drop function recent_times;
@@ -18042,6 +18158,7 @@ drop function pause_limit;
 drop function park;
 drop function own_tenants;
 drop function own_producers;
+drop function operator_data;
 drop function open_window;
 drop function open_external;
 drop function notify_subscribers;
@@ -18169,6 +18286,7 @@ drop function ended_near;
 drop function end_dags;
 drop function end_attempts;
 drop function edge_outcome;
+drop function drop_gate;
 drop function doomed_dags;
 drop function doom_dags;
 drop function doctor_work;
@@ -18298,6 +18416,7 @@ drop function check_batch_producer;
 drop function check_batch_jobs;
 drop function check_batch;
 drop function channel;
+drop function changes;
 drop function change_owners;
 drop function change_jobs;
 drop function carry_out;

@@ -19,7 +19,7 @@ const rightsProblem = `
 		      from pg_namespace n where n.nspname = %s) s
 		cross join lateral (
 		    select 1 as place, format('schema %%s belongs to %%s, and what %%s creates in it would belong to %%s', s.name, s.owner, s.migrator, s.migrator) as problem,
-		           format('migrate as %%s (set role, or ?role=... in the URL), or: alter schema %%s owner to %%s;', s.owner, s.name, s.migrator) as repair
+		           format('migrate as %%s (set role), or: alter schema %%s owner to %%s;', s.owner, s.name, s.migrator) as repair
 		    where s.nspowner <> s.migrator::oid
 		    union all
 		    select 2, format('others than its owner may create objects in schema %%s: %%s', s.name, o.others),

@@ -1,11 +1,12 @@
--- cancel(job_ids, reason): cancels jobs. Outcome per job: cancelled (it waited and is finished now), requested
+-- cancel(job_ids, reason, actor): cancels jobs. Outcome per job: cancelled (it waited and is finished now), requested
 -- (it runs: its worker is told to stop it; it ends as cancelled unless it completes first), finished
 -- (nothing to cancel), not_found. A DAG, a sub-DAG and a map are cancelled with all their nodes; requested means that
 -- some of these run. The children of a cancelled job take it as a failure.
+-- actor: who does it, the session's user by default; it is kept with the events.
 -- Locks: the DAGs; rows of waiting by job, what withdraw locks, then rows of running in the order of their ids. Never undone half-way:
 -- all in the caller's transaction.
 -- roles: operator
-create function cancel(job_ids bigint[], reason text default null) returns table (job_id bigint, outcome text)
+create function cancel(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -31,7 +32,7 @@ begin
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw(found_at.ids) w;
-                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'));
+                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'), more => operator_data(null, actor));
                 return query select id, 'cancelled' from unnest(gone.ids) id where id = any(job_ids);
                 moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));
             elsif found_at.place = 'waiting' then
@@ -40,7 +41,7 @@ begin
                        array_agg(w.queue order by w.job_id) as queues,
                        array_agg(w.attempt order by w.job_id) as attempts
                 into gone from withdraw_waiting(found_at.ids) w;
-                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'));
+                perform settle(gone.ids, gone.queues, gone.attempts, 'cancelled', coalesce(reason, 'cancelled'), more => operator_data(null, actor));
                 return query select id, 'cancelled' from unnest(gone.ids) id where id = any(job_ids);
                 moved := moved || array(
                     select unnest(found_at.ids) except select unnest(gone.ids)
@@ -48,7 +49,7 @@ begin
             elsif found_at.place = 'running' then
                 with marked as (
                     update running r
-                    set cancel_requested_at = coalesce(r.cancel_requested_at, now())
+                    set cancel_requested_at = coalesce(r.cancel_requested_at, now()), cancel_reason = coalesce(r.cancel_reason, reason)
                     from (select job_id from running where job_id = any(found_at.ids) order by job_id for update) l
                     where r.job_id = l.job_id
                     returning r.job_id, r.queue, r.attempt, r.worker_id
@@ -56,7 +57,7 @@ begin
                     select m.job_id,
                            pg_notify(channel(), format('cancel %s %s %s', m.worker_id, m.job_id, m.attempt)),
                            record_event('cancel_requested', m.job_id, m.queue, m.attempt, m.worker_id,
-                                        jsonb_strip_nulls(jsonb_build_object('reason', reason)))
+                                        operator_data(reason, actor))
                     from marked m
                 )
                 select coalesce(array_agg(t.job_id), '{}') as ids into gone from told t;

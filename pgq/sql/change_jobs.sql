@@ -9,7 +9,8 @@
 -- the verbs for single jobs; unchanged: it was ready already; missed: it did not fit any more, or somebody else
 -- was about to move it; nothing was done.
 -- The filter must have a field. Two at the same time wait for each other; no job is changed that does not fit at that moment.
--- Writes an event "operated": who (actor, else the session's user), when, why, verb, filter, outcomes; also for mute queues.
+-- Writes an event "operated": who (actor, else the session's user), when, why, verb, filter, outcomes; also for mute queues, and of the queue if the
+-- jobs were all in one. Events of the jobs say who and why, too.
 -- Raises PQ001 naming the field that is wrong; what the verb raises. A batch that raises has changed nothing.
 -- Locks: "operators"; for retry of linked jobs the chores; the DAGs; what hold locks; what the verb locks.
 -- roles: operator
@@ -28,6 +29,7 @@ declare
     running bigint[] := '{}';
     unchanged bigint[] := '{}';
     began constant timestamptz := clock_timestamp();
+    queue text;
 begin
     perform read_filter(filter);
     if not exists (select from jsonb_each(filter) f where f.key not in ('after', 'before') and f.value <> 'null') then
@@ -39,6 +41,7 @@ begin
     end if;
     select * into page from select_jobs(filter, at_most);
     next := page.next;
+    select case when min(j.queue) = max(j.queue) then min(j.queue) end into queue from jobs j where j.id = any(page.job_ids);
     if verb = 'retry' and exists (
         select from jobs j where j.id = any(page.job_ids)
           and (j.dag_id is not null or j.role is not null or exists (select from edges e where e.parent_id = j.id offset 0))) then
@@ -56,7 +59,7 @@ begin
     fit := array(select id from unnest(fit) id where held ? id::text and id <> all(running) and id <> all(unchanged) order by id);
     select coalesce(jsonb_object_agg(o.outcome, o.ids), '{}') into jobs
     from (select o.outcome, array_agg(o.job_id order by o.job_id) as ids
-          from (select v.outcome, v.job_id from apply_verb(verb, fit, s.queue, s.run_at, s.priority, reason) v
+          from (select v.outcome, v.job_id from apply_verb(verb, fit, s.queue, s.run_at, s.priority, reason, actor) v
                 union all select 'running', id from unnest(running) id
                 union all select 'unchanged', id from unnest(unchanged) id
                 union all select 'missed', id from unnest(page.job_ids) id
@@ -69,8 +72,8 @@ begin
         next_start_at := began + coalesce((outcomes ->> 'deleted')::integer, 0) / s.rate * interval '1 s';
     end if;
     if page.job_ids <> '{}' then
-        insert into events (type, data)
-        values ('operated', jsonb_strip_nulls(jsonb_build_object(
+        insert into events (type, queue, data)
+        values ('operated', queue, jsonb_strip_nulls(jsonb_build_object(
             'verb', verb, 'by', coalesce(actor, session_user), 'user', session_user, 'reason', reason)) || jsonb_build_object(
             'filter', filter, 'settings', settings, 'outcomes', outcomes, 'first', page.job_ids[1], 'last', page.job_ids[cardinality(page.job_ids)]));
         perform notify_subscribers();

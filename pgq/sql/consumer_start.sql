@@ -11,6 +11,9 @@ begin
     if start_at is null or start_at not in ('now', 'beginning') and start_at !~ '^[0-9]{1,18}$' then
         perform invalid('start_at', 'must be now, beginning or the id of an event');
     end if;
+    if start_at ~ '^[0-9]' and start_at::bigint > newest_id then
+        perform invalid('start_at', format('must be the id of an event that was written; the newest is %s', newest_id));
+    end if;
     c.to_xid := '1';
     c.to_open := '{}';
     c.to_open_ids := '{}';

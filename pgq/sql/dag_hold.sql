@@ -41,7 +41,7 @@ begin
         exit when not exists (
             select from job_states s where s.dag_id = dag_hold.dag_id and s.state in ('ready', 'scheduled'));
     end loop;
-    perform record_event('held', j.id, j.queue, 0, null, jsonb_strip_nulls(jsonb_build_object('reason', dag_hold.reason)))
+    perform record_event('held', j.id, j.queue, 0, null, operator_data(dag_hold.reason, null))
     from jobs j where j.id = dag_hold.dag_id;
     return held - 1;
 end

@@ -1,9 +1,9 @@
--- dag_reset(job_ids): lets nodes that have ended run again, in place: they wait for their parents anew, and so do those of
+-- dag_reset(job_ids, told): lets nodes that have ended run again, in place: they wait for their parents anew, and so do those of
 -- their descendants that were skipped, and the DAG and sub-DAGs they are in. Whatever else has ended stays as it is.
--- Maps among them whose source is reset, too, are expanded anew. Returns the jobs that were reset.
+-- Maps among them whose source is reset, too, are expanded anew. Returns the jobs that were reset. told: who does it and why, for the events.
 -- Internal: dag_retry, dag_fork and retry, which hold the locks of the chores and of the DAGs.
 -- Locks: rows of waiting by job, what pin locks, then rows of results by job.
-create function dag_reset(job_ids bigint[]) returns bigint[]
+create function dag_reset(job_ids bigint[], told jsonb default null) returns bigint[]
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -83,7 +83,7 @@ begin
     select array_agg(r.job_id order by r.job_id) as ids, array_agg(r.attempt order by r.job_id) as attempts into gone from reopened r;
     perform rewait(gone.ids, gone.attempts);
     perform recount(touched);
-    perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids) and j.role is distinct from 'gate';
+    perform record_event('retry_requested', j.id, j.queue, data => coalesce(told, operator_data(null, null))) from jobs j where j.id = any(gone.ids) and j.role is distinct from 'gate';
     insert into frontier (parent_id, first_child, last_child)
     select m.job_id, m.job_id, m.job_id from maps m where m.job_id = any(gone.ids) and m.expanded < m.total;
     perform judge(gone.ids || touched);

@@ -20,7 +20,7 @@ begin
     end if;
     update waiting w set held = false where w.job_id = any(members);
     perform add_vacancies(array(select w.group_name from waiting w where w.job_id = any(members) and w.role = 'turn'));
-    perform record_event('resumed', j.id, j.queue) from jobs j where j.id = dag_resume.dag_id;
+    perform record_event('resumed', j.id, j.queue, data => operator_data(null, null)) from jobs j where j.id = dag_resume.dag_id;
     perform judge(members);
     return cardinality(members) - 1;
 end

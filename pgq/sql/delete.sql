@@ -1,9 +1,10 @@
--- delete(job_ids): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
+-- delete(job_ids, reason, actor): deletes jobs with all that is known of them, unless they run; a DAG that has ended with all its nodes.
 -- Outcome per job: deleted, running (cancel it first), node (of a DAG: delete that), not_found. The children of a job
 -- that had not ended take its deletion as a failure; its sequence goes on, also one that it has stopped.
+-- Writes an event "deleted" of each, with its kind and where it was; actor is who does it, the session's user by default.
 -- Locks: the DAGs; what withdraw locks, or rows of results by job.
 -- roles: operator
-create function delete(job_ids bigint[]) returns table (job_id bigint, outcome text)
+create function delete(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -60,6 +61,8 @@ begin
                 )
                 select coalesce(array_agg(r.job_id), '{}') into gone from removed r;
             end if;
+            perform record_event('deleted', j.id, j.queue, data => operator_data(reason, actor, jsonb_build_object('kind', j.kind, 'state', found_at.place)))
+            from jobs j where j.id = any(gone);
             perform forget(gone || forget_members(gone));
             return query select id, 'deleted' from unnest(gone) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone));

@@ -1,7 +1,7 @@
--- delete_limit(scope, name): takes the limit of a queue, kind or group away. Returns whether there was one.
--- Raises PQ001 for a scope that is none. Locks: the row of limits.
+-- delete_limit(scope, name, reason, actor): takes the limit of a queue, kind or group away. Returns whether there was one. Writes an event "limit_deleted".
+-- Raises PQ001 for a scope that is none. Locks: the row of limits, then that of gates.
 -- roles: operator
-create function delete_limit(scope text, name text) returns boolean
+create function delete_limit(scope text, name text, reason text default null, actor text default null) returns boolean
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
@@ -11,6 +11,11 @@ begin
     perform check_scope(scope, name);
     delete from limits l where l.scope = delete_limit.scope and l.name = delete_limit.name;
     gone := found;
+    perform drop_gate(scope, name);
+    if gone then
+        perform record_operation('limit_deleted', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name)));
+    end if;
     perform wake_turns(scope, name);
     return gone;
 end

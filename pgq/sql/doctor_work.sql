@@ -79,7 +79,7 @@ as $$
     from (select * from sequences where stopped_at is not null order by stopped_at limit 10) s
     union all
     select 'queue_paused', 'info', 'queue ' || q.name,
-           format('It has been paused since %s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ': ' || q.pause_reason),
+           format('It has been paused since %s%s%s; nothing of it is claimed.', to_char(q.paused_at, 'YYYY-MM-DD HH24:MI:SS TZ'), ' by ' || q.paused_by, ': ' || q.pause_reason),
            format('select %I.resume_queue(%L);', current_schema(), q.name)
     from queues q where q.paused_at is not null
     union all

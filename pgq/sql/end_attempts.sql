@@ -2,7 +2,7 @@
 -- holds in any way but success. Internal: fail, snooze, release and rescue are its forms.
 -- Verdicts: retry (failed; again while attempts are left), fail (failed for good), cancel,
 -- snooze (again after the delay; the attempt does not count), release (again now; does not count).
--- A job whose cancellation was asked for is cancelled whatever the verdict.
+-- A job whose cancellation was asked for is cancelled whatever the verdict; its error begins with why that was.
 -- Returns the jobs that were ended and where they are now: ready, scheduled, failed or cancelled.
 -- A missing job: its lease is lost; nothing was changed for it.
 -- Failed attempts count for circuit breakers, but not those whose worker died.
@@ -36,11 +36,11 @@ begin
           and r.attempt = numbers[width_bucket(r.job_id, ids)]
         returning r.*, places[width_bucket(r.job_id, ids)] as place
     ), ended as (
-        select g.*, verdicts[place] as verdict, delays[place] as delay, left(errors[place], 20000) as error,
+        select g.*, verdicts[place] as verdict, delays[place] as delay, left(nullif(concat_ws(': ', g.cancel_reason, errors[place]), ''), 20000) as error, errors[place] as own_error,
                details[place] as detail
         from gone g
     ), judged as materialized (
-        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, e.detail, e.slotted,
+        select e.job_id, e.queue, e.attempt, e.claimed_at, e.result_ttl, e.dag_id, e.verdict, e.error, left(e.own_error, 20000) as own_error, e.detail, e.slotted,
                j.kind, j.priority, j.spec -> 'callbacks' as callbacks,
                case
                    when e.cancel_requested_at is not null or e.verdict = 'cancel' then 'cancelled'
@@ -78,7 +78,7 @@ begin
         where outcome in ('failed', 'cancelled')
     ), kept as (
         insert into attempt_errors (job_id, attempt, worker_id, at, outcome, run_at, error, stack)
-        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, error,
+        select job_id, attempt, end_attempts.worker_id, now, outcome, case when outcome = 'scheduled' then run_at end, own_error,
                left(detail ->> 'stack', 20000)
         from judged
         where verdict in ('retry', 'fail')

@@ -8,7 +8,7 @@ as $$
         cross join lateral limit_state(s.scope, s.name, 0) l
         where s.name is not null
     )
-    select 'paused', format('%s is paused until %s%s', title, explain_time(paused_until), ': ' || pause_reason)
+    select 'paused', format('%s is paused%s until %s%s', title, ' by ' || paused_by, explain_time(paused_until), ': ' || pause_reason)
     from states where paused_until > clock_timestamp()
     union all
     select 'breaker', format('the circuit breaker of %s is open until %s, when one job may run; it opens after %s failures within %s', title,

@@ -3,7 +3,7 @@ create function explain_queue(queue_name text) returns table (reason text, detai
 language sql stable
 as $$
     select 'queue paused',
-           format('queue %s is paused for %s%s', q.name, explain_age(statement_timestamp() - q.paused_at), ': ' || q.pause_reason),
+           format('queue %s is paused%s for %s%s', q.name, ' by ' || q.paused_by, explain_age(statement_timestamp() - q.paused_at), ': ' || q.pause_reason),
            null::bigint
     from queues q
     where q.name = queue_name

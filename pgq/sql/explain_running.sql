@@ -23,7 +23,7 @@ begin
         explain_running.id;
     if lease.cancel_requested_at is not null then
         return query select 'cancelling',
-            format('its handler was asked to stop %s ago', explain_age(now - lease.cancel_requested_at)), explain_running.id;
+            format('its handler was asked to stop %s ago%s', explain_age(now - lease.cancel_requested_at), ': ' || lease.cancel_reason), explain_running.id;
     end if;
     if lease.dead_at is not null or now - lease.heartbeat_at > lease.lease then
         return query select 'late worker',

@@ -18,7 +18,8 @@ begin
     end if;
     return query
         select f.* from (
-            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+            select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data,
+                   coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end) as kind
             from (
                 (select * from events where job_ids is null order by id desc limit 100000)
                 union all
@@ -27,7 +28,7 @@ begin
             left join lateral (select jobs.kind from jobs where jobs.id = e.job_id offset 0) j on true
             where (queues is null or e.queue = any(queues))
               and (types is null or e.type = any(types))
-              and (kinds is null or j.kind = any(kinds))
+              and (kinds is null or coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end) = any(kinds))
               and (since is null or e.at >= since)
               and (until is null or e.at < until)
             order by e.id desc

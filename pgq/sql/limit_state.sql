@@ -7,7 +7,7 @@ returns table (
     scope text, name text, limit_name text, max_running integer, running bigint, rate integer, period interval, burst integer,
     tokens double precision, weight integer, waiting bigint, paused_until timestamptz, pause_reason text,
     break_after integer, break_within interval, break_for interval, breaker text, failures bigint, probe_at timestamptz, probe_id bigint,
-    state text, exact boolean)
+    state text, exact boolean, paused_by text)
 language plpgsql stable rows 1 security definer set search_path from current
 set jit = off set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -45,7 +45,8 @@ begin
                    when r.running >= l.max_running or t.tokens < 1 then 'full'
                    else 'free'
                end,
-               w.waiting < at_most
+               w.waiting < at_most,
+               case when p.paused then g.paused_by end
         from (select) one
         left join lateral (
             select * from limits x where of_scope <> 'group' and x.scope = of_scope and x.name = of_name

@@ -15,11 +15,13 @@ with recursive queues as (
     select greatest(100, least(10000, 500000 / greatest(1, count(*))))::integer as most from (select from backlogs limit 5000) b
 )
 select n.scope, n.name, s.limit_name, s.max_running, s.running, s.rate, s.period, s.burst, s.tokens, s.weight, s.waiting, s.paused_until, s.pause_reason,
-       s.break_after, s.break_within, s.break_for, s.breaker, s.failures, s.probe_at, s.probe_id, s.state, s.exact
+       s.break_after, s.break_within, s.break_for, s.breaker, s.failures, s.probe_at, s.probe_id, s.state, s.exact, s.paused_by
 from (
     select l.scope, l.name from limits l where l.scope <> 'group' or right(l.name, 1) <> '*'
     union
     select g.scope, g.name from gates g
+    where g.paused_until > statement_timestamp() or g.scope = 'group' and exists (
+        select from limits l where l.scope = 'group' and (l.name = g.name or right(l.name, 1) = '*' and starts_with(g.name, rtrim(l.name, '*'))))
     union
     select 'group', b.group_name from queues q join backlogs b on b.queue = q.queue where b.group_name <> ''
     union
@@ -49,3 +51,4 @@ comment on column limit_states.probe_at is 'From when a probe may run, if it is 
 comment on column limit_states.probe_id is 'The job that is the probe.';
 comment on column limit_states.state is 'free, or why no other job may start now: paused, broken (its circuit breaker is not closed), full.';
 comment on column limit_states.exact is 'Whether no more jobs wait.';
+comment on column limit_states.paused_by is 'Who paused it.';

@@ -28,6 +28,7 @@ begin
             union
             (select g.scope, g.name from gates g
              where (g.scope, g.name) > (coalesce(after_scope, ''), coalesce(after_name, '')) and (of_scope is null or g.scope = of_scope)
+               and (g.paused_until > statement_timestamp() or g.scope = 'group' and exists (select from limit_of(g.name)))
              order by g.scope, g.name limit case when not without_room then at_most end)
             union
             (select distinct 'group', x.group_name from slots x

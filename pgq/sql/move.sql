@@ -1,10 +1,11 @@
--- move(job_ids, queue): moves jobs that are ready or scheduled to another queue. Ready ones come behind those that are ready
+-- move(job_ids, queue, reason, actor): moves jobs that are ready or scheduled to another queue. Ready ones come behind those that are ready
 -- there already; scheduled ones keep their time. Outcome per job: moved, unchanged (it is in that queue), running, waiting (for
 -- other jobs), finished, not_found.
 -- Raises PQ001 for a queue that no job may be in, PQ002 when the queue would be past its maximum depth.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
 -- roles: operator
-create function move(job_ids bigint[], queue text) returns table (job_id bigint, outcome text)
+create function move(job_ids bigint[], queue text, reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_column
@@ -16,7 +17,7 @@ begin
     if problem is not null then
         perform invalid(problem[1], problem[2]);
     end if;
-    for done in select * from rearrange(move.job_ids, move.queue, null) loop
+    for done in select * from rearrange(move.job_ids, move.queue, null, operator_data(reason, actor)) loop
         some_moved := some_moved or done.outcome = 'changed';
         job_id := done.job_id;
         outcome := case done.outcome when 'changed' then 'moved' else done.outcome end;

@@ -1,14 +1,14 @@
--- pause_schedule(name, reason, paused_by): keeps a schedule from firing; what it has enqueued goes on. Idempotent: the first pause's
--- time, reason and name stay. paused_by is who did it, the user of the session by default. Raises PQ004 when there is
+-- pause_schedule(name, reason, actor): keeps a schedule from firing; what it has enqueued goes on. Idempotent: the first pause's
+-- time, reason and name stay. actor is who does it, the user of the session by default. Raises PQ004 when there is
 -- none. Locks: its row.
 -- roles: operator
-create function pause_schedule(name text, reason text default null, paused_by text default session_user) returns void
+create function pause_schedule(name text, reason text default null, actor text default session_user) returns void
 language plpgsql security definer set search_path from current
 as $$
 begin
     if (find_schedule(pause_schedule.name)).paused_at is null then
         update schedules s
-        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.paused_by, fire_at = null, updated_at = now()
+        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.actor, fire_at = null, updated_at = now()
         where s.name = pause_schedule.name;
     end if;
 end

@@ -9,7 +9,7 @@ create function queue_figures(at_most integer default 10000)
 returns table (
     queue text, depth bigint, ready bigint, scheduled bigint, waiting bigint, running bigint, exact boolean,
     oldest_ready_at timestamptz, oldest_ready_age interval, next_run_at timestamptz,
-    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval)
+    paused boolean, paused_at timestamptz, pause_reason text, max_depth bigint, workers bigint, age_every interval, paused_by text)
 language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -60,7 +60,7 @@ begin
         select f.queue, f.ready + f.scheduled, f.ready, f.scheduled, f.waiting, f.running, f.exact,
                o.at, statement_timestamp() - o.at,
                (select s.run_at from scheduled s where s.queue = f.queue order by s.run_at limit 1),
-               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every
+               q.paused_at is not null, q.paused_at, q.pause_reason, y.max_depth, coalesce(v.workers, 0), y.age_every, q.paused_by
         from figures f
         left join queues q on q.name = f.queue
         cross join lateral settings_of(f.queue) y

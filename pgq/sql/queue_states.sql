@@ -21,3 +21,4 @@ comment on column queue_states.pause_reason is 'Why it is paused.';
 comment on column queue_states.max_depth is 'The depth past which enqueue is refused; null: no limit.';
 comment on column queue_states.workers is 'Live workers that serve the queue.';
 comment on column queue_states.age_every is 'A job counts as one priority sooner for each such time that it has waited; null: only its priority counts.';
+comment on column queue_states.paused_by is 'Who paused it.';

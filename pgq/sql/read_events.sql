@@ -7,7 +7,8 @@ returns table (id bigint, job_id bigint, queue text, type text, attempt integer,
 language sql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
-    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data, j.kind
+    select e.id, e.job_id, e.queue, e.type, e.attempt, e.worker_id, e.at, e.data,
+           coalesce(j.kind, case e.type when 'deleted' then e.data ->> 'kind' end)
     from (
         select * from events where id = any(gaps)
         union all

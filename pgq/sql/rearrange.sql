@@ -1,8 +1,9 @@
--- rearrange(job_ids, to_queue, to_priority): gives jobs that are ready or scheduled another queue or priority (null: leaves
+-- rearrange(job_ids, to_queue, to_priority, told): gives jobs that are ready or scheduled another queue or priority (null: leaves
 -- it). Ready ones come behind those that are ready there already; scheduled ones keep their time. Outcome per job: changed,
--- unchanged (it has them), running, waiting (for other jobs), finished, not_found. Internal: move, set_priority.
+-- unchanged (it has them), running, waiting (for other jobs), finished, not_found. told: who does it and why, for the events.
+-- Internal: move, set_priority.
 -- Locks: the DAGs; rows of scheduled by job, then what withdraw locks.
-create function rearrange(job_ids bigint[], to_queue text, to_priority smallint) returns table (job_id bigint, outcome text)
+create function rearrange(job_ids bigint[], to_queue text, to_priority smallint, told jsonb) returns table (job_id bigint, outcome text)
 language plpgsql
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -42,8 +43,8 @@ begin
                 end if;
                 perform record_event(
                     case when to_queue is null then 'priority_set' else 'moved' end, j.id, coalesce(to_queue, j.queue), null, null,
-                    case when to_queue is null then jsonb_build_object('from', j.priority, 'to', to_priority)
-                         else jsonb_build_object('from', j.queue, 'to', to_queue) end)
+                    told || case when to_queue is null then jsonb_build_object('from', j.priority, 'to', to_priority)
+                                 else jsonb_build_object('from', j.queue, 'to', to_queue) end)
                 from jobs j where j.id = any(gone.ids);
                 update jobs j set queue = coalesce(to_queue, j.queue), priority = coalesce(to_priority, j.priority)
                 where j.id = any(gone.ids);

@@ -1,8 +1,9 @@
--- reschedule(job_ids, run_at, delay): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
+-- reschedule(job_ids, run_at, delay, reason, actor): moves jobs that wait (ready or scheduled) to another time, or to delay from now; a time
 -- that is past makes them ready. Outcome per job: scheduled, ready, running, waiting (for other jobs), finished (use retry), not_found.
 -- Raises PQ001 when run_at is missing or infinite, or given together with delay.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- roles: operator
-create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null)
+create function reschedule(job_ids bigint[], run_at timestamptz default null, delay interval default null, reason text default null, actor text default null)
 returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
@@ -41,7 +42,7 @@ begin
                 else
                     perform put_ready(gone.ids, gone.attempts);
                 end if;
-                perform record_event('rescheduled', u.id, u.queue, u.attempt, null, jsonb_build_object('run_at', reschedule.run_at))
+                perform record_event('rescheduled', u.id, u.queue, u.attempt, null, operator_data(reason, actor, jsonb_build_object('run_at', reschedule.run_at)))
                 from unnest(gone.ids, gone.queues, gone.attempts) u(id, queue, attempt);
                 return query
                     select id, case when reschedule.run_at > now() then 'scheduled' else 'ready' end from unnest(gone.ids) id;

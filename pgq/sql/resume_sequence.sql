@@ -17,7 +17,7 @@ begin
             message = format('there is no sequence %s with unfinished jobs', coalesce(to_json(key)::text, 'null'));
     end if;
     if stopped.stopped_at is not null then
-        perform record_event('sequence_resumed', j.id, j.queue, null, null, jsonb_build_object('sequence', stopped.key))
+        perform record_event('sequence_resumed', j.id, j.queue, null, null, operator_data(null, null, jsonb_build_object('sequence', stopped.key)))
         from jobs j where j.id = stopped.job_id;
         perform next_in_line(array[stopped.key]);
         perform notify_subscribers();

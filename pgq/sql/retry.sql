@@ -1,12 +1,13 @@
--- retry(job_ids): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
+-- retry(job_ids, reason, actor): runs jobs again now: finished ones, whatever their state, with at least one attempt more,
 -- and scheduled ones without waiting for their time. Attempts go on counting.
 -- Outcome per job: ready (also when it was already), waiting (for other jobs, or in the line of its sequence), running, finished (a DAG, sub-DAG, map or gate
 -- of which nothing was to run again), not_found. A node of a DAG that has
 -- ended takes along those of its descendants that were skipped, and the DAG; a DAG its failed nodes (see dag_retry).
 -- A job of a sequence waits until no other one of that is under way; one that has stopped it lets it go on.
+-- actor is who does it, the session's user by default; reason and actor are kept with the events.
 -- Raises PQ006 when a job becomes the parent of others at this moment. Locks: for nodes the chores and the DAGs; then what withdraw locks, or rows of results by job.
 -- roles: operator
-create function retry(job_ids bigint[]) returns table (job_id bigint, outcome text)
+create function retry(job_ids bigint[], reason text default null, actor text default null) returns table (job_id bigint, outcome text)
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 as $$
@@ -29,7 +30,7 @@ begin
         perform lock_dags(linked);
         reopened := dag_reset(linked || array(
             select m.id from jobs m join results f on f.job_id = m.id
-            where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')));
+            where m.dag_id = any(linked) and f.state in ('failed', 'cancelled', 'expired')), operator_data(reason, actor));
     end if;
     for round in 1 .. 100 loop
         moved := '{}';
@@ -48,7 +49,7 @@ begin
                 -- What ends again at once runs no handler; what has ended since takes others along, too.
                 return query select id, 'finished' from unnest(found_at.ids) id where id = any(reopened);
                 found_at.ids := array(select unnest(found_at.ids) except select unnest(reopened));
-                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)));
+                reopened := reopened || dag_reset(array(select id from unnest(found_at.ids) id where id = any(linked)), operator_data(reason, actor));
                 moved := moved || found_at.ids;
                 continue;
             else
@@ -68,7 +69,7 @@ begin
                        array_agg(r.attempt order by r.job_id) as attempts
                 into gone from taken r;
             end if;
-            perform record_event('retry_requested', j.id, j.queue) from jobs j where j.id = any(gone.ids);
+            perform record_event('retry_requested', j.id, j.queue, data => operator_data(reason, actor)) from jobs j where j.id = any(gone.ids);
             queued := retry_in_line(gone.ids, gone.attempts, found_at.place);
             return query select id, case when id = any(queued) then 'waiting' else 'ready' end from unnest(gone.ids) id;
             moved := moved || array(select unnest(found_at.ids) except select unnest(gone.ids));

@@ -1,4 +1,4 @@
--- set_limit(scope, name, settings, ...): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
+-- set_limit(scope, name, settings, ..., reason, actor): sets what is given by name or in the object of the limit of a queue, of a kind in all queues, or of
 -- groups, and leaves the rest; null in the object takes a setting away, period and burst along with rate, and the limit goes with its
 -- last one. Settings: max_running (how many of its jobs run at a time, over all workers), rate per period (how many start in that time;
 -- 1 second by default) and burst (how many at once after a rest, by default rate), for groups weight (how many turns they get where
@@ -10,18 +10,19 @@
 --   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
 --   select pgq.set_limit('kind', 'charge', break_after => 10, break_within => '1 min', break_for => '30 s');
 --
--- Jobs that run already go on. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
 -- roles: operator
 create function set_limit(
     scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
     period interval default null, burst integer default null, weight integer default null, break_after integer default null,
-    break_within interval default null, break_for interval default null) returns void
+    break_within interval default null, break_for interval default null, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
     entry record;
     current limits;
+    was limits;
 begin
     perform check_scope(scope, name);
     if jsonb_typeof(settings) is distinct from 'object' then
@@ -32,6 +33,7 @@ begin
         'break_after', break_after, 'break_within', break_within, 'break_for', break_for));
     insert into limits (scope, name) values (scope, name) on conflict do nothing;
     select * into current from limits l where l.scope = set_limit.scope and l.name = set_limit.name for update;
+    was := current;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) order by key loop
         if entry.key not in ('max_running', 'rate', 'period', 'burst', 'weight', 'break_after', 'break_within', 'break_for') then
             perform invalid(entry.key, 'is not a setting of a limit');
@@ -60,12 +62,17 @@ begin
     perform check_limit(current);
     if (current.max_running, current.rate, current.weight, current.break_after) is null then
         delete from limits l where l.scope = set_limit.scope and l.name = set_limit.name;
+        perform drop_gate(scope, name);
     else
         update limits l
         set (max_running, rate, period, burst, weight, break_after, break_within, break_for, updated_at)
           = (current.max_running, current.rate, current.period, current.burst, current.weight, current.break_after, current.break_within,
              current.break_for, now())
         where l.scope = set_limit.scope and l.name = set_limit.name;
+    end if;
+    if was is distinct from current then
+        perform record_operation('limit_set', case scope when 'queue' then name end,
+            operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'settings', changes(to_jsonb(was), to_jsonb(current)))));
     end if;
     perform wake_turns(scope, name);
 end

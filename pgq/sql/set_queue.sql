@@ -1,4 +1,4 @@
--- set_queue(name, settings, ...): sets what is given by name or in the object and leaves the rest; null in the object puts a
+-- set_queue(name, settings, ..., reason, actor): sets what is given by name or in the object and leaves the rest; null in the object puts a
 -- setting back to the default, the setting of queue '*'. Creates the queue. Settings: max_depth, warn_depth, max_args_bytes,
 -- max_attempts, timeout, backoff, keep_completed, keep_failed, keep_cancelled, keep_expired (intervals),
 -- events (none, changes, all), age_every (an interval: a job counts as one priority sooner for each such time that it has waited).
@@ -6,18 +6,19 @@
 --   select pgq.set_queue('mail', max_depth => 10000, keep_completed => '7 days');
 --   select pgq.set_queue('mail', '{"max_depth": null}');
 --
--- Raises PQ001 for an unknown setting or a value that breaks a rule.
+-- Writes an event "queue_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule.
 -- roles: operator
 create function set_queue(
     name text, settings jsonb default '{}', max_depth bigint default null, warn_depth bigint default null,
     max_args_bytes bigint default null, max_attempts integer default null, timeout interval default null,
     backoff jsonb default null, keep_completed interval default null, keep_failed interval default null,
     keep_cancelled interval default null, keep_expired interval default null, events text default null,
-    age_every interval default null) returns void
+    age_every interval default null, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 declare
     current queues;
+    was queues;
     entry record;
     broken_rule text;
 begin
@@ -41,6 +42,7 @@ begin
     end loop;
     insert into queues (name) select set_queue.name where set_queue.name <> '*' on conflict do nothing;
     select * into current from queues q where q.name = set_queue.name for update;
+    was := current;
     for entry in select key, nullif(value, 'null') as value from jsonb_each(settings) loop
         begin
             current := jsonb_populate_record(current, jsonb_build_object(entry.key, entry.value));
@@ -68,6 +70,9 @@ begin
                 perform invalid(entry.key, format('cannot be read: %s', sqlerrm));
         end;
     end loop;
+    if was is distinct from current then
+        perform record_operation('queue_set', set_queue.name, operator_data(reason, actor, jsonb_build_object('settings', changes(to_jsonb(was), to_jsonb(current)))));
+    end if;
 end
 $$;
 comment on function set_queue is 'Sets settings of a queue: those given by name or in the object; null in the object puts one back to the default. name ''*'': the defaults of all queues.';

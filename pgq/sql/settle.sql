@@ -1,8 +1,8 @@
--- settle(job_ids, queue_names, attempts, new_state, reason, cause_id, quiet): writes how jobs ended that never ran again
+-- settle(job_ids, queue_names, attempts, new_state, reason, cause_id, quiet, more): writes how jobs ended that never ran again
 -- after their last place (waiting, ready or scheduled) was taken from them by the caller in the same transaction, and
--- tells their children and the sequences of which they were the heads; unless quiet it enqueues their callbacks. Internal: cancel, expire, delete and skip_in_line.
+-- tells their children and the sequences of which they were the heads; unless quiet it enqueues their callbacks. more: what else the events say. Internal: cancel, expire, delete and skip_in_line.
 create function settle(job_ids bigint[], queue_names text[], attempts integer[], new_state text, reason text,
-                       cause_id bigint default null, quiet boolean default false)
+                       cause_id bigint default null, quiet boolean default false, more jsonb default '{}')
 returns void
 language plpgsql
 as $$
@@ -12,7 +12,7 @@ begin
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt)
     cross join lateral (select * from jobs where jobs.id = u.id offset 0) j
     order by u.id;
-    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id)))
+    perform record_event(new_state, u.id, u.queue, u.attempt, null, jsonb_strip_nulls(jsonb_build_object('error', reason, 'cause', settle.cause_id) || more))
     from unnest(job_ids, queue_names, attempts) u(id, queue, attempt);
     if not quiet and new_state <> 'skipped' then
         perform call_back(job_ids, 'on_failure')
