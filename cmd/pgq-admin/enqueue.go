@@ -23,7 +23,7 @@ of enqueue in SQL (kind, args, queue, priority, delay, run_at, max_attempts, tim
 unique, group, sequence, on_failure, callbacks); --from - reads the standard input. KIND and flags say what lines leave out. The file is streamed in
 transactions of --batch lines; errors name the line, and say with which --skip to go on. With --all-or-nothing it is one transaction.
 
--o name prints only the ids. Exit codes: 2 a field breaks a rule, 6 the queue is full.`
+-o name prints only the ids. Exit codes: 2 a field breaks a rule, 5 some lines of a file were enqueued, 6 the queue is full.`
 
 // enqueueing is what the flags of enqueue say.
 type enqueueing struct {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -119,6 +120,7 @@ func (l *lines) job(text []byte) (json.RawMessage, error) {
 // enqueueLines enqueues the jobs of a file, batch after batch.
 func (a *app) enqueueLines(ctx context.Context, s *session, e *enqueueing, table *output.Table[enqueuedRow], defaults map[string]json.RawMessage) error {
 	in := a.in
+	var total int64
 	if e.from != "-" {
 		file, err := openInput(e.from)
 		if err != nil {
@@ -126,6 +128,9 @@ func (a *app) enqueueLines(ctx context.Context, s *session, e *enqueueing, table
 		}
 		defer file.Close() //nolint:errcheck // it is only read
 		in = file
+		if total, err = countLines(file, output.NewScreen(a.err).Terminal && e.options.Format.ForPeople()); err != nil {
+			return err
+		}
 	}
 	l := &lines{in: bufio.NewReaderSize(stoppable(ctx, in), 1<<16), defaults: maps.Clone(defaults)}
 	for l.number < e.skip {
@@ -135,7 +140,7 @@ func (a *app) enqueueLines(ctx context.Context, s *session, e *enqueueing, table
 			return err
 		}
 	}
-	f := &fileEnqueue{app: a, e: e, table: table, last: e.skip, stream: e.options.Sort == "" &&
+	f := &fileEnqueue{app: a, e: e, table: table, total: total, last: e.skip, stream: e.options.Sort == "" &&
 		(e.options.Format == output.FormatJSONL || e.options.Format == output.FormatName)}
 	if !e.whole {
 		return f.finish(f.all(ctx, s, s.conn, l))
@@ -147,6 +152,24 @@ func (a *app) enqueueLines(ctx context.Context, s *session, e *enqueueing, table
 	return f.finish(err)
 }
 
+// countLines returns how many lines a file has, for a bar; 0 where nobody sees that, or it cannot be read twice.
+func countLines(file *os.File, wanted bool) (n int64, err error) {
+	if info, err := file.Stat(); !wanted || err != nil || !info.Mode().IsRegular() {
+		return 0, err
+	}
+	buffer := make([]byte, 1<<20)
+	for {
+		read, err := file.Read(buffer)
+		n += int64(bytes.Count(buffer[:read], []byte("\n")))
+		if err == io.EOF {
+			_, err = file.Seek(0, io.SeekStart)
+			return n, err
+		} else if err != nil {
+			return n, err
+		}
+	}
+}
+
 // fileEnqueue is the state of enqueueing a file.
 type fileEnqueue struct {
 	*app
@@ -155,22 +178,20 @@ type fileEnqueue struct {
 	stream bool // rows are printed as soon as they are committed
 	rows   []enqueuedRow
 	count  int64
+	total  int64 // lines of the file; 0: that is not known
 	last   int64 // line up to which all is committed, or would be
 }
 
 // all enqueues batches until the end of the file.
 func (f *fileEnqueue) all(ctx context.Context, s *session, db pgq.DB, l *lines) error {
-	screen := output.NewScreen(f.err)
-	progress := screen.Terminal && f.e.options.Format.ForPeople()
+	progress := output.NewProgress(output.NewScreen(f.err), f.e.options, "enqueue", "jobs", max(0, f.total-f.e.skip))
+	defer progress.End()
 	for {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		more, err := l.next(f.e.batch)
 		if !more || err != nil {
-			if progress {
-				fmt.Fprint(f.err, "\r\x1b[K")
-			}
 			return err
 		}
 		added, err := s.q.EnqueueJSON(context.WithoutCancel(ctx), db, l.batch)
@@ -191,9 +212,7 @@ func (f *fileEnqueue) all(ctx context.Context, s *session, db pgq.DB, l *lines) 
 		if f.e.options.Format.ForPeople() {
 			f.rows = nil // only counted
 		}
-		if progress {
-			fmt.Fprintf(f.err, "\r\x1b[K%d jobs, up to line %d", f.count, f.last)
-		}
+		progress.Add(int64(len(added)))
 	}
 }
 
@@ -222,19 +241,19 @@ func (f *fileEnqueue) finish(err error) error {
 			return printed
 		}
 	}
-	if err == nil || f.e.whole {
-		if err != nil {
-			failure := explain(err)
-			return (&output.Error{Code: failure.Code, Text: failure.Message, Err: err}).WithFix("nothing was enqueued")
-		}
+	if err == nil {
 		return nil
 	}
 	failure := explain(err)
-	e := &output.Error{Code: failure.Code, Text: failure.Message, Err: err}
-	if f.last == 0 {
-		return e.WithFix("nothing was enqueued")
+	e := &output.Error{Code: failure.Code, Text: failure.Message + "; nothing was enqueued", Err: err, Fix: failure.Fix}
+	switch {
+	case f.count > 0:
+		e.Code, e.Text = output.ExitPartly, fmt.Sprintf("%s; %d jobs were enqueued, up to line %d", failure.Message, f.count, f.last)
+		return e.WithFix("when that is put right, the same with --skip %d goes on behind them", f.last)
+	case e.Fix == "":
+		return e.WithFix("when that is put right, the same again")
 	}
-	return e.WithFix("all lines up to %d were enqueued; the same with --skip %d goes on behind them", f.last, f.last)
+	return e
 }
 
 var indexed = regexp.MustCompile(`^jobs\[(\d+)\]\.?`)

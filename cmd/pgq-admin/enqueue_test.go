@@ -131,7 +131,7 @@ func TestEnqueueStreamsAFileAndNamesTheLineThatIsWrong(t *testing.T) {
 	} {
 		before := s.count("select count(*) from pgq.jobs")
 		stdin := "{\"kind\": \"a\"}\n\n{\"kind\": \"b\"}\n{\"kind\": \"c\"}\n\n" + c.line + "\n{\"kind\": \"d\"}\n"
-		from(stdin, "--batch 2").want(t, 2, c.text, "all lines up to 3 were enqueued; the same with --skip 3 goes on")
+		from(stdin, "--batch 2").want(t, 5, c.text, "; 2 jobs were enqueued, up to line 3\n  fix: when that is put right, the same with --skip 3 goes on behind them")
 		if n := s.count("select count(*) from pgq.jobs"); n != before+2 {
 			t.Errorf("%s: %d jobs were enqueued, want 2", c.line, n-before)
 		}
@@ -173,7 +173,7 @@ func TestEnqueueThatIsInterruptedSaysHowToGoOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = p.Wait()
-	if code, text := p.ProcessState.ExitCode(), stderr.String(); code != 130 || !strings.Contains(text, "interrupted\n  fix: all lines up to 2 were enqueued; the same with --skip 2 goes on") {
+	if code, text := p.ProcessState.ExitCode(), stderr.String(); code != 130 || !strings.Contains(text, "interrupted; 2 jobs were enqueued, up to line 2\n  fix: when that is put right, the same with --skip 2 goes on") {
 		t.Errorf("exit code %d, %s", code, text)
 	}
 	if n := s.count("select count(*) from pgq.jobs"); n != 2 {

@@ -162,14 +162,19 @@ func TestPruneByHandAsksAndCounts(t *testing.T) {
 		insert into pgq.results (job_id, queue, state, attempt, finished_at) select job_id, queue, 'completed', 1, now() - interval '9 days' from moved returning 1)
 		select count(*)::text from added`)
 	call := func(words ...string) outcome { return admin(t, append(words, "--url", url)...) }
-	call("prune", "--older-than", "8d").want(t, 2, "nothing was changed", "--yes")
+	call("prune", "--older-than", "8d").want(t, 2, "this would delete 30 jobs that ended as completed, cancelled, skipped, expired more than 8d ago; nothing was changed", "--yes", "completed", "…")
+	call("prune", "--older-than", "8d", "--dry-run", "-o", "json").want(t, 0, `"jobs": 30`)
 	call("prune", "--older-than", "8d", "--dry-run").want(t, 0, "would delete 30 jobs")
 	call("prune", "--older-than", "10d", "--yes").want(t, 0, "deleted 0 jobs")
-	call("prune", "--older-than", "8d", "--limit", "12", "--batch", "5", "--yes").want(t, 0, "deleted 12 jobs")
+	call("prune", "--older-than", "8d", "--limit", "12", "--batch", "5", "--yes", "--actor", "ann", "--reason", "disk").want(t, 0, "deleted 12 jobs", "stopped at --limit")
+	call("event", "tail", "--type", "operated").want(t, 0, `"by": "ann"`, `"reason": "disk"`, `"verb": "prune"`)
 	call("prune", "--state", "failed").want(t, 2, "--state needs --older-than")
 	call("prune", "--older-than", "soon").want(t, 2, "--older-than must be")
 	call("prune", "--older-than", "1d", "--state", "faild").want(t, 2, "did you mean failed?")
-	call("prune").want(t, 0, "deleted 18 jobs")
+	call("prune").want(t, 2, "this would delete 18 jobs that were kept for as long as their queues say; nothing was changed")
+	call("prune", "--dry-run").want(t, 0, "would delete 18 jobs")
+	call("prune", "--yes").want(t, 0, "deleted 18 jobs")
+	call("prune").want(t, 0, "there is nothing to delete")
 	call("check").want(t, 0)
 }
 

@@ -12086,11 +12086,12 @@ comment on function propagate_frontier is 'Tells children of finished jobs that 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
+-- prune(at_most, by_hand, reason, actor): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed ...) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
--- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted. by_hand: writes an
+-- event "operated", with actor, the session's user by default, and reason.
 -- roles: worker, operator
-create function prune(at_most integer default 1000) returns integer
+create function prune(at_most integer default 1000, by_hand boolean default false, reason text default null, actor text default null) returns integer
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -12135,6 +12136,10 @@ begin
 
     perform prune_events(10 * at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
+    if by_hand and due <> '{}' then
+        perform record_operation('operated', null, operator_data(reason, actor, jsonb_build_object(
+            'verb', 'prune', 'user', session_user, 'outcomes', jsonb_build_object('deleted', cardinality(due)))));
+    end if;
     return cardinality(due);
 end
 $$;
@@ -12178,11 +12183,13 @@ comment on function prune_events is 'Deletes events that were kept long enough.'
 -- prune_finished(older_than, ...): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
 -- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
--- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
+-- counted), where to go on, null: that was all, and which ones. Writes an event "operated", as change_jobs does: actor is who does it, the session's user by
+-- default. Locks: rows of results, skipping those that others have locked.
 -- roles: operator
 create function prune_finished(
     older_than interval, queues text[] default null, states text[] default null, after bigint default 0, at_most integer default 1000,
-    dry boolean default false, out deleted integer, out next_after bigint)
+    dry boolean default false, reason text default null, actor text default null,
+    out deleted integer, out next_after bigint, out job_ids bigint[])
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -12209,6 +12216,7 @@ begin
     into due, next_after
     from fit f;
     deleted := cardinality(due);
+    job_ids := due;
     if dry then
         return;
     end if;
@@ -12222,6 +12230,12 @@ begin
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due || forget_members(due));
     deleted := cardinality(due);
+    job_ids := array(select id from unnest(due) id order by id);
+    if deleted > 0 then
+        perform record_operation('operated', case when cardinality(queues) = 1 then queues[1] end, operator_data(reason, actor, jsonb_build_object(
+            'verb', 'prune', 'user', session_user, 'filter', jsonb_build_object('older_than', older_than, 'queues', queues, 'states', states),
+            'outcomes', jsonb_build_object('deleted', deleted), 'first', job_ids[1], 'last', job_ids[deleted])));
+    end if;
 end
 $$;
 comment on function prune_finished is 'Deletes jobs that ended long ago, by hand.';

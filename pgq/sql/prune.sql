@@ -1,8 +1,9 @@
--- prune(at_most): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
+-- prune(at_most, by_hand, reason, actor): deletes up to about at_most finished jobs of each sort that were kept for as long as their queue
 -- says (keep_completed ...) or as their result_ttl says, DAGs with all their nodes, subscribers that are past, and events (prune_events).
--- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted.
+-- Failed jobs that have stopped their sequence are kept until that goes on. Completed jobs are found by walk_completed, the others by their index. Returns how many jobs were deleted. by_hand: writes an
+-- event "operated", with actor, the session's user by default, and reason.
 -- roles: worker, operator
-create function prune(at_most integer default 1000) returns integer
+create function prune(at_most integer default 1000, by_hand boolean default false, reason text default null, actor text default null) returns integer
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -47,6 +48,10 @@ begin
 
     perform prune_events(10 * at_most);
     delete from subscribers where alive_until < now() - interval '1 hour';
+    if by_hand and due <> '{}' then
+        perform record_operation('operated', null, operator_data(reason, actor, jsonb_build_object(
+            'verb', 'prune', 'user', session_user, 'outcomes', jsonb_build_object('deleted', cardinality(due)))));
+    end if;
     return cardinality(due);
 end
 $$;

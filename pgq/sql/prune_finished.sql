@@ -1,11 +1,13 @@
 -- prune_finished(older_than, ...): deletes jobs that ended longer ago than older_than, whatever their queue says of how long they are
 -- kept; DAGs with all their nodes, but none that has stopped its sequence. Filters, null for any: queues, states. It goes along the ids from after on, looks at 20 times
 -- at_most of them at most, and deletes at_most at most; dry: only counts. Returns how many jobs were deleted (nodes are not
--- counted) and where to go on; null: that was all. Locks: rows of results, skipping those that others have locked.
+-- counted), where to go on, null: that was all, and which ones. Writes an event "operated", as change_jobs does: actor is who does it, the session's user by
+-- default. Locks: rows of results, skipping those that others have locked.
 -- roles: operator
 create function prune_finished(
     older_than interval, queues text[] default null, states text[] default null, after bigint default 0, at_most integer default 1000,
-    dry boolean default false, out deleted integer, out next_after bigint)
+    dry boolean default false, reason text default null, actor text default null,
+    out deleted integer, out next_after bigint, out job_ids bigint[])
 language plpgsql security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
@@ -32,6 +34,7 @@ begin
     into due, next_after
     from fit f;
     deleted := cardinality(due);
+    job_ids := due;
     if dry then
         return;
     end if;
@@ -45,6 +48,12 @@ begin
     select coalesce(array_agg(job_id), '{}') into due from removed;
     perform forget(due || forget_members(due));
     deleted := cardinality(due);
+    job_ids := array(select id from unnest(due) id order by id);
+    if deleted > 0 then
+        perform record_operation('operated', case when cardinality(queues) = 1 then queues[1] end, operator_data(reason, actor, jsonb_build_object(
+            'verb', 'prune', 'user', session_user, 'filter', jsonb_build_object('older_than', older_than, 'queues', queues, 'states', states),
+            'outcomes', jsonb_build_object('deleted', deleted), 'first', job_ids[1], 'last', job_ids[deleted])));
+    end if;
 end
 $$;
 comment on function prune_finished is 'Deletes jobs that ended long ago, by hand.';
