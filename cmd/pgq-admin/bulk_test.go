@@ -128,7 +128,7 @@ func TestABulkShowsABarOnATerminal(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.fill(3000, "mail", "send")
-	con, end := onConsole(t, s.adminCall("job cancel --queue mail --yes --batch 100"), 40, 120)
+	con, end := onConsole(t, s.adminCall("job cancel --queue mail --yes --batch 10"), 40, 120)
 	shown := con.until(t, "%")
 	if code := end(); code != 0 || !strings.Contains(con.text(), "cancelled  3000") || !strings.Contains(shown, "/3000") {
 		t.Errorf("exit code %d\n%s", code, con.text())

@@ -26,7 +26,9 @@ kept for them, for as long as their keep says.`,
 var consumerColumns = []output.Column[pgq.ConsumerState]{
 	{Name: "name", Value: func(s pgq.ConsumerState) any { return s.Name }},
 	{Name: "state", Value: func(s pgq.ConsumerState) any { return s.State }},
-	{Name: "behind", Value: func(s pgq.ConsumerState) any { return output.Estimate{Count: int64(s.Behind), Exact: s.Exact} }},
+	{Name: "behind", Value: func(s pgq.ConsumerState) any {
+		return output.Estimate{Count: int64(s.Behind), Exact: s.Exact, AtLeast: true}
+	}},
 	{Name: "lag", Value: func(s pgq.ConsumerState) any { return s.Lag }},
 	{Name: "handled", Value: func(s pgq.ConsumerState) any { return s.Handled }},
 	{Name: "failures", Value: func(s pgq.ConsumerState) any { return s.Failures }},
@@ -75,6 +77,8 @@ func consumerList(a *app) *cobra.Command {
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List consumers: where they are and how far behind",
+		Long: `List consumers: where they are and how far behind. What they have yet to read is counted among 10,000 events: ≥ before the number says that
+there are more; -o json has "exact": false then.`,
 		Example: "  pgq-admin consumer list --sort lag\n  pgq-admin consumer list -o json | jq '.items[] | select(.behind > 1000)'",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -138,7 +142,7 @@ func consumerReset(a *app) *cobra.Command {
 		Use:   "reset NAME --to now|beginning|ID",
 		Short: "Put the position of a consumer elsewhere",
 		Long: `Put the position of a consumer to now (what is there is not read any more), to the beginning (the oldest event that is kept), or behind
-the event of an id. Whoever has a batch of it loses it.`,
+the event of an id, which must have been written: later ones up to it would never be read. Whoever has a batch of it loses it.`,
 		Example: "  pgq-admin consumer reset audit --to beginning",
 	}, func(ctx context.Context, s *session, name string) error {
 		if to == "" {

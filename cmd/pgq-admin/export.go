@@ -2,6 +2,8 @@ package main
 
 import (
 	"compress/gzip"
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -123,19 +125,42 @@ func (e *exporting) run(c *cobra.Command) error {
 		if err != nil {
 			return 0, err
 		}
+		progress, err := e.progress(c.Context(), s)
+		if err != nil {
+			return 0, err
+		}
+		defer progress.End()
+		line := func(text json.RawMessage) error {
+			progress.Add(1)
+			return out.Line(text)
+		}
 		switch e.of {
 		case archive.Events:
-			err = s.q.ExportEvents(c.Context(), s.conn, e.events, out.Line)
+			err = s.q.ExportEvents(c.Context(), s.conn, e.events, line)
 		case archive.Settings:
-			err = s.q.ExportSettings(c.Context(), s.conn, out.Line)
+			err = s.q.ExportSettings(c.Context(), s.conn, line)
 		default:
-			err = s.q.ExportJobs(c.Context(), s.conn, e.jobs, out.Line)
+			err = s.q.ExportJobs(c.Context(), s.conn, e.jobs, line)
 		}
 		if err != nil {
 			return 0, err
 		}
 		return out.Rows, out.Close()
 	})
+}
+
+// progress returns the progress of an export, of as many jobs as there are where that can be counted soon. Where the lines go to the terminal there is none.
+func (e *exporting) progress(ctx context.Context, s *session) (*output.Progress, error) {
+	screen := output.NewScreen(e.app.err)
+	var o output.Options
+	if e.toOut() && output.IsTerminal(e.app.out) || e.of == archive.Settings {
+		o.Format = output.FormatJSONL
+	}
+	if !screen.Terminal || o.Format != "" || e.of == archive.Events {
+		return output.NewProgress(screen, o, "export", e.of, 0), nil
+	}
+	all, err := s.reach(ctx, e.jobs, countUpTo, countFor)
+	return output.NewProgress(screen, o, "export", e.of, all.total(0)), err
 }
 
 // check checks the flags and returns how to write.

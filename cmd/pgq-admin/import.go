@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -52,6 +54,7 @@ func importCommand(a *app) *cobra.Command {
 			}
 			o.NewIDs = ids == "new"
 			from := a.in
+			var total int64
 			if args[0] != "-" {
 				f, err := openInput(args[0])
 				if err != nil {
@@ -59,8 +62,13 @@ func importCommand(a *app) *cobra.Command {
 				}
 				defer f.Close() //nolint:errcheck // it was only read
 				from = f
+				if format, gz, _ := archive.FormatOf(args[0]); format != archive.Parquet && !gz {
+					if total, err = countLines(f, output.NewScreen(a.err).Terminal); err != nil {
+						return err
+					}
+				}
 			}
-			return a.importFrom(c, from, o, shown.Format)
+			return a.importFrom(c, from, total, o, shown.Format)
 		},
 	}
 	a.schemaFlag(c.Flags())
@@ -71,13 +79,16 @@ func importCommand(a *app) *cobra.Command {
 	return c
 }
 
-func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions, f output.Format) error {
+// importFrom imports what has so many lines; 0 where that is not known.
+func (a *app) importFrom(c *cobra.Command, from io.Reader, total int64, o pgq.ImportOptions, f output.Format) error {
 	s, err := a.open(c)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	done, err := s.q.Import(c.Context(), s.conn, archive.Lines(from), o)
+	progress := output.NewProgress(output.NewScreen(a.err), output.Options{}, "import", "lines", total)
+	done, err := s.q.Import(c.Context(), s.conn, counted(archive.Lines(from), progress), o)
+	progress.End()
 	if err != nil {
 		return refusedImport(err)
 	}
@@ -102,6 +113,18 @@ func (a *app) importFrom(c *cobra.Command, from io.Reader, o pgq.ImportOptions, 
 		_, err = fmt.Fprintf(a.out, "%s %d jobs, %d events\n", did, done.Jobs, done.Events)
 	}
 	return err
+}
+
+// counted returns the same lines, and lets a progress count them.
+func counted(lines iter.Seq2[json.RawMessage, error], progress *output.Progress) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		for line, err := range lines {
+			progress.Add(1)
+			if !yield(line, err) {
+				return
+			}
+		}
+	}
 }
 
 // importedSettings says which settings are not as they were, and how many are.

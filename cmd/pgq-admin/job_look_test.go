@@ -240,6 +240,7 @@ func TestConsumersAreShownAndSteered(t *testing.T) {
 	s.admin("consumer read audit").want(t, 0, "paused")
 	s.admin("consumer read audit").want(t, 0, "no events")
 	s.admin("consumer show audit").want(t, 0, "idle")
+	s.admin("consumer reset audit --to 99999999").want(t, 2, "start_at must be the id of an event that was written; the newest is ")
 	s.admin("consumer reset audit --to beginning").want(t, 0, "behind")
 	s.admin("consumer reset audit --to soon").want(t, 2, "start_at must be now, beginning or the id of an event")
 	s.admin("consumer reset audit").want(t, 2, "--to must be given")

@@ -18,10 +18,12 @@ const (
 type reach struct {
 	jobs  int
 	exact bool // there are no more
+	about int  // how many there may be, if not, by the ids that were looked at; 0: nobody knows
 }
 
 // reach counts the jobs that fit, up to a number and for some time.
 func (s *session) reach(ctx context.Context, f pgq.Filter, atMost int, long time.Duration) (r reach, err error) {
+	from := f.After
 	for until := time.Now().Add(long); r.jobs < atMost && time.Now().Before(until); {
 		ids, next, err := s.q.Select(ctx, s.conn, f, min(atMost-r.jobs, 10_000), false)
 		if err != nil {
@@ -29,10 +31,13 @@ func (s *session) reach(ctx context.Context, f pgq.Filter, atMost int, long time
 		}
 		r.jobs += len(ids)
 		if next == 0 {
-			r.exact = true
+			r.exact, r.about = true, 0
 			break
 		}
 		f.After = next
+		if f.Before > next && next > from {
+			r.about = int(float64(r.jobs) * float64(f.Before-1-from) / float64(next-from))
+		}
 	}
 	return r, nil
 }
@@ -44,11 +49,14 @@ func (r reach) text(limit int) string {
 		noun = "job"
 	}
 	count := fmt.Sprint(r.jobs)
-	if !r.exact {
+	switch {
+	case r.about > r.jobs:
+		count = fmt.Sprintf("about %d", r.about)
+	case !r.exact:
 		count = "more than " + count
 	}
 	switch {
-	case limit > 0 && r.jobs > limit:
+	case limit > 0 && max(r.jobs, r.about) > limit:
 		return fmt.Sprintf("the first %d of %s %s", limit, count, noun)
 	case limit > 0 && !r.exact:
 		return fmt.Sprintf("%s %s, %d at most", count, noun, limit)
@@ -56,13 +64,17 @@ func (r reach) text(limit int) string {
 	return count + " " + noun
 }
 
-// total is how many jobs will be looked at with a limit; 0 where that is not known.
+// total is how many jobs will be looked at with a limit, about; 0 where that is not known.
 func (r reach) total(limit int) int64 {
 	switch {
+	case r == (reach{}): // nobody counted
+		return 0
 	case limit > 0 && r.jobs >= limit:
 		return int64(limit)
 	case r.exact:
 		return int64(r.jobs)
+	case r.about > r.jobs && (limit == 0 || r.about < limit):
+		return int64(r.about)
 	}
-	return 0
+	return int64(limit)
 }

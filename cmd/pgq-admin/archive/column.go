@@ -57,6 +57,7 @@ var jobColumns = []column{
 	{name: "finished_at", part: "results", form: asTime},
 	{name: "worker_id", part: inLease, form: asNumber},
 	{name: "cancel_requested_at", part: "running", form: asTime},
+	{name: "cancel_reason", part: "running"},
 	{name: "expires_at", part: inJob, form: asTime},
 	{name: "timeout", part: inJob},
 	{name: "backoff", part: inJob, form: asJSON},

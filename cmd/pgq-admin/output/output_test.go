@@ -45,6 +45,34 @@ var (
 )
 
 // printed returns what a table prints.
+func TestEstimatesAreMarked(t *testing.T) {
+	t.Parallel()
+	for want, value := range map[string]Estimate{"7": {Count: 7, Exact: true, AtLeast: true}, "~7": {Count: 7}, "≥7": {Count: 7, AtLeast: true}} {
+		if got := display(value); got != want {
+			t.Errorf("%+v: %s, want %s", value, got, want)
+		}
+	}
+}
+
+func TestProgressIsToldAndNotToPrograms(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	p := NewProgress(Screen{Writer: &out}, Options{}, "cancel", "jobs", 200)
+	p.began, p.told = p.began.Add(-10*time.Second), p.told.Add(-progressEvery)
+	p.Add(50)
+	p.Add(50) // too soon
+	p.End()
+	if got, want := out.String(), "cancel: 50 of 200 jobs (25 %), 5 per second, 30.0s to go\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	p = NewProgress(Screen{Writer: &out}, Options{Format: FormatJSON}, "cancel", "jobs", 0)
+	p.told = p.told.Add(-progressEvery)
+	out.Reset()
+	if p.Add(1); out.Len() != 0 {
+		t.Errorf("programs are told %q", out.String())
+	}
+}
+
 func printed(t *testing.T, o Options, s Screen) string {
 	t.Helper()
 	table, err := NewTable(&o, columns)

@@ -7,8 +7,11 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progressEvery is how often a progress is told of where there is no terminal.
-const progressEvery = 5 * time.Second
+// How often a progress is shown on a terminal, and told of elsewhere.
+const (
+	drawEvery     = 100 * time.Millisecond
+	progressEvery = 5 * time.Second
+)
 
 // Progress tells people how far something has come: by a bar on a terminal, elsewhere by a line every few seconds.
 type Progress struct {
@@ -17,45 +20,54 @@ type Progress struct {
 	what, noun  string
 	done, total int64
 	began, told time.Time
-	bar         *progressbar.ProgressBar
+	bar         *progressbar.ProgressBar // nil unless it is for a terminal, and the total is known
+	drawn       bool
 }
 
 // NewProgress returns the progress of something, "cancel" of "jobs" for example; total is 0 where nobody knows it. Programs are told nothing.
 func NewProgress(screen Screen, o Options, what, noun string, total int64) *Progress {
 	now := time.Now()
-	return &Progress{screen: screen, quiet: !o.Format.ForPeople(), what: what, noun: noun, total: total, began: now, told: now}
+	p := &Progress{screen: screen, quiet: !o.Format.ForPeople(), what: what, noun: noun, total: total, began: now, told: now}
+	if screen.Terminal && !p.quiet && total > 0 {
+		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(screen), progressbar.OptionSetDescription(what),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(noun), progressbar.OptionSetWidth(20),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+		p.bar.StartWithoutRender()
+	}
+	return p
 }
 
-// Add says that so many more are done. The total rises where more come than were counted.
+// Add says that so many more are done; for each row it may be called. The total rises where more come than were counted.
 func (p *Progress) Add(n int64) {
 	p.done += n
 	if p.total > 0 && p.done > p.total {
 		p.total = p.done
 	}
-	switch {
-	case p.quiet:
-	case p.screen.Terminal:
-		p.draw(n)
-	case time.Since(p.told) >= progressEvery:
-		p.told = time.Now()
+	every := progressEvery
+	if p.screen.Terminal {
+		every = drawEvery
+	}
+	if p.quiet || time.Since(p.told) < every {
+		return
+	}
+	p.told = time.Now()
+	if p.screen.Terminal {
+		p.draw()
+	} else {
 		fmt.Fprintln(p.screen, p.line())
 	}
 }
 
-func (p *Progress) draw(n int64) {
+func (p *Progress) draw() {
+	p.drawn = true
 	if p.bar == nil {
-		p.bar = progressbar.NewOptions64(max(p.total, 1), progressbar.OptionSetWriter(p.screen), progressbar.OptionSetDescription(p.what),
-			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(p.noun), progressbar.OptionSetWidth(20),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
-	}
-	if p.total == 0 {
 		fmt.Fprintf(p.screen, "\r\x1b[K%s", p.line())
 		return
 	}
 	if p.bar.GetMax64() != p.total {
 		p.bar.ChangeMax64(p.total)
 	}
-	_ = p.bar.Add64(n) // an error of the terminal: what counts is written to the standard output
+	_ = p.bar.Set64(p.done) // an error of the terminal: what counts is written to the standard output
 }
 
 // line is the progress in words: 149000 of 200000 jobs (74 %), 12400 per second, 4.1s to go.
@@ -73,7 +85,7 @@ func (p *Progress) line() string {
 
 // End takes the bar away, for what is written below.
 func (p *Progress) End() {
-	if p.bar != nil {
+	if p.drawn {
 		fmt.Fprint(p.screen, "\r\x1b[K")
 	}
 }

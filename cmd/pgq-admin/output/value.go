@@ -26,10 +26,11 @@ type Share float64
 // Series are counts in parts of a time, that are shown to people as a sparkline.
 type Series []int64
 
-// Estimate is a count that may be an estimate, which people see by a ~ before it.
+// Estimate is a count that may be an estimate, which people see by a ~ before it, or by a ≥ if there are at least so many.
 type Estimate struct {
-	Count int64
-	Exact bool
+	Count   int64
+	Exact   bool
+	AtLeast bool
 }
 
 // shareWidth is how wide the bar of a Share is.
@@ -85,7 +86,10 @@ func display(value any) string {
 		text = Sparkline(x)
 	case Estimate:
 		text = strconv.FormatInt(x.Count, 10)
-		if !x.Exact {
+		switch {
+		case !x.Exact && x.AtLeast:
+			text = "≥" + text
+		case !x.Exact:
 			text = "~" + text
 		}
 	case float64:
