@@ -236,6 +236,27 @@ func TestWhatWasImportedIsAnalyzed(t *testing.T) {
 	}
 }
 
+// Of tables of which the planner knows nothing, as after much was done at once, each is read a few times, and not once per job that waits.
+func TestCheckReadsEachTableAFewTimesOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, table := range []string{"jobs", "results", "waiting", "edges", "ready"} {
+		w.exec("alter table pgq." + table + " set (autovacuum_enabled = off)")
+	}
+	w.exec(`with added as (insert into pgq.jobs (queue, kind) select 'q', 'k' from generate_series(1, 1000) returning id)
+		insert into pgq.results (job_id, queue, state, attempt) select id, 'q', 'completed', 1 from added`)
+	w.exec(`select pgq.dag_submit(jsonb_build_object('name', 'd', 'nodes', jsonb_build_array(jsonb_build_object('name', 'n0', 'kind', 'k')) || (
+		select jsonb_agg(jsonb_build_object('name', 'n' || i, 'kind', 'k', 'after', jsonb_build_array('n' || i - 1))) from generate_series(1, 2000) i)))`)
+	tx, err := w.session().Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), "select * from check_invariants()")
+	must(t, err)
+	if scans := one[int](t, tx, "select pg_stat_get_xact_numscans('results'::regclass)::int"); scans > 50 {
+		t.Errorf("check reads all results %d times", scans)
+	}
+	must(t, tx.Rollback(t.Context()))
+}
+
 func TestUniqueKeysStandForTheJobsThatWereImported(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -84,11 +84,12 @@ as $$
     from waiting w
     left join maps m on m.job_id = w.job_id
     left join lateral (
+        -- Without a join, which could read all results for each of these jobs while nothing is known of the tables.
         select count(*) filter (
-                   where f.job_id is null
+                   where not exists (select from results f where f.job_id = e.parent_id)
                       or exists (select from frontier u where u.parent_id = e.parent_id
                                  and e.child_id between u.first_child and u.last_child)) as pending
-        from edges e left join results f on f.job_id = e.parent_id
+        from edges e
         where e.child_id = w.job_id and (w.role is distinct from 'items' or is_item(e.parent_id, w.job_id))) n on true
     where w.pending <> case
         when w.role in ('signal', 'turn') or w.sequence is not null then 1
