@@ -95,11 +95,24 @@ func wrap(verb string, err error) error {
 	case "3F000", "42883", "42P01": // no such schema, function, table
 		return fmt.Errorf("%w: %s", ErrNotInstalled, pg.Message)
 	case "22P05", "22021": // what jsonb and text refuse: \u0000, a NUL byte, invalid UTF-8
-		return &ArgumentError{Field: "args", Rule: "must be storable as text: " + pg.Message}
+		return &ArgumentError{Field: stored(verb), Rule: "must be storable as text: " + pg.Message}
 	case "22P02", "22003", "54001": // and half a surrogate pair, a number without end, a deep nest
-		return &ArgumentError{Field: "args", Rule: "must be storable as JSON: " + pg.Message}
+		return &ArgumentError{Field: stored(verb), Rule: "must be storable as JSON: " + pg.Message}
 	case "23514": // a constraint, named by the rule it states
 		return &ArgumentError{Field: pg.TableName, Rule: "breaks the rule " + strings.ReplaceAll(pg.ConstraintName, "_", " ")}
 	}
 	return fmt.Errorf("pgq: %s: %w", verb, err)
+}
+
+// stored returns what a verb stores that comes from outside.
+func stored(verb string) string {
+	switch verb {
+	case "complete", "complete and claim", "complete the node", "record the step":
+		return "result"
+	case "save the cursor":
+		return "cursor"
+	case "send the signal":
+		return "payload"
+	}
+	return "args"
 }

@@ -6615,8 +6615,8 @@ as $$
         from pg_namespace n where n.nspname = current_schema()
     )
     select 'public_may_use_schema', case a.privilege_type when 'CREATE' then 'critical' else 'warning' end, 'schema ' || s.name,
-           format('Every role may %s it%s.', lower(a.privilege_type),
-                  case a.privilege_type when 'CREATE' then ': functions that are put there are called with the rights of PGQ''s owner' else ', and call what everybody may execute' end),
+           case a.privilege_type when 'CREATE' then 'Every role may create objects in it: functions that are put there are called with the rights of PGQ''s owner.'
+                else 'Every role may use it, and call what everybody may execute.' end,
            format('revoke %s on schema %I from public;', a.privilege_type, s.name)
     from s, aclexplode(s.acl) a where a.grantee = 0
     union all
@@ -6850,7 +6850,7 @@ as $$
     union all
     select 'replication_slot', 'warning', 'slot ' || r.slot_name,
            format('Nobody reads from this %s slot: the server keeps all WAL since, until its disk is full%s.', r.slot_type,
-                  coalesce(format(', and dead rows since %s transactions ago', greatest(age(r.xmin), age(r.catalog_xmin))), '')),
+                  coalesce(', and dead rows since ' || greatest(age(r.xmin), age(r.catalog_xmin)) || ' transactions ago', '')),
            format('start its reader, or: select pg_drop_replication_slot(%L);', r.slot_name)
     from pg_replication_slots r
     where not r.active and (r.restart_lsn is not null or r.xmin is not null or r.catalog_xmin is not null)
@@ -6933,7 +6933,8 @@ as $$
     where f.n > frontier_rows
     union all
     select 'no_worker', 'warning', 'queue ' || h.queue, 'It has jobs that may be claimed, and no living worker serves it.',
-           'start a worker with this queue, or move the jobs to another one'
+           format('start a worker with this queue, or move the jobs to one that has a worker: pgq-admin job move QUEUE --queue %s',
+                  case when h.queue ~ '^[A-Za-z0-9_./-]+$' then h.queue else '''' || replace(h.queue, '''', '''\''''''') || '''' end)
     from heads h
     where h.workers = 0 and not h.paused
     union all

@@ -8,8 +8,8 @@ as $$
         from pg_namespace n where n.nspname = current_schema()
     )
     select 'public_may_use_schema', case a.privilege_type when 'CREATE' then 'critical' else 'warning' end, 'schema ' || s.name,
-           format('Every role may %s it%s.', lower(a.privilege_type),
-                  case a.privilege_type when 'CREATE' then ': functions that are put there are called with the rights of PGQ''s owner' else ', and call what everybody may execute' end),
+           case a.privilege_type when 'CREATE' then 'Every role may create objects in it: functions that are put there are called with the rights of PGQ''s owner.'
+                else 'Every role may use it, and call what everybody may execute.' end,
            format('revoke %s on schema %I from public;', a.privilege_type, s.name)
     from s, aclexplode(s.acl) a where a.grantee = 0
     union all

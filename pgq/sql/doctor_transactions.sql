@@ -25,7 +25,7 @@ as $$
     union all
     select 'replication_slot', 'warning', 'slot ' || r.slot_name,
            format('Nobody reads from this %s slot: the server keeps all WAL since, until its disk is full%s.', r.slot_type,
-                  coalesce(format(', and dead rows since %s transactions ago', greatest(age(r.xmin), age(r.catalog_xmin))), '')),
+                  coalesce(', and dead rows since ' || greatest(age(r.xmin), age(r.catalog_xmin)) || ' transactions ago', '')),
            format('start its reader, or: select pg_drop_replication_slot(%L);', r.slot_name)
     from pg_replication_slots r
     where not r.active and (r.restart_lsn is not null or r.xmin is not null or r.catalog_xmin is not null)

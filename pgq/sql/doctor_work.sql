@@ -59,7 +59,8 @@ as $$
     where f.n > frontier_rows
     union all
     select 'no_worker', 'warning', 'queue ' || h.queue, 'It has jobs that may be claimed, and no living worker serves it.',
-           'start a worker with this queue, or move the jobs to another one'
+           format('start a worker with this queue, or move the jobs to one that has a worker: pgq-admin job move QUEUE --queue %s',
+                  case when h.queue ~ '^[A-Za-z0-9_./-]+$' then h.queue else '''' || replace(h.queue, '''', '''\''''''') || '''' end)
     from heads h
     where h.workers = 0 and not h.paused
     union all
