@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +80,13 @@ func classify(err error) output.Failure {
 	case errors.As(err, &own):
 		f.Code, f.Fix = own.Code, own.Fix
 	case errors.As(err, &setting):
-		f.Code, f.Fix = output.ExitUsage, "pgq-admin config --help lists all settings and where they may stand"
+		f.Code, f.Fix = output.ExitUsage, cmp.Or(setting.Fix, "pgq-admin config --help lists all settings and where they may stand")
+		if setting.Fix == "" && setting.Field == "database_url" {
+			f.Fix = "correct " + setting.Where + ": postgres://user@host:5432/database, for example"
+		}
+		if setting.Unknown != "" {
+			f.Code = output.ExitNotFound
+		}
 	case errors.As(err, &unavailable):
 		f.Code = output.ExitNoConnection
 	case errors.As(err, &connect):

@@ -193,7 +193,7 @@ func TestContextsNameDatabasesAndHidePasswords(t *testing.T) {
 	secret.want(t, 0, "postgres://app:xxxxx@db.example.com/app")
 	run("", "context", "list", "-o", "csv").want(t, 0, "far,false,postgres://app:xxxxx@db.example.com/app,jobs", "here,true")
 	run("", "config", "show", "--context", "far").want(t, 0, "xxxxx", "context far")
-	run("", "check", "--context", "fars").want(t, 2, "did you mean far?")
+	run("", "check", "--context", "fars").want(t, 3, "did you mean far?")
 	run("", "check", "--context", "far", "--url", url).want(t, 2, "not for use with --url")
 	call{args: []string{"config", "show"}, env: []string{"PGQ_CONTEXTS=" + file, "PGHOST=h", "PGPORT=7", "PGDATABASE=it's"}}.run(t).
 		want(t, 0, `host=h port=7 dbname='it\'s'`, "PGHOST, PGPORT, PGDATABASE")
@@ -219,7 +219,7 @@ func TestContextsNameDatabasesAndHidePasswords(t *testing.T) {
 		t.Fatal(err)
 	}
 	if runtime.GOOS != "windows" {
-		run("", "check").want(t, 2, "must not be open to others", "0640", "chmod 600")
+		run("", "check").want(t, 2, "must not be open to others", "0640", "fix: chmod 600 ")
 	}
 }
 

@@ -48,6 +48,10 @@ type Error struct {
 	Field string
 	// Rule is what it must be, or what else is wrong.
 	Rule string
+	// Fix is what to do about it; empty if the rule says that.
+	Fix string
+	// Unknown is the name of the context that does not exist, if that is what is wrong.
+	Unknown string
 }
 
 // Error returns the place, the field and the rule.

@@ -112,7 +112,7 @@ func TestAFileThatBreaksARuleIsRefusedWithLineAndField(t *testing.T) {
 		"kinds:\n  a: {run: [x], shel: y}":                 `:2: kind "a": unknown setting shel; did you mean shell?`,
 		"knds: {}":                                         ":1: unknown setting knds; did you mean kinds?",
 		"worker:\n  queues:\n    '*': {}":                  ":3: worker.queues must be named with 1 to 128 characters",
-		"database_url: postgres://app:Hidd3n%zz@host/app":  ":1: database_url must be a URL",
+		"database_url: postgres://app:Hidd3n%zz@host/app":  ":1: database_url must have a percent sign only before",
 		"database_url: 'postgres://app:Hidd3n@host/app\nschema: pgq": "is no YAML",
 	} {
 		_, err := config.Load(config.Sources{File: file(t, content)})

@@ -68,7 +68,8 @@ func ReadContexts(path string) (*Contexts, error) {
 		return nil, fmt.Errorf("contexts: %w", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, &Error{Where: path, Rule: fmt.Sprintf("must not be open to others, since it may hold passwords; its mode is %04o: chmod 600 %s", info.Mode().Perm(), path)}
+		return nil, &Error{Where: path, Fix: "chmod 600 " + quoteWord(path),
+			Rule: fmt.Sprintf("must not be open to others, since it may hold passwords; its mode is %04o", info.Mode().Perm())}
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -164,7 +165,11 @@ func (c Context) rule() string {
 func (c *Contexts) Names() []string { return slices.Sorted(maps.Keys(c.Named)) }
 
 // missing returns the error that there is no such context.
-func (c *Contexts) missing(name string) error { return unknown(c.path, "context", name, c.Names()) }
+func (c *Contexts) missing(name string) error {
+	err := unknown(c.path, "context", name, c.Names())
+	err.Fix, err.Unknown = "pgq-admin context list shows the contexts", name
+	return err
+}
 
 // Use makes a context the current one. *[Error]: there is no such context.
 func (c *Contexts) Use(name string) error {

@@ -1,6 +1,9 @@
 package config
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // others are variables that begin with PGQ_ and are no settings of this package, with who reads them.
 var others = []string{
@@ -30,7 +33,9 @@ func (l *Loaded) readEnviron(environ []string) error {
 		}
 		f := byEnv[name]
 		if f == nil {
-			return unknown("environment", "variable", name, known)
+			err := unknown("environment", "variable", name, known)
+			err.Fix = "unset " + name + "; pgq-admin config --help lists the variables"
+			return err
 		}
 		if value == "" {
 			continue
@@ -48,7 +53,7 @@ func unknown(where, what, name string, known []string) *Error {
 	if nearest := Nearest(name, known); nearest != "" {
 		rule += "; did you mean " + nearest + "?"
 	} else {
-		rule += "; known are " + strings.Join(known, ", ")
+		rule += "; known are " + cmp.Or(strings.Join(known, ", "), "none")
 	}
 	return &Error{Where: where, Rule: rule}
 }

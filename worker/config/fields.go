@@ -125,11 +125,40 @@ func setDatabaseURL(s *Settings, value string) string {
 	if cause := errors.Unwrap(err); cause != nil && (strings.HasPrefix(cause.Error(), "unable to find service") || strings.HasPrefix(cause.Error(), "failed to read service file")) {
 		return "must name a service that is in the service file (PGSERVICEFILE, or .pg_service.conf in the home directory)"
 	}
+	if rule := urlRule(value, err); rule != "" {
+		return rule
+	}
 	if err != nil || strings.Contains(parsed.Host, "@") { // an @ in the password: what follows it would be shown as the host
 		return "must be a URL (postgres://user:password@host:5432/database, special characters of the password " +
 			"as %XX) or words (host=… user=… dbname=…) that PostgreSQL's clients understand"
 	}
 	s.DatabaseURL = value
+	return ""
+}
+
+// urlRules are what a part of a database's URL must be, by what the parser says when it is not.
+var urlRules = []struct{ says, rule string }{
+	{": invalid port", "must have a port of 1 to 65535; and special characters of a password must be %XX, since a / ends it"},
+	{"(sslmode is invalid)", "must have an sslmode of disable, allow, prefer, require, verify-ca or verify-full"},
+	{": invalid connect_timeout", "must have a connect_timeout in whole seconds"},
+	{": failed to configure TLS", "must have sslrootcert, sslcert and sslkey that are files which can be read and hold what they should"},
+	{": failed to parse as URL (invalid percent-encoded token", "must have a percent sign only before two hexadecimal digits; one that is meant is %25"},
+	{": unknown target_session_attrs", "must have target_session_attrs of any, read-write, read-only, primary, standby or prefer-standby"},
+	{": unknown channel_binding", "must have a channel_binding of disable, prefer or require"},
+}
+
+// urlRule returns the rule that a part of a URL breaks, "" if that cannot be told. What the parser says is not shown, nor looked at where a password
+// may be in it: it begins with the URL.
+func urlRule(value string, err error) string {
+	if err == nil {
+		return ""
+	}
+	_, says, _ := strings.Cut(err.Error(), "`: ")
+	for _, r := range urlRules {
+		if strings.Contains(": "+says, r.says) && !strings.Contains(value, "`") {
+			return r.rule
+		}
+	}
 	return ""
 }
 
