@@ -57,7 +57,7 @@ say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
 sql() {
 	local variables=(-v "schema=$schema" -v "queue=$queue") rc=0
 	for variable in "$@"; do variables+=(-v "$variable"); done
-	PGCONNECT_TIMEOUT=10 DIR=$dir psql --no-psqlrc --quiet --tuples-only --no-align --field-separator ' ' \
+	PGCONNECT_TIMEOUT=10 PGCLIENTENCODING=UTF8 DIR=$dir psql --no-psqlrc --quiet --tuples-only --no-align --field-separator ' ' \
 		-v ON_ERROR_STOP=1 -v VERBOSITY=verbose "${variables[@]}" --file - "$PGQ_DATABASE_URL" 2>"$refused" || rc=$?
 	[ "$rc" = 0 ] && return 0
 	local first pattern='^psql:<stdin>:[0-9]+: [^:]+:  ([0-9A-Z]{5}): '

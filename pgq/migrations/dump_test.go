@@ -127,7 +127,7 @@ func TestFunctionsThatSomebodyChangedAreMadeAnewAndJobsStay(t *testing.T) {
 	mustExec(t, conn, `select pgq.enqueue('a');
 		create or replace function pgq.channel() returns text language sql as 'select ''x''';
 		drop view pgq.job_details cascade;
-		alter function pgq.prune(integer) reset search_path`)
+		alter function pgq.heartbeat(bigint) reset search_path`)
 	if found := drift(t, url, "pgq"); len(found) != 6 { // and get_jobs, job and sequence_line, which return rows of the view
 		t.Errorf("%+v", found)
 	}
