@@ -24,7 +24,7 @@ in batches of --batch, each of them a transaction. Ctrl-C stops it after the bat
 with which --after to go on. Two operators may do the same at once: what one has done, the other leaves alone. Each batch writes an
 event with who, when, why and the filter.
 
-Exit codes: 3 none of the ids exists, 5 done for some and not for others (running, finished, missed: it changed at that moment; or
+Exit codes: 3 none of the ids exists (nor the queue or the failure that is named), 5 done for some and not for others (running, finished, missed: it changed at that moment; or
 there are more than the default --limit), 6 for none.`
 
 // bulk is how something is to be done with many jobs.
@@ -42,6 +42,8 @@ type bulk struct {
 	next              int64              // 0: there are no more
 	nextStart         time.Time          // with a rate: when the next one is to run
 	reach             reach              // how many fit, where that was counted
+	// absent returns the error that what was named is not there, where no job fits; nil for filters.
+	absent func(ctx context.Context, s *session) error
 }
 
 // flags gives a command the flags of a bulk.
@@ -119,6 +121,9 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 	if b.dry {
 		a.note(b.options, "dry run: nothing was changed")
 	}
+	if failure == nil && len(b.done) == 0 && b.absent != nil {
+		failure = b.absent(c.Context(), s)
+	}
 	if failure != nil && len(b.done) == 0 {
 		return failure
 	}
@@ -145,6 +150,11 @@ func (a *app) prepare(ctx context.Context, s *session, b *bulk, words string) (n
 		return false, err
 	}
 	if b.reach.jobs == 0 && b.reach.exact && b.ids == nil {
+		if b.absent != nil {
+			if err := b.absent(ctx, s); err != nil {
+				return true, err
+			}
+		}
 		a.note(b.options, "no job fits; nothing was changed")
 		return true, nil
 	}
@@ -305,7 +315,7 @@ func (b *bulk) stopped(err error, change pgq.Change) error {
 		return err
 	}
 	f := explain(err)
-	text := fmt.Sprintf("%s; %d jobs were done with", strings.TrimRight(f.Message, "\n"), b.total())
+	text := fmt.Sprintf("%s; %s done before that", strings.TrimRight(f.Message, "\n"), were(b.total(), "job"))
 	return (&output.Error{Code: f.Code, Text: text, Err: err}).WithFix("the same with %s goes on", goesOn(change.Filter.After, change.StartAt))
 }
 
@@ -315,6 +325,14 @@ func goesOn(after int64, startAt time.Time) string {
 		return fmt.Sprintf("--after %d", after)
 	}
 	return fmt.Sprintf("--after %d --start-at %s", after, startAt.UTC().Format(time.RFC3339))
+}
+
+// were returns "1 job was" or "2 jobs were".
+func were(n int, one string) string {
+	if n == 1 {
+		return output.Count(n, one) + " was"
+	}
+	return output.Count(n, one) + " were"
 }
 
 func (b *bulk) total() int {
@@ -366,6 +384,19 @@ func counts(verb pgq.Verb, outcome string) bool {
 	return !refused(verb, outcome) && outcome != "unchanged"
 }
 
+// look says how to see why jobs were left as they are.
+func (b *bulk) look() string {
+	if b.ids == nil {
+		return "pgq-admin job list with the same flags shows them and their states"
+	}
+	for _, row := range b.rows() {
+		if refused(b.change.Verb, row.outcome) && row.outcome != "not_found" {
+			return fmt.Sprintf("pgq-admin job show %d shows in which state it is, and why", row.id)
+		}
+	}
+	return "pgq-admin job list shows the jobs; those that ended are deleted when they were kept long enough"
+}
+
 // verdict returns an error unless all was done.
 func (a *app) verdict(b *bulk, words string) error {
 	total, refusals, missing := 0, map[string]int{}, 0
@@ -390,7 +421,7 @@ func (a *app) verdict(b *bulk, words string) error {
 		return (&output.Error{Code: output.ExitNotFound, Text: "there is no such job"}).
 			WithFix("pgq-admin job list shows the jobs; those that ended are deleted when they were kept long enough")
 	case missing > 0 && missing == total && !stopped:
-		return output.Conflictf("cannot %s: %s; nothing was changed", words, strings.Join(why, ", "))
+		return output.Conflictf("cannot %s: %s; nothing was changed", words, strings.Join(why, ", ")).WithFix("%s", b.look())
 	case missing > 0:
 		text = append(text, fmt.Sprintf("%d of %d jobs were left as they are: %s", missing, total, strings.Join(why, ", ")))
 	}
@@ -406,5 +437,5 @@ func (a *app) verdict(b *bulk, words string) error {
 	if stopped && !b.limitIsGiven {
 		return failure.WithFix("the same with %s goes on; --limit 0 takes all", goesOn(b.next, nextStart))
 	}
-	return failure
+	return failure.WithFix("%s", b.look())
 }

@@ -91,9 +91,9 @@ func args(least int, names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, given []string) error {
 		switch {
 		case len(given) < least:
-			return usagef("%s needs %s\n  see: %s --help", c.CommandPath(), names[len(given)], c.CommandPath())
+			return misused(c, "%s needs %s", c.CommandPath(), names[len(given)])
 		case len(given) > len(names):
-			return usagef("%s takes %s, not also %q\n  see: %s --help", c.CommandPath(), strings.Join(names, " "), given[len(names)], c.CommandPath())
+			return misused(c, "%s takes %s, not also %q", c.CommandPath(), strings.Join(names, " "), given[len(names)])
 		}
 		return nil
 	}

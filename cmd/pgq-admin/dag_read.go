@@ -140,8 +140,8 @@ Exit codes: 0 it was completed, 1 it ended in another way, 7 the time of --timeo
 		Example: `  pgq-admin dag watch etl/monday --timeout 10m && echo done`,
 		Args:    args(1, "DAG"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if timeout < 0 {
-				return usagef("--timeout must not be negative, and is not %s", timeout)
+			if c.Flags().Changed("timeout") && timeout <= 0 {
+				return usagef("--timeout must be more than 0, not %s; without it there is no limit", timeout)
 			}
 			if w.Interval < 10*time.Millisecond {
 				return usagef("--interval must be at least 10ms, not %s", w.Interval)

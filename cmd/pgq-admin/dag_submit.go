@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
@@ -97,6 +98,9 @@ func (a *app) document(file string) (json.RawMessage, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !utf8.Valid(text) {
+		return nil, usagef("%s must be valid UTF-8", file)
 	}
 	if extension := filepath.Ext(file); extension == ".yaml" || extension == ".yml" {
 		if text, err = yaml.YAMLToJSON(text); err != nil {

@@ -114,7 +114,7 @@ func TestAnUnreachableDatabaseExitsWithEightAndShowsNoPassword(t *testing.T) {
 	for _, bad := range []string{"postgres://app:Hidd3n%Word@127.0.0.1/app", "postgres://app:Hidd3n@host:port/app", "password=Hidd3n host"} {
 		for _, args := range [][]string{{"check"}, {"demo"}, {"config", "show"}} {
 			o := admin(t, append(args, "--url", bad)...)
-			o.want(t, 2, "--url: database_url must be")
+			o.want(t, 2, "--url: database_url must ", "fix: correct --url")
 			o.hides(t, "Hidd3n")
 		}
 	}

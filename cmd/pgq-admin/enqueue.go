@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -66,7 +67,7 @@ func enqueueCommand(a *app) *cobra.Command {
   pgq-admin job wait $(pgq-admin enqueue tidy -o name)`,
 		Args: func(c *cobra.Command, given []string) error {
 			if len(given) == 0 && e.from == "" {
-				return usagef("%s needs KIND, or --from\n  see: %s --help", c.CommandPath(), c.CommandPath())
+				return misused(c, "%s needs KIND, or --from", c.CommandPath())
 			}
 			return args(0, "KIND")(c, given)
 		},
@@ -251,6 +252,9 @@ func (e *enqueueing) argsValue(in io.Reader) (json.RawMessage, error) {
 		var any json.RawMessage
 		if err := json.Unmarshal(value, &any); err != nil {
 			return nil, usagef("--args is no JSON: %s", err)
+		}
+		if !utf8.Valid(value) {
+			return nil, usagef("--args must be valid UTF-8")
 		}
 	}
 	if e.params == nil {

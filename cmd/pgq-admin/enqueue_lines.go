@@ -234,7 +234,7 @@ func (f *fileEnqueue) locate(ctx context.Context, s *session, l *lines, err erro
 func (f *fileEnqueue) finish(err error) error {
 	if f.e.options.Format.ForPeople() {
 		if f.count > 0 || err == nil {
-			fmt.Fprintf(f.out, "enqueued %d jobs\n", f.count)
+			fmt.Fprintf(f.out, "enqueued %s\n", output.Count(f.count, "job"))
 		}
 	} else if !f.stream || len(f.rows) > 0 {
 		if printed := f.table.Print(f.screen(), f.rows); printed != nil {

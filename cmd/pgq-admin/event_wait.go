@@ -28,8 +28,8 @@ Exit codes: 0 there is one, 7 the time of --timeout was out.`,
   pgq-admin event wait --job 4711 --type completed,failed,cancelled -o jsonl`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if timeout < 0 {
-				return usagef("--timeout must not be negative, and is not %s", timeout)
+			if c.Flags().Changed("timeout") && timeout <= 0 {
+				return usagef("--timeout must be more than 0, not %s; without it there is no limit", timeout)
 			}
 			if f.After < 0 {
 				return usagef("--after must be the id of an event, not %d", f.After)
@@ -54,7 +54,7 @@ Exit codes: 0 there is one, 7 the time of --timeout was out.`,
 		},
 	}
 	o.Flags(c.Flags())
-	c.Flags().DurationVar(&timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
+	durationVar(c.Flags(), &timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
 	c.Flags().Int64Var(&f.After, "after", 0, "events behind this `ID`, old ones, too")
 	w.flags(c, &f)
 	a.completeNames(c)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -237,6 +238,6 @@ func (e *exporting) into(write func(io.Writer) (int64, error)) error {
 	if err := os.Rename(f.Name(), e.file); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.app.err, "exported %d %s to %s\n", rows, e.of, e.file)
+	_, err = fmt.Fprintf(e.app.err, "exported %s to %s\n", output.Count(rows, strings.TrimSuffix(e.of, "s")), e.file)
 	return err
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -140,8 +142,7 @@ Exit code 3: there are none.`,
 				return err
 			}
 			if len(jobs) == 0 {
-				return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("no job failed with fingerprint %q", words[0])}).
-					WithFix("pgq-admin failures list shows the fingerprints")
+				return noFailure(words[0])
 			}
 			if o.Format.ForPeople() && jobs[0].Error != nil {
 				if err := printError(a.out, *jobs[0].Error); err != nil {
@@ -213,6 +214,22 @@ With --rate, so many per second, which spares the database: Ctrl-C stops it in b
 	return c
 }
 
+func noFailure(fingerprint string) error {
+	return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("no job failed with fingerprint %q", fingerprint)}).
+		WithFix("pgq-admin failures list shows the fingerprints")
+}
+
+// mustHaveFailed returns an error for the first fingerprint that no job failed with.
+func (s *session) mustHaveFailed(ctx context.Context, fingerprints []string) error {
+	for _, fingerprint := range fingerprints {
+		filter := pgq.Filter{States: []pgq.State{pgq.Failed}, Fingerprints: []string{fingerprint}, Limit: 1}
+		if jobs, _, err := s.q.List(ctx, s.conn, filter); err != nil || len(jobs) == 0 {
+			return cmp.Or(err, noFailure(fingerprint))
+		}
+	}
+	return nil
+}
+
 // deadLetters makes the filter of a bulk of failed jobs.
 func deadLetters(c *cobra.Command, b *bulk, f *filterFlags, fingerprints []string) error {
 	if err := b.check(c); err != nil {
@@ -232,6 +249,7 @@ func deadLetters(c *cobra.Command, b *bulk, f *filterFlags, fingerprints []strin
 	filter.States = []pgq.State{pgq.Failed}
 	filter.Fingerprints = append(filter.Fingerprints, fingerprints...)
 	b.change.Filter = filter
+	b.absent = func(ctx context.Context, s *session) error { return s.mustHaveFailed(ctx, fingerprints) }
 	return nil
 }
 

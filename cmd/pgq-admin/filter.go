@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -204,7 +206,18 @@ func timeFlag(flag, text string, now time.Time, direction int) (time.Time, error
 
 // parseDuration reads a duration that is not negative: as Go does, and days and weeks: 90s, 1h30m, 7d, 2w.
 func parseDuration(text string) (time.Duration, error) {
-	var sum time.Duration
+	d, rule := readDuration(text)
+	if rule != "" {
+		return 0, usagef("%s, not %q", rule, text)
+	}
+	return d, nil
+}
+
+// isDuration tells of durations as Go has them, also of those that are too long for it.
+var isDuration = regexp.MustCompile(`^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`)
+
+// readDuration does it, and returns the rule that the text breaks, if any.
+func readDuration(text string) (sum time.Duration, rule string) {
 	rest := text
 	for _, unit := range []struct {
 		name string
@@ -212,19 +225,25 @@ func parseDuration(text string) (time.Duration, error) {
 	}{{"w", 7 * 24 * time.Hour}, {"d", 24 * time.Hour}} {
 		if number, after, ok := strings.Cut(rest, unit.name); ok {
 			n, err := strconv.ParseUint(number, 10, 16)
-			if err != nil || time.Duration(n) > 100*365*24*time.Hour/unit.size {
-				return 0, usagef("%s, not %q", durationRule, text)
+			switch {
+			case errors.Is(err, strconv.ErrRange) || err == nil && time.Duration(n) > maxDuration/unit.size:
+				return 0, longRule
+			case err != nil:
+				return 0, durationRule
 			}
 			sum += time.Duration(n) * unit.size
 			rest = after
 		}
 	}
 	if rest == "" && rest != text {
-		return sum, nil
+		return sum, ""
 	}
 	d, err := time.ParseDuration(rest)
-	if err != nil || d < 0 || sum+d < sum {
-		return 0, usagef("%s, not %q", durationRule, text)
+	switch {
+	case err != nil && isDuration.MatchString(rest) || err == nil && sum+d > maxDuration:
+		return 0, longRule
+	case err != nil || d < 0:
+		return 0, durationRule
 	}
-	return sum + d, nil
+	return sum + d, ""
 }

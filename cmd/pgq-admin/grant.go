@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
@@ -66,7 +68,7 @@ func grantCommand(a *app) *cobra.Command {
 			}
 			defer s.close()
 			if err := s.q.Grant(c.Context(), s.conn, what); err != nil {
-				return err
+				return wrongRole(what.Role, "create it with psql: create role "+pgx.Identifier{what.Role}.Sanitize()+" login;", err)
 			}
 			return a.line("role " + what.Role + " is " + string(what.Class) + " of schema " + s.q.Schema() + extent(what))
 		},
@@ -75,6 +77,20 @@ func grantCommand(a *app) *cobra.Command {
 	grantFlags(c, &g)
 	c.Flags().BoolVar(&g.Payloads, "payloads", false, "reader: args and results, too")
 	return c
+}
+
+// wrongRole words the error that a role is not there, or may not be granted anything.
+func wrongRole(role, fix string, err error) error {
+	var wrong *pgq.ArgumentError
+	switch {
+	case !errors.As(err, &wrong) || wrong.Field != "role_name":
+		return err
+	case !strings.HasPrefix(wrong.Rule, "must name an existing role"):
+		return usagef("ROLE %s", wrong.Rule)
+	case role == "public":
+		fix = "nothing is granted to PUBLIC; name roles one by one"
+	}
+	return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("there is no role %q", role), Err: err}).WithFix("%s", fix)
 }
 
 func revokeCommand(a *app) *cobra.Command {
@@ -103,7 +119,7 @@ Needs an owner of the schema. Exit code 3: the role did not have that.`,
 			defer s.close()
 			had, err := s.q.Revoke(c.Context(), s.conn, what)
 			if err != nil {
-				return err
+				return wrongRole(what.Role, "pgq-admin grants shows who may do what", err)
 			}
 			if !had {
 				lacks := &output.Error{Code: output.ExitNotFound, Text: "role " + what.Role + " was not granted " + string(what.Class) + extent(what)}

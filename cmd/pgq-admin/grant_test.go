@@ -42,16 +42,17 @@ func TestGrantRevokeAndGrantsSayWhoMayDoWhat(t *testing.T) {
 		{"grant", "needs CLASS"},
 		{"grant producer", "needs ROLE"},
 		{"grant boss postgres", "class must be producer, worker, operator, reader or owner"},
-		{"grant worker no-such-role", `"no-such-role" does not exist`},
 		{"grant worker postgres", "owns the schema"},
 		{"grant worker postgres --queue=", "--queue must name something"},
 		{"grant worker pg_monitor --queue q", "queues must be null"},
 		{"grant producer pg_monitor --tenant q", "tenants must be null"},
 		{"grant operator pg_monitor --payloads", "payloads must be false"},
 		{"grant owner pg_monitor", "superuser"},
-		{"grant reader public", `"public" does not exist`},
 		{"grants all", "takes no arguments"},
 	} {
 		run(strings.Fields(wrong.args)...).want(t, 2, wrong.text)
 	}
+	run("grant", "worker", "no-such-role").want(t, 3, `there is no role "no-such-role"`, `create it with psql: create role "no-such-role" login;`)
+	run("revoke", "worker", "no-such-role").want(t, 3, `there is no role "no-such-role"`, "pgq-admin grants shows")
+	run("grant", "reader", "public").want(t, 3, "nothing is granted to PUBLIC; name roles one by one")
 }

@@ -110,7 +110,7 @@ func (a *app) importFrom(c *cobra.Command, from io.Reader, total int64, o pgq.Im
 		}
 	}
 	if len(done.Settings) == 0 || done.Jobs > 0 || done.Events > 0 {
-		_, err = fmt.Fprintf(a.out, "%s %d jobs, %d events\n", did, done.Jobs, done.Events)
+		_, err = fmt.Fprintf(a.out, "%s %s, %s\n", did, output.Count(done.Jobs, "job"), output.Count(done.Events, "event"))
 	}
 	return err
 }

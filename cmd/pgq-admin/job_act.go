@@ -131,7 +131,7 @@ func jobChange(a *app, v jobVerb) *cobra.Command {
 		Example: v.example,
 		RunE: func(c *cobra.Command, arguments []string) error {
 			if len(arguments) < len(v.arguments) {
-				return usagef("%s needs %s\n  see: %s --help", c.CommandPath(), v.arguments[len(arguments)], c.CommandPath())
+				return misused(c, "%s needs %s", c.CommandPath(), v.arguments[len(arguments)])
 			}
 			if err := b.check(c); err != nil {
 				return err
@@ -188,7 +188,7 @@ func chooseJobs(c *cobra.Command, b *bulk, f *filterFlags, words []string) error
 	case len(words) > 0 && f.given():
 		return usagef("give either ids or flags that choose jobs, not both")
 	case len(words) == 0 && !f.given():
-		return usagef("which jobs? give ids, or flags that choose them (--queue, --state …)\n  see: %s --help", c.CommandPath())
+		return misused(c, "which jobs? give ids, or flags that choose them (--queue, --state …)")
 	}
 	filter, err := f.filter()
 	if err != nil {

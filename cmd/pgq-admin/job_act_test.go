@@ -71,7 +71,7 @@ func TestWrongUseOfTheVerbsSaysWhatIsRight(t *testing.T) {
 		{"job cancel --queue mail --limit -1", 2, "--limit must be at least 0"},
 		{"job cancel --queue mail --batch 0", 2, "--batch must be 1 to 10000"},
 		{"job cancel --queue mail --after -1", 2, "--after must be an id"},
-		{"job cancel --queue mail --columns job", 2, `no column "job"; choose from outcome, jobs`},
+		{"job cancel --queue mail --columns job", 2, `choose from outcome, jobs`},
 		{"job cancel --queue mail", 2, "this would cancel 3 jobs; nothing was changed\n  fix: say --yes"},
 		{"job delete 1", 2, "this would delete 1 job; nothing was changed"},
 		{"job move", 2, "needs QUEUE"},
@@ -242,12 +242,12 @@ func TestABulkThatIsInterruptedSaysHowToGoOn(t *testing.T) {
 	if _ = p.Wait(); p.ProcessState.ExitCode() != 130 {
 		t.Errorf("exit code %d, want 130", p.ProcessState.ExitCode())
 	}
-	after := regexp.MustCompile(`interrupted; (\d+) jobs were done with\n  fix: the same with --after (\d+) goes on`).FindStringSubmatch(stderr.String())
+	after := regexp.MustCompile(`interrupted; (\d+) jobs were done before that\n  fix: the same with --after (\d+) goes on`).FindStringSubmatch(stderr.String())
 	if after == nil {
 		t.Fatalf("it does not say how to go on:\n%s", stderr.String())
 	}
 	if done := s.count("select count(*) from pgq.results"); fmt.Sprint(done) != after[1] || done >= n {
-		t.Errorf("%d jobs were done with, %s are told of", done, after[1])
+		t.Errorf("%d jobs were done, %s are told of", done, after[1])
 	}
 	s.admin("job cancel --queue mail --yes --limit 0 --after "+after[2]).want(t, 0, "cancelled")
 	if done := s.count("select count(*) from pgq.results where state = 'cancelled'"); done != n {

@@ -221,7 +221,10 @@ func TestEventWaitWaitsForWhatIsToCome(t *testing.T) {
 	s.admin("event wait --after 1 --type paused --timeout 30s").want(t, 0, "paused")
 	s.admin("event wait --type resumed --timeout 100ms").want(t, 7, "no such event within 100ms")
 	s.admin("event wait --type fialed").want(t, 2, "did you mean failed?")
-	s.admin("event wait --timeout -1s").want(t, 2, "--timeout must not be negative")
+	s.admin("event wait --timeout -1s").want(t, 2, "--timeout must be a duration")
+	for _, line := range []string{"event wait", "job wait 1", "dag watch a/b"} {
+		s.admin(line+" --timeout 0").want(t, 2, "--timeout must be more than 0, not 0s; without it there is no limit")
+	}
 	s.admin("event wait --after -1").want(t, 2, "--after must be the id of an event")
 	s.admin("event wait --job 0").want(t, 2, "--job must be the id of a job")
 	s.admin("event tail --type xyzzy").want(t, 2, "choose from enqueued, claimed")

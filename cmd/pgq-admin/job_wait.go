@@ -34,8 +34,8 @@ out.`,
 		Args:              someJobs,
 		ValidArgsFunction: a.offer(newestJobs),
 		RunE: func(c *cobra.Command, args []string) error {
-			if timeout < 0 {
-				return usagef("--timeout must not be negative, and is not %s", timeout)
+			if c.Flags().Changed("timeout") && timeout <= 0 {
+				return usagef("--timeout must be more than 0, not %s; without it there is no limit", timeout)
 			}
 			if interval < 10*time.Millisecond {
 				return usagef("--interval must be at least 10ms, not %s", interval)
@@ -71,7 +71,7 @@ out.`,
 // someJobs refuses a call without ids.
 func someJobs(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s needs the ids of jobs\n  see: %s --help", c.CommandPath(), c.CommandPath())
+		return misused(c, "%s needs the ids of jobs", c.CommandPath())
 	}
 	return nil
 }

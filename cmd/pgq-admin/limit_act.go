@@ -190,7 +190,7 @@ stays. It is what handlers do when a foreign service asks to be left alone (pgq.
 				return err
 			}
 			if span == "" {
-				return usagef("%s needs --for DURATION\n  see: %s --help", c.CommandPath(), c.CommandPath())
+				return misused(c, "%s needs --for DURATION", c.CommandPath())
 			}
 			d, err := parseDuration(span)
 			if err != nil {

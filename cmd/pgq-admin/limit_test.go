@@ -15,7 +15,7 @@ func TestWrongUseOfLimitSaysWhatIsRight(t *testing.T) {
 		{words("limit lst"), 2, "did you mean list?"},
 		{words("limit list --scope tenant"), 2, "--scope must be queue, kind or group"},
 		{words("limit list --limit 0"), 2, "--limit must be 1 to 10000"},
-		{words("limit list --columns id"), 2, `no column "id"; choose from name, scope, state`},
+		{words("limit list --columns id"), 2, `choose from name, scope, state`},
 		{words("limit list all"), 2, "takes no arguments"},
 		{words("limit show kind"), 2, "needs NAME"},
 		{words("limit show tenant a"), 2, `SCOPE must be queue, kind or group, not "tenant"`},

@@ -51,7 +51,7 @@ func TestStatusShowsEverythingOnOneScreen(t *testing.T) {
 	s := newSite(t)
 	s.admin("status").want(t, 0, "Queues    0", "0 alive", "NOTIFY queue 0 % full")
 	s.sql(everyday)
-	s.admin("status").want(t, 0, "Queues    3, 1 paused", "depth 3, 1 jobs run", "1 failed in 5 min", "1 alive, 1 silent, 1 lost", "never (late)", "web-2/7", "QUEUE", "OLDEST")
+	s.admin("status").want(t, 0, "Queues    3, 1 paused", "depth 3, 1 running", "1 failed in 5 min", "1 alive, 1 silent, 1 lost", "never (late)", "web-2/7", "QUEUE", "OLDEST")
 	s.sql("select do_chores()")
 	s.admin("status").hides(t, "late")
 	var status struct {

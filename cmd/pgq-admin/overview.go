@@ -83,7 +83,7 @@ func (o overview) queueLine(s output.Screen) string {
 	if paused > 0 {
 		parts = append(parts, s.Paint(output.Yellow, fmt.Sprintf("%d paused", paused)))
 	}
-	return strings.Join(append(parts, fmt.Sprintf("depth %s%d", about, depth), fmt.Sprintf("%d jobs run", running), fmt.Sprintf("%.1f end per minute", rate),
+	return strings.Join(append(parts, fmt.Sprintf("depth %s%d", about, depth), fmt.Sprintf("%d running", running), fmt.Sprintf("%.1f end per minute", rate),
 		warning(s, output.Red, fmt.Sprintf("%d failed in %.0f min", failed, lateSpan.Minutes()), failed > 0)), ", ")
 }
 
@@ -101,7 +101,7 @@ func (o overview) workerLine(s output.Screen) string {
 		parts = append(parts, s.Paint(output.Yellow, fmt.Sprintf("%d lost", n["dead"])))
 	}
 	if o.health.ExpiredLeases > 0 {
-		parts = append(parts, s.Paint(output.Red, fmt.Sprintf("%d jobs wait to be rescued", o.health.ExpiredLeases)))
+		parts = append(parts, s.Paint(output.Red, output.Count(o.health.ExpiredLeases, "job")+" to be rescued"))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -52,7 +52,11 @@ stays so, with the new reason and who gave it, if there is one. A queue that doe
 				if err != nil && !errors.Is(err, pgq.ErrNotFound) {
 					return "", err
 				}
+				isNew := err != nil
 				if err := by.client(s).PauseQueue(ctx, s.conn, words[0], ""); err != nil || was.PausedAt == nil {
+					if isNew {
+						name += ", a new queue: nothing was enqueued there yet"
+					}
 					return "paused " + name, err
 				}
 				now, err := s.q.Queue(ctx, s.conn, words[0])
@@ -97,7 +101,21 @@ const drainHelp = `Wait until nothing of a queue is ready, due or running. Nothi
 those jobs out as well. Jobs that are scheduled for later, or wait for other jobs, are not waited for; they are told of.
 
 With --pause the queue is paused first, so that it takes only until what runs has ended: before a deployment, for example.
-Exit codes: 6 the queue is paused and has jobs, so that waiting is in vain; 7 --timeout is out.`
+Exit codes: 3 there is no such queue; 6 the queue is paused and has jobs, so that waiting is in vain; 7 --timeout is out.`
+
+// mustHaveQueue returns ErrNotFound, with a fix, unless there is such a queue. ErrPermission: the role may not see queues.
+func (s *session) mustHaveQueue(ctx context.Context, name string) error {
+	_, err := s.q.QueueState(ctx, s.conn, name)
+	if errors.Is(err, pgq.ErrNotFound) {
+		return noQueue(name, err)
+	}
+	return err
+}
+
+func noQueue(name string, err error) error {
+	return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("there is no queue %q", name), Err: err}).
+		WithFix("pgq-admin queue list shows the queues; a queue begins to be with its first job, worker or setting")
+}
 
 func queueDrain(a *app) *cobra.Command {
 	var pause bool
@@ -129,6 +147,9 @@ func queueDrain(a *app) *cobra.Command {
 				return err
 			}
 			defer s.close()
+			if err := s.mustHaveQueue(ctx, words[0]); err != nil && !errors.Is(err, pgq.ErrPermission) {
+				return err
+			}
 			if pause {
 				if err := by.client(s).PauseQueue(c.Context(), s.conn, words[0], ""); err != nil {
 					return err
@@ -212,6 +233,7 @@ go with their DAG. The queue, its settings and whoever enqueues stay.
 			if chosen == nil {
 				b.change.Filter.States = append(slices.Clone(endedStates), queuedStates...)
 			}
+			b.absent = func(ctx context.Context, s *session) error { return s.mustHaveQueue(ctx, words[0]) }
 			return a.run(c, b, "delete")
 		},
 	}
@@ -249,7 +271,7 @@ the default. All or nothing.
   pgq-admin queue set '*' keep_failed=90d`,
 		Args: func(c *cobra.Command, words []string) error {
 			if len(words) < 2 {
-				return usagef("%s needs QUEUE and NAME=VALUE\n  see: %s --help", c.CommandPath(), c.CommandPath())
+				return misused(c, "%s needs QUEUE and NAME=VALUE", c.CommandPath())
 			}
 			return nil
 		},
@@ -287,6 +309,9 @@ func queueAssignments(words []string) (values json.RawMessage, resets []string, 
 			slices.Sort(names)
 			if nearest := config.Nearest(name, names); ok && !known && nearest != "" {
 				return nil, nil, usagef("a queue has no setting %q; did you mean %s?", name, nearest)
+			}
+			if ok && !known {
+				return nil, nil, usagef("a queue has no setting %q", name).WithFix("settings are %s", strings.Join(names, ", "))
 			}
 			return nil, nil, usagef("%q is no NAME=VALUE; settings are %s", word, strings.Join(names, ", "))
 		}

@@ -173,8 +173,7 @@ func queueShow(a *app) *cobra.Command {
 			defer s.close()
 			card, err := s.queueCard(c.Context(), args[0])
 			if errors.Is(err, pgq.ErrNotFound) {
-				return (&output.Error{Code: output.ExitNotFound, Text: fmt.Sprintf("there is no queue %q", args[0]), Err: err}).
-					WithFix("pgq-admin queue list shows the queues; a queue begins to be with its first job, worker or setting")
+				return noQueue(args[0], err)
 			}
 			if err != nil {
 				return err

@@ -46,10 +46,14 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
   pgq-admin migrate up --url postgres://…        install PGQ in a database
   pgq-admin check                                look for broken invariants
   pgq-admin dag watch etl/monday                 follow a DAG until it has ended`,
+		Version:       versions(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	group(root)
+	root.PersistentPreRunE = onlyText
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetHelpCommand(helpCommand())
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(wrongFlag)
@@ -86,22 +90,49 @@ func group(c *cobra.Command) {
 		if len(args) == 0 {
 			return c.Help()
 		}
-		names := make([]string, 0, len(c.Commands()))
-		for _, sub := range c.Commands() {
-			names = append(names, sub.Name())
-		}
-		hint := "choose one of: " + strings.Join(names, ", ")
-		if nearest := config.Nearest(args[0], names); nearest != "" {
-			hint = "did you mean " + nearest + "?"
-		}
-		return usagef("%s has no command %q; %s", c.CommandPath(), args[0], hint)
+		return noCommand(c, args[0])
+	}
+}
+
+// noCommand is the error that a command has no subcommand of a name.
+func noCommand(c *cobra.Command, name string) error {
+	names := make([]string, 0, len(c.Commands()))
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	if len(names) == 0 {
+		return misused(c, "%s has no commands, and no %q", c.CommandPath(), name)
+	}
+	hint := "choose one of: " + strings.Join(names, ", ")
+	if nearest := config.Nearest(name, names); nearest != "" {
+		hint = "did you mean " + nearest + "?"
+	}
+	return usagef("%s has no command %q; %s", c.CommandPath(), name, hint)
+}
+
+// helpCommand shows the help of a command, and refuses names of none.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(c *cobra.Command, args []string) error {
+			of, rest, err := c.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return noCommand(of, rest[0])
+			}
+			of.InitDefaultHelpFlag()
+			return of.Help()
+		},
 	}
 }
 
 // noArgs refuses arguments.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no arguments, not %q\n  see: %s --help", c.CommandPath(), args[0], c.CommandPath())
+		return misused(c, "%s takes no arguments, not %q", c.CommandPath(), args[0])
 	}
 	return nil
 }

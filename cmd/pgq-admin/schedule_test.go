@@ -27,7 +27,7 @@ func TestWrongUseOfScheduleSaysWhatIsRight(t *testing.T) {
 	}{
 		{[]string{"lst"}, 2, "did you mean list?"},
 		{[]string{"list", "--limit", "0"}, 2, "--limit must be 1 to 10000"},
-		{[]string{"list", "--columns", "id"}, 2, `no column "id"; choose from name, state, spec`},
+		{[]string{"list", "--columns", "id"}, 2, `choose from name, state, spec`},
 		{[]string{"show"}, 2, "needs NAME"},
 		{[]string{"show", "it's % \u202e"}, 3, "there is no schedule"},
 		{[]string{"set", "x"}, 2, "needs SPEC"},

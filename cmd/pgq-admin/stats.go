@@ -130,7 +130,7 @@ func printStats(screen output.Screen, o output.Options, table *output.Table[stat
 		return err
 	}
 	if first := stats[0]; first.Exact {
-		fmt.Fprintf(screen, "%d jobs ended in the last %s\n\n", all, output.Brief(span))
+		fmt.Fprintf(screen, "%s ended in the last %s\n\n", output.Count(all, "job"), output.Brief(span))
 	} else {
 		fmt.Fprintf(screen, "more than %d jobs ended in the last %s; these are the newest, since %s (--limit looks at more)\n\n",
 			limit, output.Brief(span), first.Since.UTC().Format(time.RFC3339))

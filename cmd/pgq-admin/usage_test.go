@@ -165,3 +165,81 @@ func TestFlagsNameTheirRules(t *testing.T) {
 		admin(t, strings.Fields(args)...).want(t, 2, text)
 	}
 }
+
+func TestNamesOfNothingAreRefusedBeforeTheyAreTakenForDone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.failing("mail", "boom")
+	s.fill(1, "work", "send")
+	const none = `there is no queue "typo"`
+	s.refuses([]refusal{
+		{words("queue drain typo"), 3, none}, {words("queue drain typo --pause"), 3, none}, {words("queue purge typo --yes"), 3, none},
+		{words("queue purge typo --dry-run"), 3, none},
+		{words("failures redrive ffffffffffff --yes"), 3, "fix: pgq-admin failures list shows the fingerprints"},
+		{words("failures discard ffffffffffff --yes"), 3, `no job failed with fingerprint "ffffffffffff"`},
+		{words("status --context nope"), 3, "fix: pgq-admin context list shows the contexts"},
+	})
+	s.admin("queue purge mail --state ready --yes").want(t, 0)
+	s.admin("failures redrive --queue typo --yes").want(t, 0)
+	s.admin("queue pause typo").want(t, 0, "paused typo, a new queue: nothing was enqueued there yet")
+	s.admin("queue pause typo").hides(t, "new")
+	s.admin("queue pause work").hides(t, "new")
+	s.admin("queue drain typo").want(t, 0, "drained typo")
+}
+
+func TestBytesThatAreNoTextAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.fill(1, "mail", "send")
+	const bad = "s=\xff"
+	s.refuses([]refusal{
+		{words("enqueue ok -P", bad), 2, "must be valid UTF-8"}, {words("enqueue ok --tag", bad), 2, "--tag must be valid UTF-8"},
+		{words("enqueue ok --metadata", bad), 2, "must be valid UTF-8"}, {words("enqueue ok --queue", bad), 2, "--queue must be valid UTF-8"},
+		{words("enqueue ok --args", `{"`+bad+`": 1}`), 2, "--args must be valid UTF-8"}, {words("enqueue", bad), 2, `"s=\xff" must be valid UTF-8`},
+		{words("job cancel 1 --reason", bad), 2, "--reason must be valid UTF-8"}, {words("queue pause mail --reason", bad), 2, "--reason must be valid UTF-8"},
+		{words("queue set mail", bad), 2, "must be valid UTF-8"}, {words("schedule set n @daily --kind k --args", bad), 2, "--args must be valid UTF-8"},
+	})
+	for _, line := range []string{"enqueue k --args -", "dag submit -"} {
+		c := s.adminCall(line)
+		c.stdin = `{"name": "` + bad + `"}`
+		c.run(t).want(t, 2, "must be valid UTF-8")
+	}
+	file := filepath.Join(t.TempDir(), bad+".jsonl")
+	s.admin("export jobs --file", file).want(t, 0)
+	s.admin("import --ids new", file).want(t, 0, "imported 1 job, 0 events")
+}
+
+func TestErrorsSayWhatIsWrongAndHowItIsRight(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.fill(1, "mail", "send")
+	s.admin("job cancel 1").want(t, 0)
+	for _, c := range []struct {
+		line string
+		code int
+		text string
+	}{
+		{"status --url postgres://h:99999/x", 2, "--url: database_url must have a port of 1 to 65535"},
+		{"status --url postgres://h/x?sslmode=foo", 2, "must have an sslmode of disable, allow"},
+		{"status --url postgres://h/x?connect_timeout=x", 2, "must have a connect_timeout in whole seconds"},
+		{"status --url postgres://u:Hidd3n%zz@h/x", 2, "fix: correct --url: postgres://"},
+		{"status --url postgres://u:Hidd3n/x@h/x", 2, "special characters of a password must be %XX"},
+		{"job cancel 1", 6, "cannot cancel: 1 finished; nothing was changed\n  fix: pgq-admin job show 1"},
+		{"job list --columns nope", 2, "there is no column \"nope\"\n  fix: choose from id, queue"},
+		{"job list --nope -o json", 2, `"message":"unknown flag: --nope","fix":"pgq-admin job list --help tells how it is used"}`},
+		{"queue set mail a=b", 2, "a queue has no setting \"a\"\n  fix: settings are age_every"},
+		{"enqueue k --delay 999999999h", 2, "--delay must be at most 100 years"},
+		{"enqueue k --delay 40000d", 2, "--delay must be at most 100 years"},
+		{"help nope", 2, `pgq-admin has no command "nope"`},
+		{"help job lst", 2, "did you mean list?"},
+		{"help job list", 0, "List jobs"},
+		{"--version", 0, "schema version 2"},
+	} {
+		o := s.admin(c.line)
+		o.want(t, c.code, c.text)
+		o.hides(t, "Hidd3n")
+	}
+	variable := s.adminCall("status")
+	variable.env = append(variable.env, "PGQ_SCHEMAS=x")
+	variable.run(t).want(t, 2, "did you mean PGQ_SCHEMA?", "fix: unset PGQ_SCHEMAS")
+}

@@ -206,7 +206,7 @@ func workerHead(s output.Screen, w pgq.WorkerState) []string {
 	if w.DeadAt != nil {
 		facts = append(facts, [2]string{"dead since", at(*w.DeadAt)})
 	}
-	facts = append(facts, [2]string{"running", fmt.Sprintf("%d jobs", w.Running)})
+	facts = append(facts, [2]string{"running", output.Count(w.Running, "job")})
 	lines := []string{s.Paint(output.Bold, fmt.Sprintf("Worker %d %s: ", w.ID, output.Clean(w.Name))) + s.Paint(workerColour(w.State), w.State)}
 	for _, f := range facts {
 		lines = append(lines, output.Cut(fmt.Sprintf("%-10s %s", f[0], output.Clean(f[1])), width))

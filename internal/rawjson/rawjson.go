@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// MaxDepth is how deep JSON is nested that all programs can be expected to read.
-const MaxDepth = 1000
+// MaxDepth is how deep JSON may be nested that encoding/json, and other programs, read with all that is put around it.
+const MaxDepth = 9000
 
 // errBroken is the error of what is not taken apart.
 var errBroken = errors.New("it is no JSON of the kind that is expected")

@@ -55,7 +55,7 @@ func NewTable[T any](o *Options, columns []Column[T]) (*Table[T], error) {
 		for i, c := range columns {
 			names[i] = c.Name
 		}
-		return Column[T]{}, Usagef("%s: there is no column %q; choose from %s", flag, name, strings.Join(names, ", "))
+		return Column[T]{}, Usagef("%s: there is no column %q", flag, name).WithFix("choose from %s", strings.Join(names, ", "))
 	}
 	for _, name := range o.Columns {
 		c, err := find("--columns", name)

@@ -259,3 +259,14 @@ func Brief(d time.Duration) string {
 	}
 	return fmt.Sprintf("%dd%dh", whole(24*time.Hour), whole(time.Hour)%24)
 }
+
+// Noun returns a word for things that are counted: "job" of one, else "jobs".
+func Noun[N int | int64](n N, one string) string {
+	if n == 1 {
+		return one
+	}
+	return one + "s"
+}
+
+// Count returns how many there are: "1 job", "2 jobs".
+func Count[N int | int64](n N, one string) string { return fmt.Sprintf("%d %s", n, Noun(n, one)) }
