@@ -62,6 +62,9 @@ pgq-admin doctor looks for what keeps PGQ from working well, and costs little.`,
 	return c
 }
 
+// cancelTimeout bounds the wait for a server to cancel a statement.
+const cancelTimeout = 2 * time.Second
+
 // closeConn closes a connection also when the command was interrupted: then it waits until the server has cancelled the statement under
 // way, which would run on without anybody who waits for it.
 func closeConn(conn *pgx.Conn) {
@@ -70,6 +73,6 @@ func closeConn(conn *pgx.Conn) {
 	_ = conn.Close(ctx)
 	select {
 	case <-conn.PgConn().CleanupDone():
-	case <-ctx.Done():
+	case <-time.After(cancelTimeout):
 	}
 }

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -60,6 +61,60 @@ func TestAnInterruptedStatementEndsOnTheServer(t *testing.T) {
 	}
 	query(t, lock, "rollback")
 	s.admin("check").want(t, 0, "all invariants hold")
+}
+
+func TestTheSecondSignalDoesNotWaitForTheServer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	config := connect(t, s.url).Config()
+	if config.Host[0] == '/' {
+		t.Skip("the server is reached by a Unix socket")
+	}
+	lock := connect(t, s.url)
+	query(t, lock, "begin")
+	query(t, lock, "lock table pgq.jobs")
+	// What stands between takes the request to cancel, and does not pass it on.
+	between, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = between.Close() })
+	cancelled := make(chan net.Conn, 1)
+	go func() {
+		client, err := between.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", net.JoinHostPort(config.Host, fmt.Sprint(config.Port)))
+		if err != nil {
+			return
+		}
+		go func() { _, _ = io.Copy(server, client) }()
+		go func() { _, _ = io.Copy(client, server) }()
+		if second, err := between.Accept(); err == nil {
+			cancelled <- second
+		}
+	}()
+	address := url.URL{Scheme: "postgres", User: url.UserPassword(config.User, config.Password), Host: between.Addr().String(),
+		Path: config.Database, RawQuery: "sslmode=disable"}
+	cmd := call{args: []string{"check", "--url", address.String()}}.command(t.Context())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, connect(t, s.url), "1", "select count(*)::text from pg_stat_activity where datname = current_database()"+
+		" and application_name = 'pgq-admin check' and wait_event_type = 'Lock'")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	client := <-cancelled
+	defer client.Close() //nolint:errcheck // nothing was written
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %s, and not by the second signal", cmd.ProcessState)
+	}
 }
 
 func TestAPasswordFileThatOthersCanReadIsNotUsed(t *testing.T) {

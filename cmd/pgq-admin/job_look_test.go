@@ -58,7 +58,7 @@ func TestJobListFiltersPagesAndSorts(t *testing.T) {
 		s.admin("job list "+words).want(t, 2, text)
 	}
 	s.admin("job list", "--queue", "'; drop table pgq.jobs; --").want(t, 0, "no jobs")
-	s.admin("job list", "--queue", "a\xffb").want(t, 0, "no jobs")
+	s.admin("job list", "--queue", "a\xffb").want(t, 2, "--queue must be valid UTF-8")
 }
 
 func TestJobShowHasAllThatIsKnown(t *testing.T) {

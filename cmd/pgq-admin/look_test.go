@@ -174,7 +174,7 @@ func TestWorkerListAndShow(t *testing.T) {
 		t.Errorf("csv is %s", got)
 	}
 	s.admin("worker list --dead").want(t, 0, "gone", "dead")
-	s.admin("worker show 1").want(t, 0, "Worker 1 web-1/42: alive", "queues     default, mail", "1 jobs", "30 %", "mail")
+	s.admin("worker show 1").want(t, 0, "Worker 1 web-1/42: alive", "queues     default, mail", "1 job", "30 %", "mail")
 	s.admin("worker show 1 -o name").want(t, 0, "4\n")
 	var card struct {
 		Worker  map[string]any

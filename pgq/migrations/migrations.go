@@ -38,7 +38,7 @@ const (
 	// MinServerVersion is the oldest PostgreSQL that works, as in server_version_num.
 	MinServerVersion = 150000
 	// cancelTimeout bounds the wait for the server to cancel a statement.
-	cancelTimeout = 5 * time.Second
+	cancelTimeout = 2 * time.Second
 	// versionTable is where goose keeps the applied versions, inside the schema.
 	versionTable = "schema_migrations"
 	// schemaComment is the comment of a schema that the migrations created, and may drop again.
