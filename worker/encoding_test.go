@@ -39,7 +39,7 @@ func TestADatabaseInLatin1(t *testing.T) {
 	if job := b.ends(id, pgq.Completed, 1); string(job.Output) != `"é"` {
 		t.Errorf("output %s", job.Output)
 	}
-	b.errorHas(b.ends(b.add(letter{1}, pgq.Options{MaxAttempts: 1}), pgq.Failed, 1), "args must be storable as text")
+	b.errorHas(b.ends(b.add(letter{1}, pgq.Options{MaxAttempts: 1}), pgq.Failed, 1), "result must be storable as text")
 	b.errorHas(b.ends(b.add(letter{2}, pgq.Options{MaxAttempts: 1}), pgq.Failed, 1), "no such town: U+65E5U+672C, nU+00E9")
 }
 

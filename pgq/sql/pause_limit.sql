@@ -9,7 +9,7 @@ language plpgsql security definer set search_path from current
 as $$
 #variable_conflict use_variable
 declare
-    until constant timestamptz := clock_timestamp() + delay;
+    until constant timestamptz := clock_timestamp() + greatest(interval '0', least(delay, interval '366 days'));
     was timestamptz;
 begin
     perform check_scope(scope, name);
