@@ -182,7 +182,7 @@ func TestTextsThatCannotBeStoredAreRefused(t *testing.T) {
 		{"enqueue k --args -", `"\ud800"`, "args must be storable as"},
 		{"enqueue k --args -", `{"\udc00\ud800": 1}`, "must be storable as"},
 		{"enqueue k --args -", "1e400000", "must be storable as"},
-		{"enqueue k --args -", deep(10_000), "--args must not be nested deeper than 9000 levels"},
+		{"enqueue k --args -", deep(10_000), "must be JSON, nested at most 10000 deep"},
 		{"enqueue k --args -", deep(10_001), "exceeded max depth"},
 		{"enqueue k --args -", "", "no JSON"},
 		{"enqueue --from -", `{"kind": "a\u0000"}`, "line 1"},

@@ -102,7 +102,7 @@ func TestASecondInterruptionCancelsTheBatchUnderWay(t *testing.T) {
 	}
 	_ = p.Wait()
 	o := outcome{p.ProcessState.ExitCode(), stdout.String(), stderr.text.String()}
-	o.want(t, 130, "cancelled  200", "interrupted; the batch under way was rolled back; 200 jobs were done with\n  fix: the same with --after 200 goes on")
+	o.want(t, 130, "cancelled  200", "interrupted; the batch under way was rolled back; 200 jobs were done before that\n  fix: the same with --after 200 goes on")
 	if n := s.count("select count(*) from pgq.results"); n != 200 {
 		t.Errorf("%d jobs are cancelled, want 200", n)
 	}

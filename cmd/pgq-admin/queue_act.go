@@ -52,7 +52,7 @@ stays so, with the new reason and who gave it, if there is one. A queue that doe
 				if err != nil && !errors.Is(err, pgq.ErrNotFound) {
 					return "", err
 				}
-				isNew := err != nil
+				isNew := err != nil && errors.Is(s.mustHaveQueue(ctx, words[0]), pgq.ErrNotFound)
 				if err := by.client(s).PauseQueue(ctx, s.conn, words[0], ""); err != nil || was.PausedAt == nil {
 					if isNew {
 						name += ", a new queue: nothing was enqueued there yet"
