@@ -148,23 +148,30 @@ type FailureGroup struct {
 // FailureFilter chooses failures.
 type FailureFilter struct {
 	Queues, Kinds []string
-	Since         time.Time // of the failure
-	Limit         int       // of groups: 100 by default
-	LookAt        int       // how many failures to look at, the newest: 10,000 by default
+	// Since and Until are times of the failure: from Since on, before Until.
+	Since, Until time.Time
+	// Jobs is what else the jobs must fit. Its Limit and LookAt are not looked at.
+	Jobs   Filter
+	Limit  int // of groups: 100 by default
+	LookAt int // how many failures to look at, the newest: 10,000 by default
 }
 
 // Failures returns the dead letters, together by fingerprint, kind and queue; most jobs first.
 func (c *Client) Failures(ctx context.Context, db DB, f FailureFilter) ([]FailureGroup, error) {
-	rows, err := db.Query(ctx, c.from("fingerprint, kind, queue, jobs, first_at, last_at, last_job_id, coalesce(error, ''), exact",
-		"list_failures($1, $2, $3, $4, $5)"), f.Queues, f.Kinds, given(f.Since), first(f.Limit, 100), first(f.LookAt, 10_000))
+	document, err := f.Jobs.document()
 	if err != nil {
-		return nil, wrap("list failures", err)
+		return nil, err
+	}
+	rows, err := db.Query(ctx, c.from("fingerprint, kind, queue, jobs, first_at, last_at, last_job_id, coalesce(error, ''), exact",
+		"list_failures($1, $2, $3, $4, $5, $6, $7::jsonb)"), f.Queues, f.Kinds, given(f.Since), first(f.Limit, 100), first(f.LookAt, 10_000), given(f.Until), document)
+	if err != nil {
+		return nil, wrapFilter("list failures", err)
 	}
 	groups, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (g FailureGroup, err error) {
 		err = row.Scan(&g.Fingerprint, &g.Kind, &g.Queue, &g.Jobs, &g.FirstAt, &g.LastAt, &g.LastJobID, &g.Error, &g.Exact)
 		return g, err
 	})
-	return groups, wrap("list failures", err)
+	return groups, wrapFilter("list failures", err)
 }
 
 // Fingerprint returns what an error has in common with others that differ only in numbers, ids, addresses and quoted words.

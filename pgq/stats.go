@@ -17,6 +17,8 @@ type StatsOptions struct {
 	Limit int
 	// Buckets is the length of Series; 20 by default, at most 1,000.
 	Buckets int
+	// Jobs is which jobs are counted. Its Limit and LookAt are not looked at.
+	Jobs Filter
 }
 
 // Stats are what became of jobs of a kind or queue that ended lately. Nil times: no such job has one.
@@ -43,14 +45,18 @@ func (c *Client) Stats(ctx context.Context, db DB, o StatsOptions) ([]Stats, err
 	if o.ByQueue {
 		by = "queue"
 	}
-	rows, err := db.Query(ctx, c.from(`name, jobs, completed, failed, cancelled, expired, skipped, again, per_minute,
-		wait_p50, wait_p95, wait_p99, run_p50, run_p95, run_p99, run_max, series, since_at, until_at, exact`, "job_stats($1, $2, $3, $4)"),
-		first(o.Since, time.Hour), by, first(o.Limit, 100_000), first(o.Buckets, 20))
+	document, err := o.Jobs.document()
 	if err != nil {
-		return nil, wrap("read figures", err)
+		return nil, err
+	}
+	rows, err := db.Query(ctx, c.from(`name, jobs, completed, failed, cancelled, expired, skipped, again, per_minute,
+		wait_p50, wait_p95, wait_p99, run_p50, run_p95, run_p99, run_max, series, since_at, until_at, exact`, "job_stats($1, $2, $3, $4, $5::jsonb)"),
+		first(o.Since, time.Hour), by, first(o.Limit, 100_000), first(o.Buckets, 20), document)
+	if err != nil {
+		return nil, wrapFilter("read figures", err)
 	}
 	stats, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Stats])
-	return stats, wrap("read figures", err)
+	return stats, wrapFilter("read figures", err)
 }
 
 // Kinds returns kinds of jobs to choose from: those that workers know or that were used lately.

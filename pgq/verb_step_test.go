@@ -123,11 +123,11 @@ func TestSleepAndSignalCases(t *testing.T) {
 		{name: "to a DAG", given: `select dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "a"}]}')`, call: "select send_signal((select id from jobs where role = 'dag'), 's')",
 			want: "PQ001 job_id must be a job that a handler runs; * is of role dag"},
 		{name: "without a name", given: claimed, call: "select send_signal(1, '', '7')", want: "PQ001 name must have 1 to 200 characters"},
-		{name: "why it does not run", given: parked, call: "select reason, detail from explain_job(1)", want: `(signal,"waits for signal ""s"" (send_signal) until *+00 (*)")`},
+		{name: "why it does not run", given: parked, call: "select reason, detail from explain_job(1)", want: `(signal,"waits for signal ""s"" (send_signal) until *Z (*)")`},
 		{name: "why it does not run, for ever", given: claimed + "select await_step(1, 1, 1, 's', 'signal', null); select suspend(1, '{1}', '{1}', '{s}')",
 			call: "select reason, detail from explain_job(1)", want: `(signal,"waits for signal ""s"" (send_signal), without a limit")`},
 		{name: "why it does not run, asleep", given: claimed + "select await_step(1, 1, 1, 's', 'sleep', '1 h'); select suspend(1, '{1}', '{1}', '{s}')",
-			call: "select reason, detail from explain_job(1)", want: `(sleeping,"sleeps (""s"") until *+00 (*)")`},
+			call: "select reason, detail from explain_job(1)", want: `(sleeping,"sleeps (""s"") until *Z (*)")`},
 		{name: "what comes is told", given: parked, call: "select send_signal(1, 's', '7')", want: "(delivered)", then: "select pg_temp.log()", is: `("1:snoozed 1:signalled")`},
 	})
 }

@@ -8314,16 +8314,17 @@ comment on function expire_dags is 'Does what is due among jobs that no handler 
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- explain_age(age): an interval in plain words: "0.4 s", "41 s", "12 min", "5 h", "3 days". Internal.
+-- explain_age(age): an interval as pgq-admin writes all of them: "340ms", "1.2s", "3m20s", "5h10m", "2d4h". Internal.
 create function explain_age(age interval) returns text
 language sql immutable
 as $$
-    select case
-        when abs(s) < 10 then round(abs(s), 1) || ' s'
-        when abs(s) < 120 then round(abs(s)) || ' s'
-        when abs(s) < 7200 then round(abs(s) / 60) || ' min'
-        when abs(s) < 172800 then round(abs(s) / 3600) || ' h'
-        else round(abs(s) / 86400) || ' days'
+    select case when s < 0 then '-' else '' end || case
+        when s = 0 then '0s'
+        when abs(s) < 0.9995 then round(abs(s) * 1000) || 'ms'
+        when abs(s) < 59.95 then round(abs(s), 1) || 's'
+        when abs(s) < 3600 then div(round(abs(s)), 60) || 'm' || mod(round(abs(s)), 60) || 's'
+        when abs(s) < 86400 then div(abs(s), 3600) || 'h' || mod(div(abs(s), 60), 60) || 'm'
+        else div(abs(s), 86400) || 'd' || mod(div(abs(s), 3600), 24) || 'h'
     end
     from extract(epoch from age) s
 $$;
@@ -8521,7 +8522,7 @@ as $$
     from states where paused_until > clock_timestamp()
     union all
     select 'breaker', format('the circuit breaker of %s is open until %s, when one job may run; it opens after %s failures within %s', title,
-                             explain_time(probe_at), break_after, break_within)
+                             explain_time(probe_at), break_after, explain_age(break_within))
     from states where breaker = 'open'
     union all
     select 'breaker', format('the circuit breaker of %s is half-open: %s', title,
@@ -8531,7 +8532,7 @@ as $$
     select 'limit', format('%s of %s jobs of %s that may run at a time are running', running, max_running, title)
     from states where running >= max_running
     union all
-    select 'rate', format('%s jobs of %s may start per %s; the next one may in %s', rate, title, period,
+    select 'rate', format('%s jobs of %s may start per %s; the next one may in %s', rate, title, explain_age(period),
                           explain_age(make_interval(secs => (1 - tokens) / rate * extract(epoch from period)::float8)))
     from states where tokens < 1
 $$;
@@ -8751,11 +8752,11 @@ comment on function explain_scheduled is 'For what time or signal a job waits.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- explain_time(at): a time in plain words, to the second, in the session's time zone: "2026-03-01 12:30:05+00". Internal.
+-- explain_time(at): a time as pgq-admin writes all of them, in UTC and to the second: "2026-03-01T12:30:05Z". Internal.
 create function explain_time(at timestamptz) returns text
 language sql stable
 as $$
-    select to_char(at, 'YYYY-MM-DD HH24:MI:SSOF')
+    select to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
 $$;
 comment on function explain_time is 'A time in plain words.';
 -- +goose StatementEnd
@@ -10246,7 +10247,7 @@ comment on function job_problem is 'First rule that a job to be enqueued breaks,
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- job_stats(since, by, at_most, buckets): what became of the jobs that ended lately, per kind or queue, most jobs first: counts
+-- job_stats(since, by, at_most, buckets, filter): what became of the jobs that ended lately and fit, per kind or queue, most jobs first: counts
 -- by state, how many were tried more than once (again), how many ended per minute, percentiles of how long they waited and
 -- ran, and a series of counts, oldest first, of which each covers an equal part of the time since since_at.
 -- wait is the time from enqueueing to the start, delays included, of jobs that were tried once and belong to no DAG;
@@ -10255,10 +10256,10 @@ comment on function job_problem is 'First rule that a job to be enqueued breaks,
 -- Results have no index by time: completed jobs are found by walking down their ids, at most at_most of them, until 5,000
 -- in turn had ended before. What did not complete is found by its index, however old its id. exact is false where the walk
 -- stopped at at_most; the figures are then of the time since since_at, as far as the newest jobs go. Locks nothing.
--- Raises PQ001 when an argument breaks a rule.
+-- filter: which jobs, as in select_jobs. Raises PQ001 when an argument breaks a rule.
 -- roles: operator, reader
 create function job_stats(
-    since interval default '1 hour', by text default 'kind', at_most integer default 100000, buckets integer default 20)
+    since interval default '1 hour', by text default 'kind', at_most integer default 100000, buckets integer default 20, filter jsonb default '{}')
 returns table (
     name text, jobs bigint, completed bigint, failed bigint, cancelled bigint, expired bigint, skipped bigint, again bigint,
     per_minute double precision, wait_p50 interval, wait_p95 interval, wait_p99 interval,
@@ -10270,6 +10271,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
+    wanted constant record := read_filter(filter);
     step constant integer := 5000;
     until constant timestamptz := statement_timestamp();
     start timestamptz;
@@ -10324,8 +10326,25 @@ begin
                    least(buckets, 1 + floor(extract(epoch from f.finished_at - start) * buckets
                                             / greatest(extract(epoch from until - start), 0.000001))::integer) as bucket
             from ended f
-            cross join lateral (select kind, created_at, role from jobs where id = f.job_id offset 0) j
+            cross join lateral (select * from jobs where id = f.job_id offset 0) j
             where j.role is null
+              and (wanted.queues is null or j.queue = any(wanted.queues))
+              and (wanted.kinds is null or j.kind = any(wanted.kinds))
+              and (wanted.groups is null or j.group_name = any(wanted.groups))
+              and (wanted.states is null or f.state = any(wanted.states))
+              and (wanted.tags is null or j.tags @> wanted.tags)
+              and (wanted.ids is null or j.id = any(wanted.ids))
+              and (wanted.dags is null or j.dag_id = any(wanted.dags))
+              and (wanted.workers is null or f.worker_id = any(wanted.workers))
+              and (wanted.since is null or j.created_at >= wanted.since)
+              and (wanted.until is null or j.created_at < wanted.until)
+              and (wanted.after is null or j.id > wanted.after)
+              and (wanted.before is null or j.id < wanted.before)
+              and (wanted.args is null or j.args @> wanted.args)
+              and (wanted.metadata is null or j.metadata @> wanted.metadata)
+              and (wanted.path_keys is null or args_fit(j.args, wanted.path_keys, wanted.path_values))
+              and (wanted.error is null or strpos(f.error, wanted.error) > 0)
+              and (wanted.fingerprints is null or error_fingerprint(coalesce(f.error, '')) = any(wanted.fingerprints))
         ), figures as (
             select k.name, count(*) as jobs,
                    count(*) filter (where state = 'completed') as completed, count(*) filter (where state = 'failed') as failed,
@@ -10831,14 +10850,15 @@ comment on function line_up is 'Puts jobs back into their sequences.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- list_failures(queues, kinds, since, at_most, look_at): jobs that failed for good (the dead letters), together by what
+-- list_failures(queues, kinds, since, at_most, look_at, until, filter): jobs that failed for good (the dead letters), together by what
 -- error_fingerprint says of their errors, kind and queue; most jobs first. error is that of the last one. Looks at the newest
--- look_at failures that fit; where there are more, exact is false. since is the time of the failure; null is any.
+-- look_at failures of these queues and since then, of which it lists those that fit the rest; where there are more, exact is false. since and
+-- until are times of the failure, from and before them; null is any. filter: what else the jobs must fit, as in select_jobs.
 -- What failed only since another job did (a DAG whose node failed) is left out.
 -- roles: operator, reader
 create function list_failures(
     queues text[] default null, kinds text[] default null, since timestamptz default null, at_most integer default 100,
-    look_at integer default 10000)
+    look_at integer default 10000, until timestamptz default null, filter jsonb default '{}')
 returns table (
     fingerprint text, kind text, queue text, jobs bigint, first_at timestamptz, last_at timestamptz, last_job_id bigint,
     error text, exact boolean)
@@ -10846,6 +10866,8 @@ language plpgsql stable security definer set search_path from current
 set jit = off set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
+declare
+    wanted constant record := read_filter(filter);
 begin
     if at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
@@ -10858,9 +10880,27 @@ begin
         ), failed as materialized (
             select l.job_id, l.finished_at, j.kind, j.queue, error_fingerprint(coalesce(f.error, '')) as fingerprint
             from (select * from looked limit look_at) l
-            cross join lateral (select kind, queue from jobs where jobs.id = l.job_id offset 0) j
-            cross join lateral (select error, cause_id from results where results.job_id = l.job_id offset 0) f
+            cross join lateral (select * from jobs where jobs.id = l.job_id offset 0) j
+            cross join lateral (select * from results where results.job_id = l.job_id offset 0) f
             where f.cause_id is null and (list_failures.kinds is null or j.kind = any(list_failures.kinds))
+              and (list_failures.until is null or l.finished_at < list_failures.until)
+              and (wanted.queues is null or j.queue = any(wanted.queues))
+              and (wanted.kinds is null or j.kind = any(wanted.kinds))
+              and (wanted.groups is null or j.group_name = any(wanted.groups))
+              and (wanted.states is null or f.state = any(wanted.states))
+              and (wanted.tags is null or j.tags @> wanted.tags)
+              and (wanted.ids is null or j.id = any(wanted.ids))
+              and (wanted.dags is null or j.dag_id = any(wanted.dags))
+              and (wanted.workers is null or f.worker_id = any(wanted.workers))
+              and (wanted.since is null or j.created_at >= wanted.since)
+              and (wanted.until is null or j.created_at < wanted.until)
+              and (wanted.after is null or j.id > wanted.after)
+              and (wanted.before is null or j.id < wanted.before)
+              and (wanted.args is null or j.args @> wanted.args)
+              and (wanted.metadata is null or j.metadata @> wanted.metadata)
+              and (wanted.path_keys is null or args_fit(j.args, wanted.path_keys, wanted.path_values))
+              and (wanted.error is null or strpos(f.error, wanted.error) > 0)
+              and (wanted.fingerprints is null or error_fingerprint(coalesce(f.error, '')) = any(wanted.fingerprints))
         ), alike as (
             select fingerprint, kind, queue, count(*) as jobs, min(finished_at) as first_at, max(finished_at) as last_at,
                    (array_agg(job_id order by finished_at desc, job_id desc))[1] as last_job_id
@@ -12690,7 +12730,8 @@ comment on function read_events is 'Events behind an id.';
 
 -- +goose StatementBegin
 -- read_filter(filter): the fields of a filter of jobs as one row; null means not given. Internal: select_jobs, which says
--- what the fields mean. Raises PQ001 naming the field that is not known or cannot be read.
+-- what the fields mean, list_failures, job_stats. Raises PQ001 naming the field that is not known or cannot be read, 42501 for args and
+-- paths where the caller sees no payloads.
 create function read_filter(filter jsonb)
 returns table (
     queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[], dags bigint[],
@@ -12751,6 +12792,9 @@ begin
         select from jsonb_array_elements_text(filter -> 'states') s
         where s not in ('waiting', 'scheduled', 'ready', 'running', 'completed', 'failed', 'cancelled', 'skipped', 'expired')) then
         perform invalid('states', 'must be waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired');
+    end if;
+    if (nullif(filter -> 'args', 'null') is not null or nullif(filter -> 'paths', 'null') is not null) and not sees_payloads() then
+        raise exception using errcode = '42501', message = 'permission denied to filter by args';
     end if;
     return query
         select r.queues, r.kinds, r.states, r.tags, r.fingerprints, r.ids, r.workers, r.dags, r.since, r.until,
@@ -14287,9 +14331,6 @@ declare
 begin
     if at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
-    end if;
-    if (f.args is not null or f.path_keys is not null) and not sees_payloads() then
-        raise exception using errcode = '42501', message = 'permission denied to filter by args';
     end if;
     if wanted is null and (f.error is not null or f.fingerprints is not null) then
         wanted := '{failed,cancelled,skipped,expired}'; -- those that have errors

@@ -1,13 +1,14 @@
--- explain_age(age): an interval in plain words: "0.4 s", "41 s", "12 min", "5 h", "3 days". Internal.
+-- explain_age(age): an interval as pgq-admin writes all of them: "340ms", "1.2s", "3m20s", "5h10m", "2d4h". Internal.
 create function explain_age(age interval) returns text
 language sql immutable
 as $$
-    select case
-        when abs(s) < 10 then round(abs(s), 1) || ' s'
-        when abs(s) < 120 then round(abs(s)) || ' s'
-        when abs(s) < 7200 then round(abs(s) / 60) || ' min'
-        when abs(s) < 172800 then round(abs(s) / 3600) || ' h'
-        else round(abs(s) / 86400) || ' days'
+    select case when s < 0 then '-' else '' end || case
+        when s = 0 then '0s'
+        when abs(s) < 0.9995 then round(abs(s) * 1000) || 'ms'
+        when abs(s) < 59.95 then round(abs(s), 1) || 's'
+        when abs(s) < 3600 then div(round(abs(s)), 60) || 'm' || mod(round(abs(s)), 60) || 's'
+        when abs(s) < 86400 then div(abs(s), 3600) || 'h' || mod(div(abs(s), 60), 60) || 'm'
+        else div(abs(s), 86400) || 'd' || mod(div(abs(s), 3600), 24) || 'h'
     end
     from extract(epoch from age) s
 $$;

@@ -12,7 +12,7 @@ as $$
     from states where paused_until > clock_timestamp()
     union all
     select 'breaker', format('the circuit breaker of %s is open until %s, when one job may run; it opens after %s failures within %s', title,
-                             explain_time(probe_at), break_after, break_within)
+                             explain_time(probe_at), break_after, explain_age(break_within))
     from states where breaker = 'open'
     union all
     select 'breaker', format('the circuit breaker of %s is half-open: %s', title,
@@ -22,7 +22,7 @@ as $$
     select 'limit', format('%s of %s jobs of %s that may run at a time are running', running, max_running, title)
     from states where running >= max_running
     union all
-    select 'rate', format('%s jobs of %s may start per %s; the next one may in %s', rate, title, period,
+    select 'rate', format('%s jobs of %s may start per %s; the next one may in %s', rate, title, explain_age(period),
                           explain_age(make_interval(secs => (1 - tokens) / rate * extract(epoch from period)::float8)))
     from states where tokens < 1
 $$;

@@ -1,4 +1,4 @@
--- job_stats(since, by, at_most, buckets): what became of the jobs that ended lately, per kind or queue, most jobs first: counts
+-- job_stats(since, by, at_most, buckets, filter): what became of the jobs that ended lately and fit, per kind or queue, most jobs first: counts
 -- by state, how many were tried more than once (again), how many ended per minute, percentiles of how long they waited and
 -- ran, and a series of counts, oldest first, of which each covers an equal part of the time since since_at.
 -- wait is the time from enqueueing to the start, delays included, of jobs that were tried once and belong to no DAG;
@@ -7,10 +7,10 @@
 -- Results have no index by time: completed jobs are found by walking down their ids, at most at_most of them, until 5,000
 -- in turn had ended before. What did not complete is found by its index, however old its id. exact is false where the walk
 -- stopped at at_most; the figures are then of the time since since_at, as far as the newest jobs go. Locks nothing.
--- Raises PQ001 when an argument breaks a rule.
+-- filter: which jobs, as in select_jobs. Raises PQ001 when an argument breaks a rule.
 -- roles: operator, reader
 create function job_stats(
-    since interval default '1 hour', by text default 'kind', at_most integer default 100000, buckets integer default 20)
+    since interval default '1 hour', by text default 'kind', at_most integer default 100000, buckets integer default 20, filter jsonb default '{}')
 returns table (
     name text, jobs bigint, completed bigint, failed bigint, cancelled bigint, expired bigint, skipped bigint, again bigint,
     per_minute double precision, wait_p50 interval, wait_p95 interval, wait_p99 interval,
@@ -22,6 +22,7 @@ set plan_cache_mode = force_custom_plan
 as $$
 #variable_conflict use_column
 declare
+    wanted constant record := read_filter(filter);
     step constant integer := 5000;
     until constant timestamptz := statement_timestamp();
     start timestamptz;
@@ -76,8 +77,25 @@ begin
                    least(buckets, 1 + floor(extract(epoch from f.finished_at - start) * buckets
                                             / greatest(extract(epoch from until - start), 0.000001))::integer) as bucket
             from ended f
-            cross join lateral (select kind, created_at, role from jobs where id = f.job_id offset 0) j
+            cross join lateral (select * from jobs where id = f.job_id offset 0) j
             where j.role is null
+              and (wanted.queues is null or j.queue = any(wanted.queues))
+              and (wanted.kinds is null or j.kind = any(wanted.kinds))
+              and (wanted.groups is null or j.group_name = any(wanted.groups))
+              and (wanted.states is null or f.state = any(wanted.states))
+              and (wanted.tags is null or j.tags @> wanted.tags)
+              and (wanted.ids is null or j.id = any(wanted.ids))
+              and (wanted.dags is null or j.dag_id = any(wanted.dags))
+              and (wanted.workers is null or f.worker_id = any(wanted.workers))
+              and (wanted.since is null or j.created_at >= wanted.since)
+              and (wanted.until is null or j.created_at < wanted.until)
+              and (wanted.after is null or j.id > wanted.after)
+              and (wanted.before is null or j.id < wanted.before)
+              and (wanted.args is null or j.args @> wanted.args)
+              and (wanted.metadata is null or j.metadata @> wanted.metadata)
+              and (wanted.path_keys is null or args_fit(j.args, wanted.path_keys, wanted.path_values))
+              and (wanted.error is null or strpos(f.error, wanted.error) > 0)
+              and (wanted.fingerprints is null or error_fingerprint(coalesce(f.error, '')) = any(wanted.fingerprints))
         ), figures as (
             select k.name, count(*) as jobs,
                    count(*) filter (where state = 'completed') as completed, count(*) filter (where state = 'failed') as failed,

@@ -1,5 +1,6 @@
 -- read_filter(filter): the fields of a filter of jobs as one row; null means not given. Internal: select_jobs, which says
--- what the fields mean. Raises PQ001 naming the field that is not known or cannot be read.
+-- what the fields mean, list_failures, job_stats. Raises PQ001 naming the field that is not known or cannot be read, 42501 for args and
+-- paths where the caller sees no payloads.
 create function read_filter(filter jsonb)
 returns table (
     queues text[], kinds text[], states text[], tags text[], fingerprints text[], ids bigint[], workers bigint[], dags bigint[],
@@ -60,6 +61,9 @@ begin
         select from jsonb_array_elements_text(filter -> 'states') s
         where s not in ('waiting', 'scheduled', 'ready', 'running', 'completed', 'failed', 'cancelled', 'skipped', 'expired')) then
         perform invalid('states', 'must be waiting, scheduled, ready, running, completed, failed, cancelled, skipped or expired');
+    end if;
+    if (nullif(filter -> 'args', 'null') is not null or nullif(filter -> 'paths', 'null') is not null) and not sees_payloads() then
+        raise exception using errcode = '42501', message = 'permission denied to filter by args';
     end if;
     return query
         select r.queues, r.kinds, r.states, r.tags, r.fingerprints, r.ids, r.workers, r.dags, r.since, r.until,

@@ -25,9 +25,6 @@ begin
     if at_most is null or at_most not between 1 and 10000 then
         perform invalid('at_most', 'must be 1 to 10000');
     end if;
-    if (f.args is not null or f.path_keys is not null) and not sees_payloads() then
-        raise exception using errcode = '42501', message = 'permission denied to filter by args';
-    end if;
     if wanted is null and (f.error is not null or f.fingerprints is not null) then
         wanted := '{failed,cancelled,skipped,expired}'; -- those that have errors
     end if;
