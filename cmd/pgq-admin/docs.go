@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,8 +64,30 @@ func docsCommand() *cobra.Command {
 	}
 	c.AddCommand(
 		write("man", "Write man pages into a directory", func(root *cobra.Command, dir string) error {
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "PGQ-ADMIN", Section: "1", Source: "PGQ", Manual: "PGQ"}, dir)
+			return manTree(root, dir)
 		}),
 		write("markdown", "Write Markdown into a directory", doc.GenMarkdownTree))
 	return c
+}
+
+// emptyDefault is the default of a flag that has none: --arg=[] and the like, which the help does not show either.
+var emptyDefault = regexp.MustCompile(`(?m)^(.*\\fB--[a-z-]+\\fP)=(?:""|\[\]|0)?$`)
+
+// manTree writes the man pages of a command and all below it, each with a title of its own.
+func manTree(c *cobra.Command, dir string) error {
+	for _, sub := range c.Commands() {
+		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := manTree(sub, dir); err != nil {
+			return err
+		}
+	}
+	name := strings.ReplaceAll(c.CommandPath(), " ", "-")
+	header := &doc.GenManHeader{Title: strings.ToUpper(name), Section: "1", Source: "PGQ", Manual: "PGQ"}
+	var page bytes.Buffer
+	if err := doc.GenMan(c, header, &page); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".1"), emptyDefault.ReplaceAll(page.Bytes(), []byte("$1")), 0o644)
 }
