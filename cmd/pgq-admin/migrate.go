@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +22,7 @@ type migrate struct {
 	app         *app
 	lockTimeout time.Duration
 	dry, yes    bool
+	shown       output.Options
 }
 
 func migrateCommand(a *app) *cobra.Command {
@@ -29,7 +32,8 @@ func migrateCommand(a *app) *cobra.Command {
 		Long: `Install PGQ in a database, update or remove it. Each migration is one transaction; any number of processes may migrate at
 the same time: one works, the others wait for it. A schema that holds objects of somebody else is refused.
 
-Where a DBA applies changes: pgq-admin migrate dump prints them as SQL.`,
+Where a DBA applies changes: pgq-admin migrate dump prints them as SQL. -o json of up, down and to have {"schema": …, "version": …,
+"steps": [{"name": …, "action": "apply" or "take back"}], "dry_run": …}.`,
 	}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
@@ -41,6 +45,7 @@ Where a DBA applies changes: pgq-admin migrate dump prints them as SQL.`,
 func (m *migrate) flags(c *cobra.Command, dry bool) {
 	durationVar(c.Flags(), &m.lockTimeout, "lock-timeout", 5*time.Second, "give up when a lock is not to be had within this `TIME`; nothing is changed then")
 	if dry {
+		m.shown.FormatFlag(c.Flags(), output.Documents...)
 		c.Flags().BoolVar(&m.dry, "dry-run", false, "only say what would be done")
 	}
 }
@@ -123,13 +128,7 @@ func (m *migrate) run(c *cobra.Command, version int64, do func(context.Context, 
 		return err
 	}
 	if m.dry {
-		for _, step := range steps {
-			fmt.Fprintf(m.app.out, "would %s %s\n", verb(step, "apply", "take back"), step.Name)
-		}
-		if len(steps) == 0 {
-			fmt.Fprintf(m.app.out, "nothing to do in schema %s\n", s.Schema)
-		}
-		return nil
+		return m.print(s.Schema, version, steps)
 	}
 	if len(steps) > 0 && steps[0].Down && !m.yes {
 		what := fmt.Sprintf("takes back migrations down to version %d in", version)
@@ -146,17 +145,54 @@ func (m *migrate) run(c *cobra.Command, version int64, do func(context.Context, 
 		}
 		return err
 	}
+	return m.print(s.Schema, version, steps)
+}
+
+// migratedStep is a step for programs.
+type migratedStep struct {
+	Name   string `json:"name"`
+	Action string `json:"action"` // apply or take back
+}
+
+// print says what was done, or would be.
+func (m *migrate) print(schema string, version int64, steps []migrations.Step) error {
+	if m.shown.Format.ForPeople() {
+		_, err := io.WriteString(m.app.out, m.text(schema, version, steps))
+		return err
+	}
+	done := make([]migratedStep, len(steps))
+	for i, step := range steps {
+		done[i] = migratedStep{step.Name, verb(step, "apply", "take back")}
+	}
+	return output.Document(m.app.out, m.shown.Format, struct {
+		Schema  string         `json:"schema"`
+		Version int64          `json:"version"`
+		Steps   []migratedStep `json:"steps"`
+		DryRun  bool           `json:"dry_run"`
+	}{schema, version, done, m.dry})
+}
+
+// text is what print says to people.
+func (m *migrate) text(schema string, version int64, steps []migrations.Step) string {
+	var text strings.Builder
 	for _, step := range steps {
-		if version > 0 {
-			fmt.Fprintf(m.app.out, "%s %s\n", verb(step, "applied", "took back"), step.Name)
+		switch {
+		case m.dry:
+			fmt.Fprintf(&text, "would %s %s\n", verb(step, "apply", "take back"), step.Name)
+		case version > 0:
+			fmt.Fprintf(&text, "%s %s\n", verb(step, "applied", "took back"), step.Name)
 		}
 	}
-	if version == 0 {
-		fmt.Fprintf(m.app.out, "removed PGQ from schema %s\n", s.Schema)
-	} else {
-		fmt.Fprintf(m.app.out, "schema %s is at version %d\n", s.Schema, version)
+	switch {
+	case m.dry && len(steps) == 0:
+		fmt.Fprintf(&text, "nothing to do in schema %s\n", schema)
+	case m.dry:
+	case version == 0:
+		fmt.Fprintf(&text, "removed PGQ from schema %s\n", schema)
+	default:
+		fmt.Fprintf(&text, "schema %s is at version %d\n", schema, version)
 	}
-	return nil
+	return text.String()
 }
 
 func verb(step migrations.Step, up, down string) string {
@@ -253,6 +289,6 @@ is 6.`,
 			return cmp.Or(table.Print(a.screen(), all), newer)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(migrationColumns)...)
 	return c
 }

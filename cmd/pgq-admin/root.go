@@ -46,7 +46,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
   pgq-admin migrate up --url postgres://…        install PGQ in a database
   pgq-admin check                                look for broken invariants
   pgq-admin dag watch etl/monday                 follow a DAG until it has ended`,
-		Version:       versions(),
+		Version:       ownVersions().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
