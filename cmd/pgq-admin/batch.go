@@ -19,7 +19,7 @@ A batch is named by its id, or by its name and key: 12, import/monday. It is a D
 dag show --items lists its jobs, dag watch follows it, dag explain says what it waits for, dag hold and resume stop it for a while.`
 
 func batchCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "batch", Short: "Show, submit and operate batches", Long: batchHelp}
+	c := &cobra.Command{Use: "batch", Aliases: []string{"batches"}, Short: "Show, submit and operate batches", Long: batchHelp}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(batchList(a), batchShow(a), batchSubmit(a), batchAdd(a), batchClose(a), batchCancel(a), batchRetry(a))
@@ -101,7 +101,7 @@ func batchShow(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(batchColumns)...)
 	return c
 }
 
@@ -146,7 +146,7 @@ batch of the same name and key is there, it is shown. With "open": true, jobs ca
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(batchColumns)...)
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether it can be submitted, and write nothing")
 	return c
 }

@@ -46,7 +46,7 @@ func batchAdd(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(batchColumns)...)
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether they can be added, and write nothing")
 	return c
 }
@@ -75,7 +75,7 @@ func batchClose(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(batchColumns)...)
 	return c
 }
 
@@ -130,7 +130,7 @@ It asks first; without a terminal, --yes must be said. Exit code 6: it had ended
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(changeColumns)...)
 	c.Flags().StringVar(&reason, "reason", "", "why; is kept with what is cancelled")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would become of what, and change nothing")
@@ -173,7 +173,7 @@ when they come true; those that ran do not run again. A batch that was cancelled
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(batchColumns)...)
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what it would be, and change nothing")
 	return c
 }

@@ -71,7 +71,7 @@ those of this moment, and others may feel it.`,
 			return table.Print(a.screen(), figures)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(bench.Columns)...)
 	c.Flags().IntVar(&b.Jobs, "jobs", 20_000, "how many jobs to enqueue in bulk and to run, `N` of 1 to 1000000")
 	c.Flags().IntVar(&b.Concurrency, "concurrency", 200, "how many of them at a time, `N` of 1 to 5000")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ in batches of --batch, each of them a transaction. Ctrl-C stops it after the bat
 with which --after to go on. Two operators may do the same at once: what one has done, the other leaves alone. Each batch writes an
 event with who, when, why and the filter.
 
+-o name prints the ids of the jobs that it was done with.
+
 Exit codes: 3 none of the ids exists (nor the queue or the failure that is named), 5 done for some and not for others (running, finished, missed: it changed at that moment; or
 there are more than the default --limit), 6 for none.`
 
@@ -36,6 +39,7 @@ type bulk struct {
 	yes, dry          bool
 	reason, actor     string
 	limitIsGiven, ask bool
+	none              string  // what to say when no job fits
 	ids               []int64 // those that the user named, if any
 	change            pgq.Change
 	done              map[string][]int64 // by outcome
@@ -48,7 +52,7 @@ type bulk struct {
 
 // flags gives a command the flags of a bulk.
 func (b *bulk) flags(c *cobra.Command) {
-	b.options.Flags(c.Flags())
+	b.options.Flags(c.Flags(), "id", "outcome", "jobs")
 	c.Flags().IntVar(&b.limit, "limit", 10_000, "at most so `MANY` jobs; 0 for all")
 	c.Flags().Int64Var(&b.after, "after", 0, "only jobs behind this `ID`, to go on where it was interrupted")
 	c.Flags().IntVar(&b.batch, "batch", 1000, "so `MANY` jobs in a transaction, 1 to 10000")
@@ -127,13 +131,34 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 	if failure != nil && len(b.done) == 0 {
 		return failure
 	}
-	if err := table.PrintPage(a.screen(), b.rows(), b.next); err != nil {
+	if err := b.print(a.screen(), table); err != nil {
 		return err
 	}
 	if failure != nil {
 		return failure
 	}
 	return a.verdict(b, words)
+}
+
+// print prints what became of the jobs; -o name the ids of those with which it was done.
+func (b *bulk) print(s output.Screen, table *output.Table[outcomeRow]) error {
+	if b.options.Format != output.FormatName {
+		return table.PrintPage(s, b.rows(), b.next)
+	}
+	var rows []outcomeRow
+	for outcome, ids := range b.done {
+		if !refused(b.change.Verb, outcome) {
+			for _, id := range ids {
+				rows = append(rows, outcomeRow{id: id, outcome: outcome})
+			}
+		}
+	}
+	slices.SortFunc(rows, func(x, y outcomeRow) int { return cmp.Compare(x.id, y.id) })
+	names, err := output.NewTable(&output.Options{Format: output.FormatName}, namedColumns)
+	if err != nil {
+		return err
+	}
+	return names.Print(s, rows)
 }
 
 // prepare counts the jobs where somebody wants to know how many they are, and asks whether to go on; none: nothing fits.
@@ -155,7 +180,7 @@ func (a *app) prepare(ctx context.Context, s *session, b *bulk, words string) (n
 				return true, err
 			}
 		}
-		a.note(b.options, "no job fits; nothing was changed")
+		a.note(b.options, "%s; nothing was changed", cmp.Or(b.none, "no job fits"))
 		return true, nil
 	}
 	if !asks && !b.dry {

@@ -14,7 +14,7 @@ import (
 
 var violationColumns = []output.Column[pgq.Violation]{
 	{Name: "job_id", Value: func(v pgq.Violation) any { return v.JobID }},
-	{Name: "detail", Value: func(v pgq.Violation) any { return v.Detail }},
+	{Name: "detail", Whole: true, Value: func(v pgq.Violation) any { return v.Detail }},
 	{Name: "rule", Value: func(v pgq.Violation) any { return v.Rule }},
 }
 
@@ -58,7 +58,7 @@ pgq-admin doctor looks for what keeps PGQ from working well, and costs little.`,
 		},
 	}
 	a.schemaFlag(c.Flags())
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(violationColumns)...)
 	return c
 }
 

@@ -72,7 +72,7 @@ func configShow(a *app) *cobra.Command {
 			return table.Print(a.screen(), loaded.Values())
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(configColumns)...)
 	a.schemaFlag(c.Flags())
 	return c
 }

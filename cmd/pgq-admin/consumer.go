@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -72,6 +73,7 @@ func consumerNames(ctx context.Context, s *session) ([]string, error) {
 
 func consumerList(a *app) *cobra.Command {
 	var o output.Options
+	var w watching
 	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
@@ -86,20 +88,23 @@ there are more; -o json has "exact": false then.`,
 			if err != nil {
 				return err
 			}
-			if err := p.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			return a.onConsumer(c, func(ctx context.Context, s *session) error {
-				states, err := s.q.ConsumerStates(ctx, s.conn)
-				if err != nil {
-					return err
-				}
-				return showPage(a.screen(), table, p.page, states, func(s pgq.ConsumerState) bool { return s.Name > p.after },
-					func(s pgq.ConsumerState) string { return s.Name }, a.noter(o), "consumers")
+				return w.show(ctx, a.screen(), func(screen output.Screen) error {
+					states, err := s.q.ConsumerStates(ctx, s.conn)
+					if err != nil {
+						return err
+					}
+					return showPage(screen, table, p.page, states, func(s pgq.ConsumerState) bool { return s.Name > p.after },
+						func(s pgq.ConsumerState) string { return s.Name }, w.noter(a, screen, o), "consumers")
+				})
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(consumerColumns)...)
+	w.flags(c.Flags(), watchEvery)
 	p.flags(c.Flags(), 1000, "consumers after this `NAME`")
 	return c
 }
@@ -132,7 +137,6 @@ position of one that exists stays: see pgq-admin consumer reset.`,
 	c.Flags().StringVar(&start, "start-at", "now", "where a new one begins: now, beginning, or behind the event of an `ID`")
 	c.Flags().DurationVar(&consumer.Keep, "keep", 7*24*time.Hour, "for how long events that it has not read are kept for it: `168h`")
 	w.typeFlag(c)
-	a.completeNames(c)
 	return c
 }
 
@@ -174,7 +178,7 @@ func consumerChange(a *app, c *cobra.Command, do func(ctx context.Context, s *se
 			return table.Print(a.screen(), []pgq.ConsumerState{state})
 		})
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(consumerColumns)...)
 	return c
 }
 
@@ -245,7 +249,7 @@ command or what reads its output break. Nothing: there is nothing new, or anothe
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(eventColumns)...)
 	c.Flags().IntVar(&limit, "limit", 100, "`N` events at most")
 	return c
 }

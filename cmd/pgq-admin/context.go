@@ -99,7 +99,7 @@ func contextList(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(contextColumns)...)
 	p.flags(c.Flags(), 1000, "contexts after this `NAME`")
 	return c
 }
@@ -132,7 +132,7 @@ func contextShow(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(contextColumns)...)
 	return c
 }
 

@@ -24,7 +24,7 @@ thumbs[7]; where several nodes may be given, * stands for any characters: --node
 -o name prints only the ids of DAGs, or the names of nodes: pgq-admin dag watch $(pgq-admin dag submit etl.json -o name)`
 
 func dagCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "dag", Short: "Show, submit and operate DAGs", Long: dagHelp}
+	c := &cobra.Command{Use: "dag", Aliases: []string{"dags"}, Short: "Show, submit and operate DAGs", Long: dagHelp}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(dagList(a), dagShow(a), dagWatch(a), dagExplain(a), dagExport(a), dagSubmit(a),

@@ -72,7 +72,7 @@ func (a *app) holder(verb, short string, do func(ctx context.Context, s *session
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(holdingColumns)...)
 	return c
 }
 
@@ -124,7 +124,7 @@ node was finished already.`,
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(answeredColumns)...)
 	c.Flags().StringVar(&reason, "fail", "", "let the node fail, for this `REASON`")
 	return c
 }

@@ -107,7 +107,7 @@ It asks first; without a terminal, --yes must be said. Exit codes: 5 some of the
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(changeColumns)...)
 	output.ListFlag(c.Flags(), &what.Nodes, "nodes", nil, "only these nodes: `NAMES` or patterns, trial-*,extract")
 	c.Flags().BoolVar(&what.Downstream, "downstream", false, "and all that comes after them")
 	c.Flags().StringVar(&what.Reason, "reason", "", "why; is kept with what is cancelled")
@@ -195,7 +195,7 @@ With failed and downstream, --nodes chooses among what failed. It prints the nod
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(changeColumns)...)
 	c.Flags().StringVar(&mode, "mode", "failed", "failed, downstream, from or all")
 	output.ListFlag(c.Flags(), &nodes, "nodes", nil, "these nodes: `NAMES` or patterns, trial-*,extract")
 	c.Flags().BoolVar(&dry, "dry-run", false, "show what would run again, and change nothing")
@@ -257,7 +257,7 @@ succeed; the results of the others are taken over. The old DAG stays as it is.`,
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(dagview.Runs)...)
 	output.ListFlag(c.Flags(), &nodes, "nodes", nil, "from these nodes on: `NAMES` or patterns, trial-*,extract")
 	return c
 }

@@ -36,6 +36,7 @@ func listCommand[T any](
 ) *cobra.Command {
 	var o output.Options
 	var f dagsql.Filter
+	var w watching
 	var wanted []string
 	c.Use, c.Aliases, c.Args = "list", []string{"ls"}, noArgs
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -52,27 +53,33 @@ func listCommand[T any](
 		if f.From < 0 {
 			return usagef("--after must be an id, not %d", f.From)
 		}
+		if err := w.check(); err != nil {
+			return err
+		}
 		s, err := a.open(c)
 		if err != nil {
 			return err
 		}
 		defer s.close()
-		rows, next, err := list(s.dags, c.Context(), s.conn, f)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			a.note(o, "no %s", what)
-		}
-		if err := table.PrintPage(a.screen(), rows, next); err != nil {
-			return err
-		}
-		if next != 0 {
-			a.note(o, "next page: --after %d", next)
-		}
-		return nil
+		return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
+			rows, next, err := list(s.dags, c.Context(), s.conn, f)
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				w.note(a, screen, o, "no %s", what)
+			}
+			if err := table.PrintPage(screen, rows, next); err != nil {
+				return err
+			}
+			if next != 0 {
+				w.note(a, screen, o, "next page: --after %d", next)
+			}
+			return nil
+		})
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(columns)...)
+	w.flags(c.Flags(), watchEvery)
 	c.Flags().StringArrayVar(&f.Names, "name", nil, "only "+what+" with this `NAME`; may be repeated")
 	output.ListFlag(c.Flags(), &wanted, "state", nil, "only "+what+" in one of these `STATES`: running, held, completed, failed, cancelled, expired, skipped")
 	c.Flags().IntVar(&f.Limit, "limit", 50, "`N` rows at most")
@@ -118,7 +125,7 @@ ones determined when it ended (the critical path).
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(dagview.Nodes)...)
 	c.Flags().BoolVar(&view.Items, "items", false, "show nodes of sub-DAGs and items of maps, too")
 	output.ListFlag(c.Flags(), &wanted, "state", nil, "only nodes in one of these `STATES`: failed,running")
 	output.ListFlag(c.Flags(), &view.Nodes, "nodes", nil, "only nodes with these `NAMES`")
@@ -186,7 +193,7 @@ func ended(run dagsql.Run) error {
 var reasonColumns = []output.Column[dagsql.Reason]{
 	{Name: "reason", Value: func(r dagsql.Reason) any { return r.Reason }},
 	{Name: "job_id", Value: func(r dagsql.Reason) any { return r.JobID }},
-	{Name: "detail", Value: func(r dagsql.Reason) any { return r.Detail }},
+	{Name: "detail", Whole: true, Value: func(r dagsql.Reason) any { return r.Detail }},
 }
 
 func dagExplain(a *app) *cobra.Command {
@@ -215,7 +222,7 @@ func dagExplain(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(reasonColumns)...)
 	return c
 }
 

@@ -68,7 +68,7 @@ is wrong with it is told at once, and nothing is written then. If a DAG of the s
 			return table.Print(a.screen(), []submitted{dag})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(submittedColumns)...)
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether it can be submitted, and write nothing")
 	return c
 }

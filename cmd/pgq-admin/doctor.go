@@ -81,7 +81,7 @@ func doctorCommand(a *app) *cobra.Command {
 		},
 	}
 	a.schemaFlag(c.Flags())
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(findingColumns)...)
 	c.Flags().StringVar(&least, "severity", "info", "only findings of this `SEVERITY` or worse: critical, warning, info")
 	c.Flags().BoolVar(&noSchema, "no-schema", false, "do not compare the objects of the schema with those of this version")
 	durationVar(c.Flags(), &limits.LongTransaction, "long-transaction", 0, "tell of transactions that are open for so `LONG` (10m)")

@@ -101,7 +101,7 @@ func enqueueCommand(a *app) *cobra.Command {
 
 func (e *enqueueing) flags(c *cobra.Command) {
 	flags := c.Flags()
-	e.options.Flags(flags)
+	e.options.Flags(flags, output.Names(enqueuedColumns)...)
 	flags.StringArrayVarP(&e.params, "param", "P", nil, "a member of the args, `NAME=TEXT` or NAME:=JSON; may be repeated")
 	flags.StringVar(&e.args, "args", "", "the args: `JSON`, or - for the standard input")
 	flags.StringVar(&e.from, "from", "", "a `FILE` with a job per line, or - for the standard input")

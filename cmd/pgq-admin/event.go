@@ -17,7 +17,7 @@ import (
 )
 
 func eventCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "event", Short: "Show what happens to jobs, queues and workers"}
+	c := &cobra.Command{Use: "event", Aliases: []string{"events"}, Short: "Show what happens to jobs, queues and workers"}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(eventTail(a), eventWait(a), eventTypes(a))
@@ -37,7 +37,10 @@ func eventTail(a *app) *cobra.Command {
 show): by default all but those of the usual way.
 
 --follow goes on with all that happens from then on, of the usual way, too: while somebody follows, every verb writes its events
-whatever the level, which costs time and room. It is meant for watching at moderate rates.
+whatever the level, which costs time and room. It is meant for watching at moderate rates. Of what was written before it looks at the
+latest 100,000 events, unless --job is given.
+
+-o table has a line of its own for each event, of which much data is cut; -o wide, or --columns, has columns.
 
 pgq-admin event types lists the types.`,
 		Example: `  pgq-admin event tail --follow --queue mail
@@ -51,30 +54,39 @@ pgq-admin event types lists the types.`,
 			if err := w.check(&f); err != nil {
 				return err
 			}
+			table, err := output.NewTable(&o, eventColumns)
+			if err != nil {
+				return err
+			}
+			if follow {
+				if err := o.CheckStream("--follow"); err != nil {
+					return err
+				}
+			}
 			s, err := a.open(c)
 			if err != nil {
 				return err
 			}
 			defer s.close()
-			t := eventTailer{a: a, format: o.Format}
+			t := eventTailer{a: a, format: o.Format, inLines: o.InLines(), table: table, stream: table.Stream(a.screen())}
 			n, err := t.latest(c.Context(), s, &f, limit)
 			if err != nil {
 				return err
 			}
-			if n == 0 && !follow {
+			if follow {
+				return t.follow(c, s, f)
+			}
+			if n == 0 {
 				a.note(o, "no events")
 			}
-			if !follow {
-				return nil
-			}
-			return t.follow(c, s, f)
+			return t.stream.Close()
 		},
 	}
-	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
+	o.Flags(c.Flags(), output.Names(eventColumns)...)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with all that happens until Ctrl-C")
 	c.Flags().IntVar(&limit, "limit", 20, "show the latest `N` events first; 0 for none")
 	w.flags(c, &f)
-	a.completeNames(c)
+	w.timeFlags(c)
 	return c
 }
 
@@ -135,8 +147,11 @@ func (e *eventFlags) check(f *pgq.EventFilter) (err error) {
 
 // eventTailer prints events.
 type eventTailer struct {
-	a      *app
-	format output.Format
+	a       *app
+	format  output.Format
+	inLines bool // of their own, and not in a table
+	table   *output.Table[pgq.Event]
+	stream  *output.Stream[pgq.Event]
 }
 
 // latest prints the latest events, returns how many, and lets the filter begin behind them.
@@ -156,12 +171,9 @@ func (t *eventTailer) latest(ctx context.Context, s *session, f *pgq.EventFilter
 		return 0, err
 	}
 	for _, e := range events {
-		if err := t.print(e); err != nil {
-			return 0, err
-		}
 		f.After = max(f.After, e.ID)
 	}
-	return len(events), nil
+	return len(events), t.print(t.table.Sorted(events)...)
 }
 
 // pool returns a pool of connections like that of the session, to be closed after use.
@@ -193,15 +205,23 @@ func (t *eventTailer) follow(c *cobra.Command, s *session, f pgq.EventFilter) er
 	return err
 }
 
-func (t *eventTailer) print(e pgq.Event) error {
-	screen := t.a.screen()
-	if t.format == output.FormatJSONL {
-		table, err := output.NewTable(&output.Options{Format: t.format}, eventColumns)
-		if err != nil {
+func (t *eventTailer) print(events ...pgq.Event) error {
+	if !t.inLines {
+		return t.stream.Add(events)
+	}
+	for _, e := range events {
+		if err := t.printLine(e); err != nil {
 			return err
 		}
-		return table.Print(screen, []pgq.Event{e})
 	}
+	return nil
+}
+
+// maxData is how much of an event's data is shown in its line.
+const maxData = 200
+
+func (t *eventTailer) printLine(e pgq.Event) error {
+	screen := t.a.screen()
 	width, _ := screen.Size()
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s %s", e.At.UTC().Format("2006-01-02T15:04:05.000Z"), output.Clean(string(e.Type)))
@@ -221,7 +241,7 @@ func (t *eventTailer) print(e pgq.Event) error {
 		fmt.Fprintf(&text, " worker %d", *e.WorkerID)
 	}
 	if len(e.Data) > 0 {
-		text.WriteString(" " + output.Clean(string(e.Data)))
+		text.WriteString(" " + output.Cut(output.Clean(string(e.Data)), maxData))
 	}
 	line := output.Cut(text.String(), width)
 	_, err := fmt.Fprintln(screen, screen.Paint(eventColour(e.Type), line))

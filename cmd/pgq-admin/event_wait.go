@@ -53,11 +53,10 @@ Exit codes: 0 there is one, 7 the time of --timeout was out.`,
 			return table.Print(a.screen(), []pgq.Event{e})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(eventColumns)...)
 	durationVar(c.Flags(), &timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
 	c.Flags().Int64Var(&f.After, "after", 0, "events behind this `ID`, old ones, too")
 	w.flags(c, &f)
-	a.completeNames(c)
 	return c
 }
 
@@ -115,6 +114,6 @@ level changes, too. Behind the colon is what the data of an event say.`,
 			return table.Print(a.screen(), types)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(eventTypeColumns)...)
 	return c
 }

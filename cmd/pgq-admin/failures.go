@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pgq-go/queue/cmd/pgq-admin/output"
 	"github.com/pgq-go/queue/pgq"
@@ -42,15 +44,18 @@ var failureColumns = []output.Column[pgq.FailureGroup]{
 
 func failuresList(a *app) *cobra.Command {
 	var o output.Options
-	var f pgq.FailureFilter
+	var choose filterFlags
+	var w watching
 	var p namedPage
-	var since string
+	var lookAt int
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
 		Short:   "List failures by fingerprint, most jobs first",
 		Long: `List failures by fingerprint, kind and queue, most jobs first, each with the error of the last one. Looks at the newest --look-at
-failures; where there are more it says so. The cursor of --after is where the list stopped; jobs that fail or are redriven meanwhile move rows.`,
+failures; where there are more it says so. The cursor of --after is where the list stopped; jobs that fail or are redriven meanwhile move rows.
+
+` + strings.Replace(filterHelp, "--state, ", "", 1) + ` Here they are times of the failure.`,
 		Example: `  pgq-admin failures list --queue mail --since 2h
   pgq-admin failures list -o json | jq '.items[0]'`,
 		Args: noArgs,
@@ -59,17 +64,17 @@ failures; where there are more it says so. The cursor of --after is where the li
 			if err != nil {
 				return err
 			}
-			if err := p.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			from, err := failureCursor(p.after)
 			if err != nil {
 				return err
 			}
-			if f.LookAt < 1 || f.LookAt > 1_000_000 {
-				return usagef("--look-at must be 1 to 1000000, not %d", f.LookAt)
+			if lookAt < 1 || lookAt > 1_000_000 {
+				return usagef("--look-at must be 1 to 1000000, not %d", lookAt)
 			}
-			if f.Since, err = timeFlag("--since", since, time.Now(), -1); err != nil {
+			if _, err := choose.failures(); err != nil { // before there is a connection
 				return err
 			}
 			s, err := a.open(c)
@@ -77,39 +82,50 @@ failures; where there are more it says so. The cursor of --after is where the li
 				return err
 			}
 			defer s.close()
-			if f.Limit = p.ahead(); p.after != "" { // they are counted before they have an order
-				f.Limit = maxPage
-			}
-			groups, err := s.q.Failures(c.Context(), s.conn, f)
-			if err != nil {
-				return err
-			}
-			for i := range groups {
-				if o.Format.ForPeople() {
-					groups[i].Error = brief(groups[i].Error)
+			return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
+				f, err := choose.failures() // anew: it may say how long ago
+				if err != nil {
+					return err
 				}
-			}
-			slices.SortFunc(groups, func(a, b pgq.FailureGroup) int { return placeOf(a).compare(placeOf(b)) })
-			err = showPage(a.screen(), table, p.page, groups, func(g pgq.FailureGroup) bool { return p.after == "" || placeOf(g).compare(from) > 0 },
-				func(g pgq.FailureGroup) string { return placeOf(g).String() }, a.noter(o), "failures")
-			if err == nil && len(groups) > 0 && !groups[0].Exact {
-				a.note(o, "only the newest %d failures were looked at; --look-at looks at more", f.LookAt)
-			}
-			return err
+				if f.LookAt, f.Limit = lookAt, p.ahead(); p.after != "" { // they are counted before they have an order
+					f.Limit = maxPage
+				}
+				groups, err := s.q.Failures(c.Context(), s.conn, f)
+				if err != nil {
+					return err
+				}
+				slices.SortFunc(groups, func(a, b pgq.FailureGroup) int { return placeOf(a).compare(placeOf(b)) })
+				note := w.noter(a, screen, o)
+				err = showPage(screen, table, p.page, groups, func(g pgq.FailureGroup) bool { return p.after == "" || placeOf(g).compare(from) > 0 },
+					func(g pgq.FailureGroup) string { return placeOf(g).String() }, note, choose.none("failures"))
+				if err == nil && len(groups) > 0 && !groups[0].Exact {
+					note("only the newest %d failures were looked at; --look-at looks at more", lookAt)
+				}
+				return err
+			})
 		},
 	}
-	o.Flags(c.Flags())
-	c.Flags().StringArrayVar(&f.Queues, "queue", nil, "failures in this `QUEUE`; may be repeated")
-	c.Flags().StringArrayVar(&f.Kinds, "kind", nil, "failures of this `KIND`; may be repeated")
-	c.Flags().StringVar(&since, "since", "", "that failed from this `TIME` on, or since so long: 2h, 7d")
+	o.Flags(c.Flags(), output.Names(failureColumns)...)
+	choose.failureFlags(c.Flags())
+	w.flags(c.Flags(), watchEvery)
 	p.flags(c.Flags(), 100, "failures after this `CURSOR`")
-	c.Flags().IntVar(&f.LookAt, "look-at", 10_000, "look at the newest so `MANY` failures")
+	c.Flags().IntVar(&lookAt, "look-at", 10_000, "look at the newest so `MANY` failures")
 	return c
 }
 
-// brief returns the beginning of an error, for a row of a table.
-func brief(message string) string {
-	return output.Cut(output.Clean(message[:min(len(message), 2000)]), 100)
+// failureFlags gives a command the flags of a filter of failures.
+func (f *filterFlags) failureFlags(flags *pflag.FlagSet) {
+	f.flags(flags, "state")
+	flags.Lookup("since").Usage = "that failed from this `TIME` on, or since so long: 2h, 7d"
+	flags.Lookup("until").Usage = "that failed before this `TIME`, or longer ago than: 2h, 7d"
+}
+
+// failures returns the filter of failures that the flags make: their times are those of the failures.
+func (f *filterFlags) failures() (pgq.FailureFilter, error) {
+	jobs, err := f.filter()
+	since, until := jobs.Since, jobs.Until
+	jobs.Since, jobs.Until = time.Time{}, time.Time{}
+	return pgq.FailureFilter{Queues: jobs.Queues, Kinds: jobs.Kinds, Since: since, Until: until, Jobs: jobs}, err
 }
 
 func failuresShow(a *app) *cobra.Command {
@@ -152,7 +168,7 @@ Exit code 3: there are none.`,
 			return table.PrintPage(a.screen(), jobs, next)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(jobColumns)...)
 	c.Flags().IntVar(&limit, "limit", 20, "at most so `MANY` jobs")
 	return c
 }
@@ -248,7 +264,7 @@ func deadLetters(c *cobra.Command, b *bulk, f *filterFlags, fingerprints []strin
 	}
 	filter.States = []pgq.State{pgq.Failed}
 	filter.Fingerprints = append(filter.Fingerprints, fingerprints...)
-	b.change.Filter = filter
+	b.change.Filter, b.none = filter, f.none("no job fits")
 	b.absent = func(ctx context.Context, s *session) error { return s.mustHaveFailed(ctx, fingerprints) }
 	return nil
 }

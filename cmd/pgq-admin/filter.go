@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +18,8 @@ import (
 
 // filterHelp tells of the flags of a filter.
 const filterHelp = `Jobs are chosen by --queue, --kind, --group, --state, --tag, --since, --until, --error, --fingerprint, --arg, --metadata, --worker, --dag:
-those that fit all that is given. A flag that is repeated takes any of its values (--tag, --arg and --metadata: all of them).
+those that fit all that is given. A flag that is repeated takes any of its values (--tag, --arg and --metadata: all of them). Names may hold
+commas, so --queue, --kind, --group and --tag take one each; the others take several with commas between them.
 
 --arg PATH=VALUE compares what args have at a path, customer.id or items[0].sku or "a.b".c: the text VALUE, or the JSON VALUE;
 --arg PATH:=JSON compares JSON only. Numbers are compared exactly, however large.
@@ -33,9 +36,15 @@ type filterFlags struct {
 
 var filterNames = []string{"queue", "kind", "group", "state", "tag", "since", "until", "error", "fingerprint", "arg", "metadata", "worker", "dag"}
 
-// flags gives a command the flags of a filter.
-func (f *filterFlags) flags(flags *pflag.FlagSet) {
-	f.set = flags
+// flags gives a command the flags of a filter, but for some.
+func (f *filterFlags) flags(of *pflag.FlagSet, without ...string) {
+	f.set = of
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	defer flags.VisitAll(func(flag *pflag.Flag) {
+		if !slices.Contains(without, flag.Name) {
+			of.AddFlag(flag)
+		}
+	})
 	flags.StringArrayVar(&f.queues, "queue", nil, "jobs of this `QUEUE`")
 	flags.StringArrayVar(&f.kinds, "kind", nil, "jobs of this `KIND`")
 	flags.StringArrayVar(&f.groups, "group", nil, "jobs of this `GROUP`")
@@ -60,6 +69,22 @@ func (f *filterFlags) given() bool {
 		}
 	}
 	return false
+}
+
+// none says that nothing fits; and how several names are given, where commas in one look as if they were meant to be several.
+func (f *filterFlags) none(what string) string {
+	for _, flag := range []struct {
+		name   string
+		values []string
+	}{{"queue", f.queues}, {"kind", f.kinds}, {"group", f.groups}, {"tag", f.tags}} {
+		for _, value := range flag.values {
+			if first, rest, ok := strings.Cut(value, ","); ok {
+				return fmt.Sprintf("%s; --%[2]s takes one name, which may hold commas; for several: --%[2]s %[3]s --%[2]s %[4]s",
+					what, flag.name, quoted(output.Clean(first)), quoted(output.Clean(rest)))
+			}
+		}
+	}
+	return what
 }
 
 // filter returns the filter that the flags make. *output.Error, a wrong use: a flag cannot be read, or is empty.

@@ -207,7 +207,7 @@ Roles that own the schema, or are members of its owner, are owners; superusers m
 		},
 	}
 	a.schemaFlag(c.Flags())
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(grantColumns)...)
 	p.flags(c.Flags(), 1000, "grants after this `ROLE/CLASS`")
 	return c
 }

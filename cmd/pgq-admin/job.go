@@ -8,7 +8,7 @@ Jobs are named by their ids. -o table and wide are for people. -o json, jsonl, y
 in UTC, durations seconds, and numbers in args and results are as they were written, however large. -o name prints only ids.`
 
 func jobCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "job", Short: "Show jobs and act on them", Long: jobHelp}
+	c := &cobra.Command{Use: "job", Aliases: []string{"jobs"}, Short: "Show jobs and act on them", Long: jobHelp}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(jobList(a), jobShow(a), jobEvents(a), jobErrors(a), jobExplain(a), jobLogs(a), jobWait(a))

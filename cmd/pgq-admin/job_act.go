@@ -202,7 +202,7 @@ func chooseJobs(c *cobra.Command, b *bulk, f *filterFlags, words []string) error
 		b.ids = append(b.ids, id)
 	}
 	filter.IDs = b.ids
-	b.change.Filter = filter
+	b.change.Filter, b.none = filter, f.none("no job fits")
 	return nil
 }
 

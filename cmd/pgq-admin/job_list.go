@@ -62,28 +62,27 @@ stops at --look-at jobs: then the page may be short, or empty, and there may be 
 					return err
 				}
 				filter.Limit, filter.Before, filter.LookAt = limit, after, lookAt
-				return s.jobPage(c.Context(), screen, table, filter, func(format string, args ...any) { w.note(a, screen, o, format, args...) })
+				return s.jobPage(c.Context(), screen, table, filter, f.none("no jobs"), w.noter(a, screen, o))
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(jobColumns)...)
 	f.flags(c.Flags())
 	w.flags(c.Flags(), watchEvery)
 	c.Flags().IntVar(&limit, "limit", 50, "`N` rows at most")
 	c.Flags().Int64Var(&after, "after", 0, "the page after this `CURSOR`")
 	c.Flags().IntVar(&lookAt, "look-at", 1_000_000, "stop to look for more after so `MANY` jobs; 0 for all")
-	a.completeNames(c)
 	return c
 }
 
 // jobPage prints a page of jobs and says how to get the next one.
-func (s *session) jobPage(ctx context.Context, screen output.Screen, table *output.Table[*pgq.JobInfo], f pgq.Filter, note func(format string, args ...any)) error {
+func (s *session) jobPage(ctx context.Context, screen output.Screen, table *output.Table[*pgq.JobInfo], f pgq.Filter, none string, note func(format string, args ...any)) error {
 	jobs, next, err := s.q.List(ctx, s.conn, f)
 	if err != nil {
 		return err
 	}
 	if len(jobs) == 0 && next == 0 {
-		note("no jobs")
+		note("%s", none)
 	}
 	if err := table.PrintPage(screen, jobs, next); err != nil {
 		return err

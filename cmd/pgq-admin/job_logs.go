@@ -30,7 +30,7 @@ func jobLogs(a *app) *cobra.Command {
 		Use:   "logs JOB",
 		Short: "Show what the handlers of a job logged",
 		Long: `Show what the handlers of a job logged with the logger of the job, oldest first, also while it runs. --follow goes on until
-the job has ended.`,
+the job has ended. -o table has a line of its own for each, with all of the message; -o wide, or --columns, has columns.`,
 		Example: `  pgq-admin job logs 4711 --follow
   pgq-admin job logs 4711 -o jsonl | jq 'select(.level == "ERROR")'`,
 		Args:              args(1, "JOB"),
@@ -42,20 +42,31 @@ the job has ended.`,
 			if attempt < 0 {
 				return usagef("--attempt must be a number of an attempt, not %d", attempt)
 			}
+			table, err := output.NewTable(&o, logColumns)
+			if err != nil {
+				return err
+			}
+			if follow {
+				if err := o.CheckStream("--follow"); err != nil {
+					return err
+				}
+			}
 			return a.onJob(c, args[0], func(ctx context.Context, s *session, id int64) error {
-				t := logTail{a: a, s: s, job: id, format: o.Format, attempt: attempt}
+				t := logTail{a: a, s: s, job: id, inLines: o.InLines(), stream: table.Stream(a.screen()), attempt: attempt}
 				if !follow {
-					_, err := t.more(ctx)
-					if err == nil && t.after == 0 {
+					if _, err := t.more(ctx); err != nil {
+						return err
+					}
+					if t.after == 0 {
 						a.note(o, "job %d has logged nothing", id)
 					}
-					return err
+					return t.stream.Close()
 				}
 				return output.Repeat(ctx, interval, func() (bool, error) { return t.more(ctx) })
 			})
 		},
 	}
-	o.FormatFlag(c.Flags(), output.FormatTable, output.FormatJSONL)
+	o.StreamFlags(c.Flags(), output.Names(logColumns)...)
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the job has ended")
 	c.Flags().IntVar(&attempt, "attempt", 0, "only lines of attempt `N`")
 	durationVar(c.Flags(), &interval, "interval", 500*time.Millisecond, "`TIME` between two looks with --follow")
@@ -67,7 +78,8 @@ type logTail struct {
 	a       *app
 	s       *session
 	job     int64
-	format  output.Format
+	inLines bool // of their own, and not in a table
+	stream  *output.Stream[pgq.LogLine]
 	attempt int
 	after   int64 // the last line that was printed
 }
@@ -100,14 +112,10 @@ func (t *logTail) print(lines []pgq.LogLine) error {
 			kept = append(kept, l)
 		}
 	}
-	screen := t.a.screen()
-	if t.format == output.FormatJSONL {
-		table, err := output.NewTable(&output.Options{Format: t.format}, logColumns)
-		if err != nil {
-			return err
-		}
-		return table.Print(screen, kept)
+	if !t.inLines {
+		return t.stream.Add(kept)
 	}
+	screen := t.a.screen()
 	var text strings.Builder
 	for _, l := range kept {
 		fmt.Fprintf(&text, "%s %d %s %s", l.At.UTC().Format("2006-01-02T15:04:05.000Z"), l.Attempt,

@@ -191,7 +191,7 @@ func TestEventTailShowsTheLatestAndFollows(t *testing.T) {
 	s.admin("event tail --queue nothing").want(t, 0, "no events")
 	s.admin("event tail --job 0").want(t, 2, "--job must be the id of a job")
 	s.admin("event tail --limit 10001").want(t, 2, "--limit must be")
-	s.admin("event tail -o csv").want(t, 2, "must be one of table, jsonl")
+	s.admin("event tail -f -o json").want(t, 2, "is one document")
 	w := begin(t, "event", "tail", "-f", "--queue", "mail", "-o", "jsonl", "--url", s.url, "--limit", "1")
 	conn, begun := connect(t, s.url), time.Now()
 	subscribers := func() string { return query(t, conn, "select count(*)::text from pgq.subscribers") }

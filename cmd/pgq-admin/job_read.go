@@ -121,14 +121,14 @@ event level of its queue has it (pgq-admin queue show).`,
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(historyColumns)...)
 	return c
 }
 
 var reasonOfJobColumns = []output.Column[pgq.Reason]{
 	{Name: "reason", Value: func(r pgq.Reason) any { return r.Reason }},
 	{Name: "job_id", Value: func(r pgq.Reason) any { return r.JobID }},
-	{Name: "detail", Value: func(r pgq.Reason) any { return r.Detail }},
+	{Name: "detail", Whole: true, Value: func(r pgq.Reason) any { return r.Detail }},
 }
 
 func jobExplain(a *app) *cobra.Command {
@@ -156,7 +156,7 @@ func jobExplain(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(reasonOfJobColumns)...)
 	return c
 }
 
@@ -210,7 +210,7 @@ instead. Where the event level of the queue is none, only the last error is know
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(attemptErrorColumns)...)
 	return c
 }
 

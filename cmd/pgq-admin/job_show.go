@@ -167,7 +167,7 @@ those of the setting encryption.keys.
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(jobColumns)...)
 	c.Flags().BoolVar(&clear, "decrypt", false, "show args and result that were encrypted as JSON in the clear")
 	return c
 }

@@ -62,7 +62,7 @@ out.`,
 			return w.run(c.Context(), s)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(endColumns)...)
 	durationVar(c.Flags(), &timeout, "timeout", 0, "how long to wait: `30s`; without limit by default")
 	durationVar(c.Flags(), &interval, "interval", 250*time.Millisecond, "`TIME` between two looks")
 	return c

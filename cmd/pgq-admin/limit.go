@@ -278,12 +278,11 @@ State: free; full, no other job may start now; paused; broken, its circuit break
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(limitColumns)...)
 	w.flags(c.Flags(), watchEvery)
 	c.Flags().StringVar(&scope, "scope", "", "only of this `SCOPE`: queue, kind or group")
 	c.Flags().BoolVar(&full, "full", false, "only those of which no job may start now")
 	p.flags(c.Flags(), 1000, "limits after this `SCOPE/NAME`")
-	_ = c.RegisterFlagCompletionFunc("scope", cobra.FixedCompletions(scopes, cobra.ShellCompDirectiveNoFileComp)) // it fails only if it was done before
 	return c
 }
 
@@ -329,7 +328,7 @@ name that ends in '*' the groups that have the limit now are shown, too, 1,000 a
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(limitColumns)...)
 	return c
 }
 

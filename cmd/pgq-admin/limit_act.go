@@ -69,7 +69,7 @@ setting away, and the limit goes with its last one. It counts for what starts fr
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(limitColumns)...)
 	f.add(c)
 	by.flags(c)
 	c.Flags().BoolVar(&dry, "dry-run", false, "look whether it can be set, and change nothing")
@@ -208,7 +208,7 @@ stays. It is what handlers do when a foreign service asks to be left alone (pgq.
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(limitColumns)...)
 	c.Flags().StringVar(&span, "for", "", "for this `DURATION`: 90s, 10m, 2h, 1d")
 	by.flags(c)
 	return c

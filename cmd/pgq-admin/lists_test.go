@@ -21,6 +21,9 @@ func TestAllListsHaveTheSameFlags(t *testing.T) {
 	t.Parallel()
 	for _, list := range lists {
 		admin(t, append(strings.Fields(list), "--help")...).want(t, 0, "table, wide, json, jsonl, yaml, name, csv", "--columns COLUMNS", "--sort COLUMN", "--limit N", "--after ")
+		if list != "context list" && list != "grants" {
+			admin(t, append(strings.Fields(list), "--help")...).want(t, 0, "--watch")
+		}
 		admin(t, append(strings.Fields(list), "--limit", "0")...).want(t, 2, "--limit must be 1 to 10000, not 0")
 		admin(t, append(strings.Fields(list), "--limit", "10001")...).want(t, 2, "--limit must be 1 to 10000, not 10001")
 	}

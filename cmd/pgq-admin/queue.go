@@ -8,7 +8,7 @@ A number with ~ before it is an estimate: up to 10,000 jobs are counted, more ar
 exact instead.`
 
 func queueCommand(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "queue", Short: "Show queues and act on them", Long: queueHelp}
+	c := &cobra.Command{Use: "queue", Aliases: []string{"queues"}, Short: "Show queues and act on them", Long: queueHelp}
 	group(c)
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(queueList(a), queueShow(a))

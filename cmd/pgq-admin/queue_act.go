@@ -291,7 +291,6 @@ the default. All or nothing.
 		},
 	}
 	by.flags(c)
-	c.ValidArgsFunction = a.offerFirst(queueNames)
 	return c
 }
 

@@ -113,7 +113,7 @@ A number with ~ before it is an estimate from a sample; formats for programs hav
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(queueColumns)...)
 	w.flags(c.Flags(), watchEvery)
 	p.flags(c.Flags(), 1000, "queues after this `NAME`")
 	return c
@@ -140,7 +140,7 @@ func settingsOf(s pgq.QueueSettings) []setting {
 
 var settingColumns = []output.Column[setting]{
 	{Name: "setting", Value: func(s setting) any { return s.name }},
-	{Name: "value", Value: func(s setting) any { return s.value }},
+	{Name: "value", Whole: true, Value: func(s setting) any { return s.value }},
 }
 
 var countColumns = []output.Column[pgq.Count]{
@@ -187,7 +187,7 @@ func queueShow(a *app) *cobra.Command {
 			return card.print(a.screen(), table)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(queueColumns)...)
 	return c
 }
 

@@ -80,6 +80,7 @@ With -o json, errors are JSON as well: {"code": 3, "reason": "not_found", "messa
 	root.AddCommand(eventCommand(a), consumerCommand(a))
 	root.AddCommand(doctorCommand(a), pruneCommand(a), exportCommand(a), importCommand(a), contextCommand(a), completionCommand(a), docsCommand())
 	root.AddCommand(grantCommand(a), revokeCommand(a), grantsCommand(a))
+	a.complete(root)
 	return root
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -84,6 +85,7 @@ func scheduleNames(ctx context.Context, s *session) ([]string, error) {
 
 func scheduleList(a *app) *cobra.Command {
 	var o output.Options
+	var w watching
 	var p namedPage
 	c := &cobra.Command{
 		Use:     "list",
@@ -96,20 +98,23 @@ func scheduleList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := p.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			return a.onSchedule(c, func(ctx context.Context, s *session) error {
-				schedules, err := s.q.Schedules(ctx, s.conn, p.after, p.ahead())
-				if err != nil {
-					return err
-				}
-				return showPage(a.screen(), table, p.page, schedules, always[pgq.ScheduleState],
-					func(s pgq.ScheduleState) string { return s.Name }, a.noter(o), "schedules")
+				return w.show(ctx, a.screen(), func(screen output.Screen) error {
+					schedules, err := s.q.Schedules(ctx, s.conn, p.after, p.ahead())
+					if err != nil {
+						return err
+					}
+					return showPage(screen, table, p.page, schedules, always[pgq.ScheduleState],
+						func(s pgq.ScheduleState) string { return s.Name }, w.noter(a, screen, o), "schedules")
+				})
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(scheduleColumns)...)
+	w.flags(c.Flags(), watchEvery)
 	p.flags(c.Flags(), 1000, "schedules after this `NAME`")
 	return c
 }
@@ -152,7 +157,7 @@ formats have the runs.`,
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(scheduleRunColumns)...)
 	c.Flags().IntVar(&limit, "limit", 20, "`N` runs at most")
 	return c
 }

@@ -89,7 +89,7 @@ func scheduleChange(a *app, verb, short string, do func(ctx context.Context, s *
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(scheduleColumns)...)
 	return c
 }
 
@@ -127,7 +127,7 @@ func scheduleRun(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(scheduledJobColumns)...)
 	return c
 }
 
@@ -185,7 +185,7 @@ func scheduleNext(a *app) *cobra.Command {
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(dueTimeColumns)...)
 	c.Flags().IntVarP(&n, "count", "n", 10, "`N` times")
 	c.Flags().StringVar(&spec, "spec", "", "`SPEC` to look at: '30 2 * * *'")
 	c.Flags().StringVar(&zone, "zone", "UTC", "time `ZONE` whose clocks count")

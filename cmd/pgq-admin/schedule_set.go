@@ -72,7 +72,7 @@ goes on where it was unless its times change; runs that it had, and a pause, sta
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(scheduleColumns)...)
 	f.add(c)
 	return c
 }

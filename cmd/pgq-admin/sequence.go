@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,7 @@ func sequenceKeys(ctx context.Context, s *session) ([]string, error) {
 
 func sequenceList(a *app) *cobra.Command {
 	var o output.Options
+	var w watching
 	var p namedPage
 	var state string
 	c := &cobra.Command{
@@ -67,20 +69,23 @@ func sequenceList(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := p.check(); err != nil {
+			if err := errors.Join(w.check(), p.check()); err != nil {
 				return err
 			}
 			return a.onSequence(c, func(ctx context.Context, s *session) error {
-				sequences, err := s.q.Sequences(ctx, s.conn, state, p.after, p.ahead())
-				if err != nil {
-					return err
-				}
-				return showPage(a.screen(), table, p.page, sequences, always[pgq.SequenceState],
-					func(s pgq.SequenceState) string { return s.Key }, a.noter(o), "sequences")
+				return w.show(ctx, a.screen(), func(screen output.Screen) error {
+					sequences, err := s.q.Sequences(ctx, s.conn, state, p.after, p.ahead())
+					if err != nil {
+						return err
+					}
+					return showPage(screen, table, p.page, sequences, always[pgq.SequenceState],
+						func(s pgq.SequenceState) string { return s.Key }, w.noter(a, screen, o), "sequences")
+				})
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(sequenceColumns)...)
+	w.flags(c.Flags(), watchEvery)
 	c.Flags().StringVar(&state, "state", "", "only in this `STATE`: active, stopped, skipping or \"handing over\"")
 	p.flags(c.Flags(), 1000, "sequences after this `KEY`")
 	return c
@@ -119,7 +124,7 @@ sequence, jobs; the other formats have the jobs. pgq-admin job explain says why 
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(jobColumns)...)
 	c.Flags().IntVar(&limit, "limit", 20, "`N` jobs at most")
 	return c
 }

@@ -53,6 +53,7 @@ func rounded(x float64) float64 {
 func statsCommand(a *app) *cobra.Command {
 	var o output.Options
 	var w watching
+	var choose filterFlags
 	var since, by string
 	var limit int
 	c := &cobra.Command{
@@ -65,7 +66,9 @@ in no DAG; run that of the last attempt.
 
 It is computed from the results that are kept, those of the newest --limit jobs at the most; where there were more, the
 figures are of the time as far back as these go, which is told. Completed jobs that took very much longer than those around
-them to end may be missing.`,
+them to end may be missing.
+
+` + filterHelp + ` Here --since says when they ended.`,
 		Example: `  pgq-admin stats --since 1h --by queue
   pgq-admin stats --since 7d --limit 1000000 --sort -run_p95 -o wide
   pgq-admin stats -o json | jq '.items[] | select(.run_p99 > 5)'`,
@@ -88,13 +91,17 @@ them to end may be missing.`,
 			if err := w.check(); err != nil {
 				return err
 			}
+			jobs, err := choose.filter()
+			if err != nil {
+				return err
+			}
 			s, err := a.open(c)
 			if err != nil {
 				return err
 			}
 			defer s.close()
 			return w.show(c.Context(), a.screen(), func(screen output.Screen) error {
-				stats, err := s.q.Stats(c.Context(), s.conn, pgq.StatsOptions{Since: span, ByQueue: by == "queue", Limit: limit})
+				stats, err := s.q.Stats(c.Context(), s.conn, pgq.StatsOptions{Since: span, ByQueue: by == "queue", Limit: limit, Jobs: jobs})
 				if err != nil {
 					return err
 				}
@@ -103,12 +110,12 @@ them to end may be missing.`,
 		},
 	}
 	a.schemaFlag(c.Flags())
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(statsColumns)...)
+	choose.flags(c.Flags(), "since", "until")
 	w.flags(c.Flags(), 5*time.Second)
 	c.Flags().StringVar(&since, "since", "1h", "jobs that ended within this `TIME`: 15m, 6h, 7d")
 	c.Flags().StringVar(&by, "by", "kind", "what to group by, `WHAT`: kind or queue")
 	c.Flags().IntVar(&limit, "limit", 100_000, "look at the newest `N` jobs at most, up to 1000000")
-	_ = c.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"kind", "queue"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

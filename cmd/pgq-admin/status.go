@@ -54,7 +54,7 @@ A number with ~ before it is an estimate. -o json, jsonl and yaml have {"at": â€
 		},
 	}
 	a.schemaFlag(c.Flags())
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(queueColumns)...)
 	w.flags(c.Flags(), watchEvery)
 	return c
 }

@@ -57,9 +57,10 @@ func workerCommand(a *app) *cobra.Command {
 	var o output.Options
 	var check bool
 	c := &cobra.Command{
-		Use:   "worker",
-		Short: "Run jobs by programs in any language",
-		Long:  workerHelp,
+		Use:     "worker",
+		Aliases: []string{"workers"},
+		Short:   "Run jobs by programs in any language",
+		Long:    workerHelp,
 		Example: `  pgq-admin worker --config pgq.yaml --check     what would run, and whether it can
   pgq-admin worker --config pgq.yaml
   pgq-admin worker --config pgq.yaml --set worker.queues=mail=20`,
@@ -82,7 +83,7 @@ func workerCommand(a *app) *cobra.Command {
 			return a.runKinds(c, loaded.Kinds)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(kindColumns)...)
 	c.Flags().BoolVar(&check, "check", false, "check the file, print what would run, and end; exit code 4 if a program is not there")
 	a.schemaFlag(c.PersistentFlags())
 	c.AddCommand(workerList(a), workerShow(a))

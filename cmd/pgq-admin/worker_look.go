@@ -104,7 +104,7 @@ unless the worker was given another one.`,
 			})
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(workerColumns)...)
 	w.flags(c.Flags(), watchEvery)
 	p.flags(c.Flags(), 1000)
 	c.Flags().Int64Var(&after, "after", 0, "only workers after this `ID`")
@@ -146,7 +146,7 @@ func workerShow(a *app) *cobra.Command {
 			return a.showWorker(c.Context(), s, o, table, id, limit)
 		},
 	}
-	o.Flags(c.Flags())
+	o.Flags(c.Flags(), output.Names(runningColumns)...)
 	c.Flags().IntVar(&limit, "limit", 200, "`N` running jobs at most")
 	return c
 }

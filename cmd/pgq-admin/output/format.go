@@ -54,12 +54,17 @@ func (f formatFlag) Set(s string) error {
 	return nil
 }
 
-func list(formats []Format) string {
+// Choices are the words to complete a word by.
+func (f formatFlag) Choices(string) []string { return words(f.of) }
+
+func list(formats []Format) string { return strings.Join(words(formats), ", ") }
+
+func words(formats []Format) []string {
 	words := make([]string, len(formats))
 	for i, f := range formats {
 		words[i] = string(f)
 	}
-	return strings.Join(words, ", ")
+	return words
 }
 
 // Options are how the user wants to see rows.
@@ -69,17 +74,71 @@ type Options struct {
 	Sort    string   // a column, with "-" before it for descending order; as they come by default
 }
 
-// Flags gives a command the flags -o, --columns and --sort.
-func (o *Options) Flags(flags *pflag.FlagSet) {
+// Flags gives a command the flags -o, --columns and --sort, of columns with these names.
+func (o *Options) Flags(flags *pflag.FlagSet, names ...string) {
+	o.StreamFlags(flags, names...)
+	flags.Var(&sortFlag{&o.Sort, names}, "sort", "sort the rows by a `COLUMN`, descending with - before it: -created_at")
+}
+
+// StreamFlags gives a command the flags -o and --columns, for rows that come in pages.
+func (o *Options) StreamFlags(flags *pflag.FlagSet, names ...string) {
 	o.FormatFlag(flags, Formats...)
 	ListFlag(flags, &o.Columns, "columns", nil, "only these `COLUMNS`: name,state; any of those of -o json")
-	flags.StringVar(&o.Sort, "sort", "", "sort the rows by a `COLUMN`, descending with - before it: -created_at")
+	flags.Lookup("columns").Value.(*listFlag).choices = names
+}
+
+// sortFlag is the name of a column, with - before it for descending order.
+type sortFlag struct {
+	column *string
+	names  []string
+}
+
+func (f *sortFlag) String() string {
+	if f.column == nil {
+		return ""
+	}
+	return *f.column
+}
+
+func (f *sortFlag) Type() string { return "string" }
+
+func (f *sortFlag) Set(text string) error {
+	*f.column = text
+	return nil
+}
+
+// Choices are the words to complete a word by.
+func (f *sortFlag) Choices(word string) []string {
+	if !strings.HasPrefix(word, "-") {
+		return f.names
+	}
+	down := make([]string, len(f.names))
+	for i, name := range f.names {
+		down[i] = "-" + name
+	}
+	return down
 }
 
 // FormatFlag gives a command only -o, with these formats; the first is the default.
 func (o *Options) FormatFlag(flags *pflag.FlagSet, formats ...Format) {
 	o.Format = formats[0]
 	flags.VarP(formatFlag{&o.Format, formats}, "output", "o", list(formats))
+}
+
+// CheckStream refuses what cannot be of rows that come as they may: formats that are one document, and an order.
+func (o *Options) CheckStream(flag string) error {
+	if o.Format == FormatJSON || o.Format == FormatYAML {
+		return Usagef("%s prints rows as they come, and -o %s is one document", flag, o.Format).WithFix("-o jsonl has the same, a line for each row")
+	}
+	if o.Sort != "" {
+		return Usagef("%s prints rows as they come; --sort is not for that", flag)
+	}
+	return nil
+}
+
+// InLines tells whether the user wants what a command prints in lines of its own, and no table.
+func (o *Options) InLines() bool {
+	return (o.Format == FormatTable || o.Format == "") && o.Columns == nil && o.Sort == ""
 }
 
 // WantsJSON tells whether arguments of the command line ask for JSON, so that errors are to be JSON, too. It looks at

@@ -17,8 +17,25 @@ func ListFlag(flags *pflag.FlagSet, list *[]string, name string, usual []string,
 
 // listFlag is such a list. Its first value takes the place of the usual ones.
 type listFlag struct {
-	list  *[]string
-	given bool
+	list    *[]string
+	given   bool
+	choices []string // to complete words by
+}
+
+// Choices are the words to complete a word by: its last part.
+func (l *listFlag) Choices(word string) []string { return Parts(word, l.choices) }
+
+// Parts returns what a word that is a list may become by choosing one for its last part, none twice.
+func Parts(word string, choices []string) []string {
+	before := word[:strings.LastIndexByte(word, ',')+1]
+	given := strings.Split(before, ",")
+	var all []string
+	for _, choice := range choices {
+		if name, _, _ := strings.Cut(choice, "\t"); !slices.Contains(given, name) {
+			all = append(all, before+choice)
+		}
+	}
+	return all
 }
 
 func (l *listFlag) String() string {

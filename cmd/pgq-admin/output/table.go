@@ -29,6 +29,8 @@ type Column[T any] struct {
 	// Name is the member's in JSON, and in capital letters the head of the column.
 	Name  string
 	Level Level
+	// Whole: it is not cut in tables, since it is text to be read.
+	Whole bool
 	// Value of a row: a string, number, bool, time, duration, Fraction, Share, Series, Estimate, pgq.State, []string, json.RawMessage, or a pointer to one.
 	Value func(T) any
 }
@@ -40,6 +42,7 @@ type Table[T any] struct {
 	name    Column[T]
 	sort    *Column[T]
 	reverse bool
+	widths  []int // of a stream: how wide columns were so far
 }
 
 // NewTable returns a table with the columns that the user chose. *Error, a wrong use: there is no such column.
@@ -51,11 +54,7 @@ func NewTable[T any](o *Options, columns []Column[T]) (*Table[T], error) {
 				return c, nil
 			}
 		}
-		names := make([]string, len(columns))
-		for i, c := range columns {
-			names[i] = c.Name
-		}
-		return Column[T]{}, Usagef("%s: there is no column %q", flag, name).WithFix("choose from %s", strings.Join(names, ", "))
+		return Column[T]{}, Usagef("%s: there is no column %q", flag, name).WithFix("choose from %s", strings.Join(Names(columns), ", "))
 	}
 	for _, name := range o.Columns {
 		c, err := find("--columns", name)
@@ -116,6 +115,9 @@ func (t *Table[T]) print(s Screen, rows []T, next any) error {
 		return Document(s, t.format, page)
 	}
 	var text bytes.Buffer
+	if len(rows) == 0 && t.format.ForPeople() {
+		return nil // whoever lists says that there are none
+	}
 	if err := t.write(&text, s, rows); err != nil {
 		return err
 	}
@@ -160,8 +162,13 @@ func (t *Table[T]) write(w *bytes.Buffer, s Screen, rows []T) error {
 	case FormatCSV:
 		return t.csv(w, rows)
 	}
-	for _, line := range t.Lines(s, rows) {
+	lines, left := t.lines(s, rows)
+	for _, line := range lines {
 		fmt.Fprintln(w, line)
+	}
+	if left != nil {
+		width, _ := s.Size()
+		fmt.Fprintln(w, Cut("… no room for "+strings.Join(left, ", ")+" (-o wide, --columns)", width))
 	}
 	return nil
 }
@@ -210,39 +217,39 @@ func (t *Table[T]) Objects(rows []T) ([]json.RawMessage, error) {
 	return objects, nil
 }
 
-// Lines returns the rows as lines of a table with a header, for people. On a terminal they are not wider than it.
+// maxCell is how wide a cell of a table is at the most: an error may have thousands of characters.
+const maxCell = 100
+
+// Lines returns the rows as lines of a table with a header, for people. Cells are cut, and on a terminal the lines are not wider than it, but for
+// those of wide tables.
 func (t *Table[T]) Lines(s Screen, rows []T) []string {
-	cells := make([][]string, 0, len(rows)+1)
-	head := make([]string, len(t.columns))
-	for i, c := range t.columns {
-		head[i] = strings.ToUpper(strings.ReplaceAll(c.Name, "_", " "))
-	}
-	cells = append(cells, head)
-	widths := make([]int, len(t.columns))
-	for _, row := range rows {
-		line := make([]string, len(t.columns))
-		for i, c := range t.columns {
-			line[i] = display(c.Value(row))
-		}
-		cells = append(cells, line)
+	lines, _ := t.lines(s, rows)
+	return lines
+}
+
+// lines returns the lines, and which columns there is no room for: then the header ends with a mark.
+func (t *Table[T]) lines(s Screen, rows []T) (lines, left []string) {
+	cells := t.cells(rows)
+	widths := t.widths
+	if widths == nil {
+		widths = make([]int, len(t.columns))
 	}
 	for _, line := range cells {
 		for i, text := range line {
 			widths[i] = max(widths[i], uniseg.StringWidth(text))
 		}
 	}
-	screenWidth, _ := s.Size()
-	lines := make([]string, len(cells))
+	room, shown := t.room(s, widths)
+	for _, c := range t.columns[shown:] {
+		left = append(left, c.Name)
+	}
 	for n, line := range cells {
 		var text strings.Builder
 		used := 0
-		for i, cell := range line {
+		for i, cell := range line[:shown] {
 			padding := strings.Repeat(" ", widths[i]-uniseg.StringWidth(cell))
-			if screenWidth > 0 {
-				if used >= screenWidth {
-					break
-				}
-				cell = Cut(cell, screenWidth-used)
+			if room > 0 {
+				cell = Cut(cell, room-used)
 			}
 			if n == 0 {
 				cell = s.Paint(Bold, cell)
@@ -250,14 +257,58 @@ func (t *Table[T]) Lines(s Screen, rows []T) []string {
 				cell = s.Paint(StateColour(state), cell)
 			}
 			text.WriteString(cell)
-			if i < len(line)-1 {
+			if i < shown-1 {
 				text.WriteString(padding + "  ")
 			}
 			used += widths[i] + 2
 		}
-		lines[n] = strings.TrimRight(text.String(), " ")
+		if n == 0 && left != nil {
+			text.WriteString(" …")
+		}
+		lines = append(lines, strings.TrimRight(text.String(), " "))
 	}
-	return lines
+	return lines, left
+}
+
+// cells are the header and the rows, as texts.
+func (t *Table[T]) cells(rows []T) [][]string {
+	head := make([]string, len(t.columns))
+	for i, c := range t.columns {
+		head[i] = strings.ToUpper(strings.ReplaceAll(c.Name, "_", " "))
+	}
+	cells := [][]string{head}
+	for _, row := range rows {
+		line := make([]string, len(t.columns))
+		for i, c := range t.columns {
+			if line[i] = display(c.Value(row)); t.format != FormatWide && !c.Whole {
+				line[i] = Cut(line[i], maxCell)
+			}
+		}
+		cells = append(cells, line)
+	}
+	return cells
+}
+
+// leastCell is how much of a column must fit for it to be shown.
+const leastCell = 4
+
+// room returns how wide lines may be, 0 for any width, and how many columns are shown: those of which enough fits, and the first one.
+func (t *Table[T]) room(s Screen, widths []int) (room, shown int) {
+	width, _ := s.Size()
+	if t.format == FormatWide || width == 0 {
+		return 0, len(widths)
+	}
+	fit := func(room int) (n int) {
+		for used := 0; n < len(widths) && (n == 0 || used+min(widths[n], leastCell) <= room); n++ {
+			used += widths[n] + 2
+		}
+		return n
+	}
+	if n := fit(width); n == len(widths) {
+		return width, n
+	}
+	room = max(1, width-2) // for the mark
+	return room, fit(room)
 }
 
 // Document prints a value in JSON, in one line for JSONL, or in YAML.
@@ -280,11 +331,20 @@ func Document(w io.Writer, f Format, value any) error {
 	return err
 }
 
+// Names returns the names of columns.
+func Names[T any](columns []Column[T]) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.Name
+	}
+	return names
+}
+
 // Of returns columns of rows that each have a U in them.
 func Of[T, U any](columns []Column[U], get func(T) U) []Column[T] {
 	of := make([]Column[T], len(columns))
 	for i, c := range columns {
-		of[i] = Column[T]{Name: c.Name, Level: c.Level, Value: func(row T) any { return c.Value(get(row)) }}
+		of[i] = Column[T]{Name: c.Name, Level: c.Level, Whole: c.Whole, Value: func(row T) any { return c.Value(get(row)) }}
 	}
 	return of
 }
