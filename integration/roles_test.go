@@ -146,7 +146,7 @@ func (e *estate) things() []thing {
 	rows, err := e.pool.Query(e.Context(), `
 		select p.proname::text, 'function',
 		       format('select * from pgq.%I(%s)', p.proname, (
-		           select string_agg('null::' || format_type(t, null), ', ' order by n) from unnest(p.proargtypes) with ordinality a(t, n))),
+		           select string_agg('null::' || case t when 'anyelement'::regtype then 'integer' else format_type(t, null) end, ', ' order by n) from unnest(p.proargtypes) with ordinality a(t, n))),
 		       array(select class from pgq.rights where object = p.proname), p.proisstrict or p.prorettype = 'trigger'::regtype
 		from pg_proc p where p.pronamespace = 'pgq'::regnamespace
 		union all

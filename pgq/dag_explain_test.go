@@ -51,11 +51,11 @@ func TestDagExplainCases(t *testing.T) {
 
 		{name: "an answer", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "external"}]}')`, call: explain("'n'"),
 			want: `(answer,"waits for an answer from outside (dag_complete or dag_fail), without a limit",2)`},
-		{name: "an answer, or failure", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "external", "timeout": "1 day"}]}')`, call: explain("'n'"),
-			want: `(answer,"waits for an answer * until *Z (*), then it fails",2)`},
-		{name: "an answer, or its default", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "external", "timeout": "1 day", "default": 1}]}')`, call: explain("'n'"),
-			want: `(answer,"waits for an answer * (*), then it takes its default",2)`},
-		{name: "a sleep", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "sleep", "delay": "5 h"}]}')`, call: explain("'n'"), want: `(sleeping,"sleeps until *Z (*)",2)`},
+		{name: "an answer, or failure", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "external", "timeout": "1 day 30 min"}]}')`, call: explain("'n'"),
+			want: `(answer,"waits for an answer * until *Z (1d0h), then it fails",2)`},
+		{name: "an answer, or its default", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "external", "timeout": "1 day 30 min", "default": 1}]}')`, call: explain("'n'"),
+			want: `(answer,"waits for an answer * (1d0h), then it takes its default",2)`},
+		{name: "a sleep", given: `select dag_submit('{"name": "z", "nodes": [{"name": "n", "type": "sleep", "delay": "5 h 30 s"}]}')`, call: explain("'n'"), want: `(sleeping,"sleeps until *Z (5h0m)",2)`},
 		{name: "a map", given: listed + ran("10"), call: explain("'thumbs'"),
 			want: `(items,"1 of 4 items are done, 0 of them failed; 3 were started",3) (parent,"thumbs[1] is running*",11) (parent,"thumbs[2] is ready*",12) (parent,"thumbs[3] is waiting*",13) (blocked,"thumbs[2]: no worker: *",12)`},
 		{name: "an item beyond the window", given: listed, call: explain("'thumbs[3]'"), want: `(window,"waits until other items of thumbs are done: at most 2 may run at a time",3)`},
@@ -67,11 +67,11 @@ func TestExplainJobCases(t *testing.T) {
 	const alive = "update workers set queues = '{default}', kinds = '{a}'; "
 	const explain = "select * from explain_job(1)"
 	verbTest(t, []verbCase{
-		{name: "delayed", given: "select enqueue('a', delay => '1 h')", call: explain, want: `(delayed,"waits until *Z (*)",1)`},
-		{name: "retrying", given: "select enqueue('a', max_attempts => 3); select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{boom}', '{100 min}')", call: explain,
-			want: `(retrying,"waits until *Z (*); 1 of 3 attempts are used; the last error was: boom",1)`},
-		{name: "snoozed", given: "select enqueue('a'); select count(*) from claim(1, '{default}', '{1}'); select snooze(1, '{1}', '{1}', '{3 days}')", call: explain,
-			want: `(snoozed,"waits until *Z (*)",1)`},
+		{name: "delayed", given: "select enqueue('a', delay => '90 min 30 s')", call: explain, want: `(delayed,"waits until *Z (1h30m)",1)`},
+		{name: "retrying", given: "select enqueue('a', max_attempts => 3); select count(*) from claim(1, '{default}', '{1}'); select fail(1, '{1}', '{1}', '{boom}', '{100 min 30 s}')", call: explain,
+			want: `(retrying,"waits until *Z (1h40m); 1 of 3 attempts are used; the last error was: boom",1)`},
+		{name: "snoozed", given: "select enqueue('a'); select count(*) from claim(1, '{default}', '{1}'); select snooze(1, '{1}', '{1}', '{3 days 30 min}')", call: explain,
+			want: `(snoozed,"waits until *Z (3d0h)",1)`},
 		{name: "due", given: "select enqueue('a', delay => '1 h'); update scheduled set run_at = now() - interval '5 min'", call: explain,
 			want: `(due,"is due since 5m0s; a worker's chores make it ready",1)`},
 		{name: "due without anybody to see it", given: "select enqueue('a', delay => '1 h'); update scheduled set run_at = now(); delete from workers", call: explain,

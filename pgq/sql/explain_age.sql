@@ -6,10 +6,10 @@ as $$
         when s = 0 then '0s'
         when abs(s) < 0.9995 then round(abs(s) * 1000) || 'ms'
         when abs(s) < 59.95 then round(abs(s), 1) || 's'
-        when abs(s) < 3600 then div(round(abs(s)), 60) || 'm' || mod(round(abs(s)), 60) || 's'
-        when abs(s) < 86400 then div(abs(s), 3600) || 'h' || mod(div(abs(s), 60), 60) || 'm'
-        else div(abs(s), 86400) || 'd' || mod(div(abs(s), 3600), 24) || 'h'
+        when r < 3600 then div(r, 60) || 'm' || mod(r, 60) || 's'
+        when r < 86400 then div(r, 3600) || 'h' || mod(div(r, 60), 60) || 'm'
+        else div(r, 86400) || 'd' || mod(div(r, 3600), 24) || 'h'
     end
-    from extract(epoch from age) s
+    from extract(epoch from age) s, round(abs(s)) r
 $$;
 comment on function explain_age is 'An interval in plain words.';

@@ -251,8 +251,10 @@ func Brief(d time.Duration) string {
 		return fmt.Sprintf("%.0fms", float64(d)/float64(time.Millisecond))
 	case d < 59950*time.Millisecond:
 		return fmt.Sprintf("%.1fs", d.Seconds())
+	}
+	d = d.Round(time.Second)
+	switch {
 	case d < time.Hour:
-		d = d.Round(time.Second)
 		return fmt.Sprintf("%dm%ds", whole(time.Minute), whole(time.Second)%60)
 	case d < 24*time.Hour:
 		return fmt.Sprintf("%dh%dm", whole(time.Hour), whole(time.Minute)%60)
