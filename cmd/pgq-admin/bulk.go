@@ -131,6 +131,10 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 	if failure != nil && len(b.done) == 0 {
 		return failure
 	}
+	if failure == nil && len(b.done) == 0 && b.options.Format.ForPeople() {
+		b.noteNone(a)
+		return nil
+	}
 	if err := b.print(a.screen(), table); err != nil {
 		return err
 	}
@@ -138,6 +142,11 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 		return failure
 	}
 	return a.verdict(b, words)
+}
+
+// noteNone says that there was nothing to be done.
+func (b *bulk) noteNone(a *app) {
+	a.note(b.options, "%s; nothing was changed", cmp.Or(b.none, "no job fits"))
 }
 
 // print prints what became of the jobs; -o name the ids of those with which it was done.
@@ -180,7 +189,7 @@ func (a *app) prepare(ctx context.Context, s *session, b *bulk, words string) (n
 				return true, err
 			}
 		}
-		a.note(b.options, "%s; nothing was changed", cmp.Or(b.none, "no job fits"))
+		b.noteNone(a)
 		return true, nil
 	}
 	if !asks && !b.dry {

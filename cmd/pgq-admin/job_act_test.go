@@ -178,7 +178,7 @@ func TestTheDefaultLimitIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.fill(10_001, "mail", "send")
-	s.admin("job delete --queue mail --yes").want(t, 0, "OUTCOME  JOBS\n") // of those that have ended
+	s.admin("job delete --queue mail --yes").want(t, 0, "no job fits; nothing was changed") // of those that have ended
 	s.admin("job delete --queue mail --state ready --yes --batch 10000").want(t, 5, "deleted  10000", "stopped after 10000 jobs, the default of --limit", "--after 10000 goes on; --limit 0")
 	s.admin("job delete --queue mail --state ready --yes --limit 1").want(t, 0, "deleted  1").hides(t, "stopped")
 }

@@ -37,12 +37,17 @@ func run() int {
 	go func() {
 		s, _ := (<-signals).(syscall.Signal)
 		by.Store(int64(s))
+		reset := func() { signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP) }
+		inSteps := stop.inSteps.Load()
+		if !inSteps {
+			reset() // before anybody can see that the command ends: the next signal is the second one
+		}
 		cancel(errInterrupted)
-		if stop.inSteps.Load() {
+		if inSteps {
 			<-signals
 			close(stop.again)
+			reset()
 		}
-		signal.Reset(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	}()
 
 	root := newRoot(&app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), stop: stop})

@@ -54,7 +54,7 @@ func pruneCommand(a *app) *cobra.Command {
 	}
 	a.schemaFlag(c.Flags())
 	flags := c.Flags()
-	p.options.Flags(flags)
+	p.options.Flags(flags, output.Names(outcomeColumns)...)
 	flags.StringVar(&p.olderThan, "older-than", "", "jobs that ended so `LONG` ago: 12h, 30d")
 	output.ListFlag(flags, &p.states, "state", []string{"completed", "cancelled", "skipped", "expired"}, "jobs that ended in one of these `STATES`")
 	flags.StringArrayVar(&p.p.Queues, "queue", nil, "only jobs of this `QUEUE`; may be repeated")
