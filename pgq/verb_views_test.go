@@ -119,7 +119,7 @@ func TestFiguresOfManyJobsAreNearAndStay(t *testing.T) {
 		w.exec("with gone as (delete from pgq.ready where seq <= $1 or seq % 10 < $2 returning job_id) delete from pgq.jobs where id in (select job_id from gone)", c.done, c.some)
 		for _, call := range []string{"(select queue, ready from pgq.queue_states)", "(select queue, jobs from pgq.counts(100) where state = 'ready')"} {
 			for range 5 {
-				off := one[float64](t, w.pool, `select max(abs(f.n / r.n - 1))::float8 from (select queue, sum(size) as n from pgq.ready group by 1) r
+				off := one[float64](t, w.pool, `select max(abs(f.n::float8 / r.n - 1)) from (select queue, sum(size) as n from pgq.ready group by 1) r
 					join `+call+` f(queue, n) using (queue)`)
 				if off > c.near {
 					t.Errorf("%s is off by %.3f after %d, %d", call, off, c.done, c.some)
