@@ -1,6 +1,11 @@
 package pgq_test
 
-import "testing"
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+)
 
 const (
 	// grouped adds jobs 1 to 9 to groups a, b and c, in turn.
@@ -278,4 +283,32 @@ func TestLimitsComeInPages(t *testing.T) {
 		{name: "no page", call: "select * from list_limits(at_most => 0)", want: "PQ001 at_most must be 1 to 10000"},
 		{name: "of how many groups jobs wait", given: grouped, call: "select waiting_groups(), waiting_groups(2)", want: "(5,2)"},
 	})
+}
+
+// A pause that is begun while the row of its gate goes must not be lost.
+func TestAPauseIsKeptWhileItsGateIsTakenAway(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec("select pgq.pause_limit('kind', 'k', '1 h', 'first')")
+	holder, err := w.pool.Begin(t.Context())
+	must(t, err)
+	_, err = holder.Exec(t.Context(), "select from pgq.gates for update")
+	must(t, err)
+	ends := make(chan error, 2)
+	for _, call := range []string{"select pgq.resume_limit('kind', 'k')", "select pgq.pause_limit('kind', 'k', '2 h', 'second')"} {
+		go func() {
+			_, err := w.pool.Exec(context.WithoutCancel(t.Context()), call)
+			ends <- err
+		}()
+		waiting := "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query = '" + strings.ReplaceAll(call, "'", "''") + "'"
+		for one[int](t, w.pool, waiting) == 0 {
+			runtime.Gosched()
+		}
+	}
+	must(t, holder.Rollback(t.Context()))
+	must(t, <-ends)
+	must(t, <-ends)
+	if got := one[string](t, w.pool, "select coalesce(string_agg(pause_reason, ' '), 'no pause') from pgq.limit_states where paused_until is not null"); got != "second" {
+		t.Errorf("the limits say: %s", got)
+	}
 }

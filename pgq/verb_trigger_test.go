@@ -205,3 +205,15 @@ func TestEnqueueTriggerOptionsThatAreRefused(t *testing.T) {
 	}
 	verbTest(t, cases)
 }
+
+func TestATriggerForEachStatementLeavesNoCursorOpen(t *testing.T) {
+	t.Parallel()
+	const world = `create table visits (id bigint primary key, page text);
+		create trigger plain after insert on visits referencing new table as added for each statement execute function enqueue_trigger('kind=a', 'columns=id');
+		create trigger even after insert on visits referencing new table as added for each statement execute function enqueue_trigger('kind=b', 'columns=id', 'condition=id % 2 = 0');
+		insert into visits select i from generate_series(1, 3) i; insert into visits select i from generate_series(4, 10006) i; insert into visits values (0, '')`
+	verbTest(t, []verbCase{
+		{name: "after some statements", given: world, call: "select count(*) from pg_cursors where name like '<unnamed%'", want: "(0)",
+			then: "select kind, count(*) from jobs group by 1 order by 1", is: "(a,10007) (b,5004)"},
+	})
+}

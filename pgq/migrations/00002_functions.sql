@@ -699,9 +699,11 @@ declare
     field text;
     detail text;
 begin
-    perform check_producer(coalesce(spec ->> 'queue', 'default') || queues_named(
-        jsonb_path_query_array(spec, '$.jobs[*]') || jsonb_path_query_array(spec, '$.on_done') || jsonb_path_query_array(spec, '$.on_success')
-        || jsonb_path_query_array(spec, '$.on_failure'), coalesce(spec ->> 'queue', 'default')));
+    if not is_owner(caller()) then
+        perform check_producer(coalesce(spec ->> 'queue', 'default') || queues_named(
+            jsonb_path_query_array(spec, '$.jobs[*]') || jsonb_path_query_array(spec, '$.on_done') || jsonb_path_query_array(spec, '$.on_success')
+            || jsonb_path_query_array(spec, '$.on_failure'), coalesce(spec ->> 'queue', 'default')));
+    end if;
     perform check_batch_spec(spec);
     begin
         select s.dag_id, s.created into batch_id, created from dag_submit(batch_dag(spec)) s;
@@ -5740,8 +5742,8 @@ declare
     key constant text := spec ->> 'key';
     deadline interval;
     added bigint[];
-    producer constant integer := check_producer(
-        coalesce(spec ->> 'queue', 'default') || queues_named(spec -> 'nodes', coalesce(spec ->> 'queue', 'default')));
+    producer constant integer := case when not is_owner(caller()) then check_producer(
+        coalesce(spec ->> 'queue', 'default') || queues_named(spec -> 'nodes', coalesce(spec ->> 'queue', 'default'))) end;
 begin
     created := false;
     select k.dag_id into dag_id from dag_keys k where k.kind = kind and k.key = key;
@@ -5876,7 +5878,8 @@ comment on function dag_upstream is 'Direct parents of a node with their results
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq, or by age (take_aged) where jobs of the queue age. Only of these kinds (null: of any).
 -- counted: which have slots. at: the time at which these attempts begin, for which pauses and buckets are asked; null: that at which nobody else
 -- deals any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
--- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
+-- Nobody else deals until the transaction ends: so what was counted stays so, and slots and backlogs need no locks of rows (gates are also
+-- written by operators' pauses, one at a time).
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 --
 -- What it costs goes by what it takes, not by what waits: it looks at the groups that are first in line, and parks those for which there is no room
@@ -7021,7 +7024,7 @@ comment on function doomed_dags is 'DAGs that fail fast and will have failed.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- drop_gate(scope, name): takes away the gate of a queue, kind or group that has neither a limit nor a pause. Internal: resume_limit, delete_limit. Locks: its row.
+-- drop_gate(scope, name): takes away the gate of a queue, kind or group that has neither a limit nor a pause. Internal: resume_limit, set_limit, delete_limit. Locks: its row.
 create function drop_gate(scope text, name text) returns void
 language sql
 as $$
@@ -7714,8 +7717,8 @@ comment on function enqueue_special is 'Adds a job that has a group or callbacks
 --
 -- condition is an expression in SQL, of which a job is made only where it is true: 'condition=total > 0'. Names are those of all columns of the row as
 -- it is now, with args=change old.total and new.total; where there is no such row they are null. Functions, types and tables besides PostgreSQL's are named with
--- their schemas. It runs with the rights of whoever changes the row, as any function would that the table's owner, who alone may write it, put into a
--- trigger. when (...) of a trigger for each row costs less.
+-- their schemas. It runs with the rights of whoever changes the row, as any function that is put into a trigger by those who may make one: the table's
+-- owner, and who has TRIGGER on it. when (...) of a trigger for each row costs less.
 --
 -- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
 --
@@ -7865,12 +7868,13 @@ begin
             rule := 'must have transition tables of the rows'
                 || case when TG_OP = 'UPDATE' and wide then ', the old and the new, and the table a primary key' else '' end;
             help := 'Create it with "referencing old table as ... new table as ...", or for each row.';
-        elsif filter = '' then
-            open rows for execute source;
         else
             begin
                 open rows for execute source || filter;
             exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation or feature_not_supported then
+                if filter = '' then
+                    raise;
+                end if;
                 field := 'condition';
                 rule := 'cannot be evaluated: ' || sqlerrm;
             end;
@@ -7879,35 +7883,39 @@ begin
             || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end
             || case when given ? 'metadata' then jsonb_build_object('metadata', (given ->> 'metadata')::jsonb) else '{}' end;
     end if;
-    loop
-        exit when field is not null or TG_LEVEL = 'ROW';
-        if filter = '' then
-            fetch rows into old_row, new_row;
-        else
-            begin
+    while field is null and TG_LEVEL = 'STATEMENT' loop
+        batch := '{}';
+        begin
+            while cardinality(batch) < 10000 loop
                 fetch rows into old_row, new_row;
-            exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation then
-                field := 'condition';
-                rule := 'cannot be evaluated: ' || sqlerrm;
-                exit;
-            end;
+                exit when not found;
+                names := (
+                    select jsonb_object_agg(o.option, (
+                        select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
+                        from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
+                    from unnest(made) o(option)
+                    where given ? o.option);
+                if names ? 'unique_key' then
+                    names := names - 'unique_key' || jsonb_build_object('unique', jsonb_build_object('key', names -> 'unique_key'));
+                end if;
+                batch := array_append(batch, entry || coalesce(names, '{}') || jsonb_build_object('args', case
+                    when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+                    else coalesce(new_row, old_row) end));
+            end loop;
+        exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation then
+            if filter = '' then
+                raise;
+            end if;
+            field := 'condition';
+            rule := 'cannot be evaluated: ' || sqlerrm;
+            exit;
+        end;
+        if batch <> '{}' then
+            perform enqueue_many(to_jsonb(batch)); -- outside, since its errors are not the condition's
         end if;
-        exit when not found;
-        names := (
-            select jsonb_object_agg(o.option, (
-                select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
-                from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
-            from unnest(made) o(option)
-            where given ? o.option);
-        if names ? 'unique_key' then
-            names := names - 'unique_key' || jsonb_build_object('unique', jsonb_build_object('key', names -> 'unique_key'));
-        end if;
-        batch := array_append(batch, entry || coalesce(names, '{}') || jsonb_build_object('args', case
-            when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
-            else coalesce(new_row, old_row) end));
-        if cardinality(batch) >= 10000 then
-            perform enqueue_many(to_jsonb(batch));
-            batch := '{}';
+        if cardinality(batch) < 10000 then
+            close rows;
+            exit;
         end if;
     end loop;
     if field is not null then
@@ -7917,9 +7925,6 @@ begin
             column = field,
             detail = rule,
             hint = coalesce(help, format('See trigger %s of %s.%s.', to_json(TG_NAME), TG_TABLE_SCHEMA, TG_TABLE_NAME));
-    end if;
-    if batch <> '{}' then
-        perform enqueue_many(to_jsonb(batch));
     end if;
     if TG_LEVEL = 'STATEMENT' or wanted is not true then
         return null;
@@ -8932,7 +8937,7 @@ comment on function explain_waiting is 'For what a job in waiting waits.';
 -- +goose StatementBegin
 -- export_events(after, at_most, ...): events with ids above after, in the order of their ids, as one JSON object each that
 -- import_events takes: {"type": "event", "event": {a row of events}}. Filters, null for any: queues, types, since and until, kinds and job_ids (of
--- jobs that are there). Fewer than at_most rows: the end. Locks nothing.
+-- jobs that are there; of events of deletion the kind is known, too). Fewer than at_most rows: the end. Locks nothing.
 -- roles: operator, reader
 create function export_events(
     after bigint default 0, at_most integer default 1000, queues text[] default null, types text[] default null,
@@ -8948,7 +8953,8 @@ as $$
       and (since is null or e.at >= since)
       and (until is null or e.at < until)
       and (job_ids is null or e.job_id = any(job_ids))
-      and (kinds is null or exists (select from jobs j where j.id = e.job_id and j.kind = any(kinds) offset 0))
+      and (kinds is null or exists (select from jobs j where j.id = e.job_id and j.kind = any(kinds) offset 0)
+           or e.type = 'deleted' and e.data ->> 'kind' = any(kinds))
     order by e.id limit within('at_most', at_most, 0, 1000000)
 $$;
 comment on function export_events is 'Events, as import_events takes them.';
@@ -9527,7 +9533,7 @@ comment on function gate_was_skipped is 'Whether a sub-DAG was skipped before it
 
 -- +goose StatementBegin
 -- give_up(worker_id, job_ids, attempts, reasons): ends attempts as cancelled: the handler saw that the job
--- need not be done, or obeyed a cancellation. Returns as fail does.
+-- need not be done, or obeyed a cancellation. Raises PQ001 for arrays that are not of one length. Returns as fail does.
 -- roles: worker
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)
@@ -11688,13 +11694,15 @@ begin
     if delay is null or delay <= interval '0' or delay > interval '366 days' then
         perform invalid('delay', 'must be positive and at most 366 days');
     end if;
-    insert into gates (scope, name) values (scope, name) on conflict on constraint gates_pkey do nothing;
-    select g.paused_until into was from gates g where g.scope = pause_limit.scope and g.name = pause_limit.name for update;
-    if was >= until then
+    select g.paused_until into was from gates g where g.scope = pause_limit.scope and g.name = pause_limit.name;
+    insert into gates as g (scope, name, paused_until, paused_by, pause_reason)
+    values (scope, name, until, coalesce(actor, session_user::text), reason)
+    on conflict on constraint gates_pkey do update
+    set paused_until = excluded.paused_until, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
+    where g.paused_until is null or g.paused_until < excluded.paused_until;
+    if not found then
         return;
     end if;
-    update gates g set paused_until = until, paused_by = coalesce(actor, session_user::text), pause_reason = reason
-    where g.scope = pause_limit.scope and g.name = pause_limit.name;
     if actor is not null or was is null or was < clock_timestamp() then
         perform record_operation('paused', case scope when 'queue' then name end,
             operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'until', until)));
@@ -13221,7 +13229,7 @@ comment on function record_operation is 'Writes an event of what an operator did
 -- answer was lost, or two run the same step); lost (the lease is not the worker's any more, and nothing was written: whoever
 -- was declared dead records nothing).
 -- Called in a transaction that writes the step's effects it makes these happen exactly once.
--- Raises PQ001 for a name that is no name or belongs to something else than a step.
+-- Raises PQ001 for a name that is no name or belongs to something else than a step, and for a codec without a payload.
 -- Locks: the row of running against its end; then the row of steps.
 -- roles: worker
 create function record_step(
@@ -13331,7 +13339,7 @@ comment on function register_worker is 'Registers a worker process and returns i
 
 -- +goose StatementBegin
 -- release(worker_id, job_ids, attempts): gives jobs back that the worker holds and did not start or could not
--- finish through no fault of theirs. The attempt does not count. Returns as fail does.
+-- finish through no fault of theirs. The attempt does not count. Raises PQ001 for arrays that are not of one length. Returns as fail does.
 -- roles: worker
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)
@@ -13467,7 +13475,7 @@ comment on function replace_jobs is 'Gives queued jobs what later ones ask for.'
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
+-- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown). Raises PQ001 for what is null or negative.
 -- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
 -- roles: worker
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)
@@ -14134,7 +14142,7 @@ comment on function sampled_jobs is 'About how many jobs of each queue and state
 -- save_cursor(worker_id, job_id, attempt, name, output, codec, payload): keeps how far a loop of a handler is, for the attempts after this one; each
 -- call replaces what the last one kept. False, and nothing is written, when the lease is lost.
 -- Called in a transaction that writes the effects of the loop's round it makes these happen exactly once.
--- Raises PQ001 for a name that is no name or belongs to something else than a cursor.
+-- Raises PQ001 for a name that is no name or belongs to something else than a cursor, and for a codec without a payload.
 -- Locks: the row of running against its end; then the row of steps.
 -- roles: worker
 create function save_cursor(
@@ -14550,7 +14558,7 @@ comment on function set_kind is 'Sets settings of a kind of jobs.';
 --   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
 --   select pgq.set_limit('kind', 'charge', break_after => 10, break_within => '1 min', break_for => '30 s');
 --
--- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits, then that of gates.
 -- roles: operator
 create function set_limit(
     scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,
@@ -15328,7 +15336,8 @@ comment on function subscribe is 'Registers a reader of the event stream.';
 -- +goose StatementBegin
 -- suspend(worker_id, job_ids, attempts, names): puts off jobs that the worker holds and whose handlers sleep or wait for a signal
 -- (await_step), each until the step of this name is over; without a slot, and the attempts do not count. A job whose signal has come
--- meanwhile is ready at once. Jobs with a time to live were started and do not expire any more. Returns as fail does.
+-- meanwhile is ready at once. Jobs with a time to live were started and do not expire any more. Raises PQ001 for arrays that are not
+-- of one length. Returns as fail does.
 --
 -- No wake-up is lost between the handler's look (await_step) and this: send_signal and suspend hold the job's lock signal/<id>,
 -- each until its transaction ends, and look after they have got it, in a statement, and so with a snapshot, of its own.
@@ -16433,7 +16442,7 @@ comment on function withdraw_waiting is 'Takes jobs out of waiting.';
 
 -- +goose StatementBegin
 -- within(field, given, lowest, highest): what was given, null included. Raises PQ001 with the field unless it is from lowest to highest. Internal: for arguments in
--- places where PostgreSQL's own error would name neither the field nor the rule.
+-- places where PostgreSQL's own error would name neither the field nor the rule, at_most of whatever works or looks in portions above all.
 create function within(field text, given anyelement, lowest anyelement, highest anyelement) returns anyelement
 language plpgsql immutable
 as $$

@@ -3,7 +3,8 @@
 -- the kind) loses its turn; within a group by priority, worst at the most, and seq, or by age (take_aged) where jobs of the queue age. Only of these kinds (null: of any).
 -- counted: which have slots. at: the time at which these attempts begin, for which pauses and buckets are asked; null: that at which nobody else
 -- deals any more. Returns null arrays when it is nobody's turn, or while somebody else deals. Internal: claim_turns, which leases the jobs.
--- Nobody else deals until the transaction ends: so what was counted stays so, and slots, gates and backlogs need no locks of rows.
+-- Nobody else deals until the transaction ends: so what was counted stays so, and slots and backlogs need no locks of rows (gates are also
+-- written by operators' pauses, one at a time).
 -- A slot that a transaction frees is found by the claim that follows it, and so are failures that circuit breakers count.
 --
 -- What it costs goes by what it takes, not by what waits: it looks at the groups that are first in line, and parks those for which there is no room

@@ -1,4 +1,4 @@
--- drop_gate(scope, name): takes away the gate of a queue, kind or group that has neither a limit nor a pause. Internal: resume_limit, delete_limit. Locks: its row.
+-- drop_gate(scope, name): takes away the gate of a queue, kind or group that has neither a limit nor a pause. Internal: resume_limit, set_limit, delete_limit. Locks: its row.
 create function drop_gate(scope text, name text) returns void
 language sql
 as $$

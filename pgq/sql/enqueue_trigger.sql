@@ -12,8 +12,8 @@
 --
 -- condition is an expression in SQL, of which a job is made only where it is true: 'condition=total > 0'. Names are those of all columns of the row as
 -- it is now, with args=change old.total and new.total; where there is no such row they are null. Functions, types and tables besides PostgreSQL's are named with
--- their schemas. It runs with the rights of whoever changes the row, as any function would that the table's owner, who alone may write it, put into a
--- trigger. when (...) of a trigger for each row costs less.
+-- their schemas. It runs with the rights of whoever changes the row, as any function that is put into a trigger by those who may make one: the table's
+-- owner, and who has TRIGGER on it. when (...) of a trigger for each row costs less.
 --
 -- for each statement, with transition tables of whatever names, the rows of a statement are enqueued together, which is much cheaper:
 --
@@ -163,12 +163,13 @@ begin
             rule := 'must have transition tables of the rows'
                 || case when TG_OP = 'UPDATE' and wide then ', the old and the new, and the table a primary key' else '' end;
             help := 'Create it with "referencing old table as ... new table as ...", or for each row.';
-        elsif filter = '' then
-            open rows for execute source;
         else
             begin
                 open rows for execute source || filter;
             exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation or feature_not_supported then
+                if filter = '' then
+                    raise;
+                end if;
                 field := 'condition';
                 rule := 'cannot be evaluated: ' || sqlerrm;
             end;
@@ -177,35 +178,39 @@ begin
             || case when given ? 'tags' then jsonb_build_object('tags', to_jsonb(regexp_split_to_array(given ->> 'tags', '\s*,\s*'))) else '{}' end
             || case when given ? 'metadata' then jsonb_build_object('metadata', (given ->> 'metadata')::jsonb) else '{}' end;
     end if;
-    loop
-        exit when field is not null or TG_LEVEL = 'ROW';
-        if filter = '' then
-            fetch rows into old_row, new_row;
-        else
-            begin
+    while field is null and TG_LEVEL = 'STATEMENT' loop
+        batch := '{}';
+        begin
+            while cardinality(batch) < 10000 loop
                 fetch rows into old_row, new_row;
-            exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation then
-                field := 'condition';
-                rule := 'cannot be evaluated: ' || sqlerrm;
-                exit;
-            end;
+                exit when not found;
+                names := (
+                    select jsonb_object_agg(o.option, (
+                        select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
+                        from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
+                    from unnest(made) o(option)
+                    where given ? o.option);
+                if names ? 'unique_key' then
+                    names := names - 'unique_key' || jsonb_build_object('unique', jsonb_build_object('key', names -> 'unique_key'));
+                end if;
+                batch := array_append(batch, entry || coalesce(names, '{}') || jsonb_build_object('args', case
+                    when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
+                    else coalesce(new_row, old_row) end));
+            end loop;
+        exception when data_exception or syntax_error_or_access_rule_violation or cardinality_violation then
+            if filter = '' then
+                raise;
+            end if;
+            field := 'condition';
+            rule := 'cannot be evaluated: ' || sqlerrm;
+            exit;
+        end;
+        if batch <> '{}' then
+            perform enqueue_many(to_jsonb(batch)); -- outside, since its errors are not the condition's
         end if;
-        exit when not found;
-        names := (
-            select jsonb_object_agg(o.option, (
-                select string_agg(case when m[1] ~ '^\{.+\}$' then coalesce(coalesce(new_row, old_row) ->> btrim(m[1], '{}'), '') else m[1] end, '' order by n)
-                from regexp_matches(given ->> o.option, '\{[^{}]*\}|[^{}]+|[{}]', 'g') with ordinality r(m, n)))
-            from unnest(made) o(option)
-            where given ? o.option);
-        if names ? 'unique_key' then
-            names := names - 'unique_key' || jsonb_build_object('unique', jsonb_build_object('key', names -> 'unique_key'));
-        end if;
-        batch := array_append(batch, entry || coalesce(names, '{}') || jsonb_build_object('args', case
-            when wide then jsonb_build_object('op', lower(TG_OP), 'old', old_row, 'new', new_row)
-            else coalesce(new_row, old_row) end));
-        if cardinality(batch) >= 10000 then
-            perform enqueue_many(to_jsonb(batch));
-            batch := '{}';
+        if cardinality(batch) < 10000 then
+            close rows;
+            exit;
         end if;
     end loop;
     if field is not null then
@@ -215,9 +220,6 @@ begin
             column = field,
             detail = rule,
             hint = coalesce(help, format('See trigger %s of %s.%s.', to_json(TG_NAME), TG_TABLE_SCHEMA, TG_TABLE_NAME));
-    end if;
-    if batch <> '{}' then
-        perform enqueue_many(to_jsonb(batch));
     end if;
     if TG_LEVEL = 'STATEMENT' or wanted is not true then
         return null;

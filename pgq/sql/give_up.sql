@@ -1,5 +1,5 @@
 -- give_up(worker_id, job_ids, attempts, reasons): ends attempts as cancelled: the handler saw that the job
--- need not be done, or obeyed a cancellation. Returns as fail does.
+-- need not be done, or obeyed a cancellation. Raises PQ001 for arrays that are not of one length. Returns as fail does.
 -- roles: worker
 create function give_up(worker_id bigint, job_ids bigint[], attempts integer[], reasons text[] default null)
 returns table (job_id bigint, outcome text)

@@ -19,13 +19,15 @@ begin
     if delay is null or delay <= interval '0' or delay > interval '366 days' then
         perform invalid('delay', 'must be positive and at most 366 days');
     end if;
-    insert into gates (scope, name) values (scope, name) on conflict on constraint gates_pkey do nothing;
-    select g.paused_until into was from gates g where g.scope = pause_limit.scope and g.name = pause_limit.name for update;
-    if was >= until then
+    select g.paused_until into was from gates g where g.scope = pause_limit.scope and g.name = pause_limit.name;
+    insert into gates as g (scope, name, paused_until, paused_by, pause_reason)
+    values (scope, name, until, coalesce(actor, session_user::text), reason)
+    on conflict on constraint gates_pkey do update
+    set paused_until = excluded.paused_until, paused_by = excluded.paused_by, pause_reason = excluded.pause_reason
+    where g.paused_until is null or g.paused_until < excluded.paused_until;
+    if not found then
         return;
     end if;
-    update gates g set paused_until = until, paused_by = coalesce(actor, session_user::text), pause_reason = reason
-    where g.scope = pause_limit.scope and g.name = pause_limit.name;
     if actor is not null or was is null or was < clock_timestamp() then
         perform record_operation('paused', case scope when 'queue' then name end,
             operator_data(reason, actor, jsonb_build_object('scope', scope, 'name', name, 'until', until)));

@@ -3,7 +3,7 @@
 -- answer was lost, or two run the same step); lost (the lease is not the worker's any more, and nothing was written: whoever
 -- was declared dead records nothing).
 -- Called in a transaction that writes the step's effects it makes these happen exactly once.
--- Raises PQ001 for a name that is no name or belongs to something else than a step.
+-- Raises PQ001 for a name that is no name or belongs to something else than a step, and for a codec without a payload.
 -- Locks: the row of running against its end; then the row of steps.
 -- roles: worker
 create function record_step(

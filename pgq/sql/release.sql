@@ -1,5 +1,5 @@
 -- release(worker_id, job_ids, attempts): gives jobs back that the worker holds and did not start or could not
--- finish through no fault of theirs. The attempt does not count. Returns as fail does.
+-- finish through no fault of theirs. The attempt does not count. Raises PQ001 for arrays that are not of one length. Returns as fail does.
 -- roles: worker
 create function release(worker_id bigint, job_ids bigint[], attempts integer[])
 returns table (job_id bigint, outcome text)

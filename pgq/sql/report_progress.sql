@@ -1,4 +1,4 @@
--- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown).
+-- report_progress(worker_id, job_id, attempt, done, total): says how far a running job is (0 total: unknown). Raises PQ001 for what is null or negative.
 -- False, and nothing is written, when the lease is lost. Locks: the row of running against its end.
 -- roles: worker
 create function report_progress(worker_id bigint, job_id bigint, attempt integer, done bigint, total bigint)

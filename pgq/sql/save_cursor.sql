@@ -1,7 +1,7 @@
 -- save_cursor(worker_id, job_id, attempt, name, output, codec, payload): keeps how far a loop of a handler is, for the attempts after this one; each
 -- call replaces what the last one kept. False, and nothing is written, when the lease is lost.
 -- Called in a transaction that writes the effects of the loop's round it makes these happen exactly once.
--- Raises PQ001 for a name that is no name or belongs to something else than a cursor.
+-- Raises PQ001 for a name that is no name or belongs to something else than a cursor, and for a codec without a payload.
 -- Locks: the row of running against its end; then the row of steps.
 -- roles: worker
 create function save_cursor(

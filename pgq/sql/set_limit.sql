@@ -10,7 +10,7 @@
 --   select pgq.set_limit('kind', 'send_sms', rate => 100, period => '1 min', burst => 20);
 --   select pgq.set_limit('kind', 'charge', break_after => 10, break_within => '1 min', break_for => '30 s');
 --
--- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits.
+-- Jobs that run already go on. Writes an event "limit_set" unless nothing changes. Raises PQ001 for an unknown setting or a value that breaks a rule. Locks: the row of limits, then that of gates.
 -- roles: operator
 create function set_limit(
     scope text, name text, settings jsonb default '{}', max_running integer default null, rate integer default null,

@@ -1,6 +1,7 @@
 -- suspend(worker_id, job_ids, attempts, names): puts off jobs that the worker holds and whose handlers sleep or wait for a signal
 -- (await_step), each until the step of this name is over; without a slot, and the attempts do not count. A job whose signal has come
--- meanwhile is ready at once. Jobs with a time to live were started and do not expire any more. Returns as fail does.
+-- meanwhile is ready at once. Jobs with a time to live were started and do not expire any more. Raises PQ001 for arrays that are not
+-- of one length. Returns as fail does.
 --
 -- No wake-up is lost between the handler's look (await_step) and this: send_signal and suspend hold the job's lock signal/<id>,
 -- each until its transaction ends, and look after they have got it, in a statement, and so with a snapshot, of its own.

@@ -1,5 +1,5 @@
 -- within(field, given, lowest, highest): what was given, null included. Raises PQ001 with the field unless it is from lowest to highest. Internal: for arguments in
--- places where PostgreSQL's own error would name neither the field nor the rule.
+-- places where PostgreSQL's own error would name neither the field nor the rule, at_most of whatever works or looks in portions above all.
 create function within(field text, given anyelement, lowest anyelement, highest anyelement) returns anyelement
 language plpgsql immutable
 as $$
