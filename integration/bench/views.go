@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -23,11 +24,11 @@ var viewQueries = []struct{ view, query string }{
 	{"job_states", "select * from pgq.job_states order by id desc limit 100"},
 	{"job_details", "select * from pgq.job_details order by id desc limit 100"},
 	{"dags", "select * from pgq.dags order by id desc limit 50"},
-	{"dag_nodes", "select * from pgq.dag_nodes where dag_id = (select max(id) from pgq.dags)"},
-	{"dag_blockers", "select * from pgq.dag_blockers where dag_id = (select max(id) from pgq.dags) limit 100"},
+	{"dag_nodes", "select * from pgq.dag_nodes where dag_id = (select max(id) - 1000 from pgq.dags)"},
+	{"dag_blockers", "select * from pgq.dag_blockers where dag_id = (select max(id) - 1000 from pgq.dags) limit 100"},
 	{"schedule_states", "select * from pgq.schedule_states order by next_at limit 100"},
 	{"sequence_states", "select * from pgq.sequence_states order by key limit 100"},
-	{"limit_states", "select * from pgq.limit_states where scope = 'group' and name = 'g7'"},
+	{"limit_states", "select * from pgq.limit_states where scope = 'group' and name = 'g700'"},
 	{"list_limits", "select * from pgq.list_limits(at_most => 100)"},
 	{"consumer_states", "select * from pgq.consumer_states"},
 }
@@ -59,7 +60,7 @@ func viewsCells(b *bench) []cell {
 	}}}
 }
 
-// read returns the median of the times that a query takes over a connection with PostgreSQL's settings.
+// read returns the median of the times that a query takes over a connection with PostgreSQL's settings. Error: it returns nothing.
 func (d *database) read(ctx context.Context, query string) (time.Duration, error) {
 	var times []time.Duration
 	for range viewRepeats {
@@ -68,10 +69,15 @@ func (d *database) read(ctx context.Context, query string) (time.Duration, error
 		if err != nil {
 			return 0, err
 		}
+		found := false
 		for rows.Next() {
+			found = true
 		}
 		if err := rows.Err(); err != nil {
 			return 0, err
+		}
+		if !found {
+			return 0, errors.New("there are no rows, so that nothing is measured")
 		}
 		times = append(times, time.Since(start))
 	}
@@ -108,7 +114,19 @@ var fillStatements = []string{
 	`insert into ready (queue, priority, seq, job_id, size, kind)
 	 select queue, 5, min(id), min(id), count(*), kind from size, jobs where id > 0.75 * n + 2000 and id <= 0.875 * n group by queue, kind, id / 100`,
 	`insert into ready (queue, priority, seq, job_id, kind)
-	 select queue, 5, n + id, id, kind from size, jobs where id > 0.875 * n and id <= 0.9 * n`,
+	 select queue, 5, n + id, id, kind from size, jobs where id > 0.875 * n and id <= 0.89 * n`,
+	`insert into waiting (job_id, queue, role, pending, need_ok, need_failed, max_failed, max_skipped, group_name, kind, priority, seq)
+	 select id, 'q11', 'turn', 1, 0, 0, 0, 0, 'g' || id % 1000, kind, priority, id from size, jobs where id > 0.89 * n and id <= 0.895 * n`,
+	`insert into backlogs (queue, group_name, kind, priority, turn) select distinct queue, group_name, kind, priority, 0 from waiting where role = 'turn'`,
+	"select set_limit('group', '*', max_running => 10), set_limit('kind', 'bench', max_running => 10000), set_limit('queue', 'q11', max_running => 10000)",
+	`insert into sequences (key, job_id) select 's' || id % (n / 2000), id from size, jobs where id > 0.895 * n and id <= 0.8955 * n`,
+	`insert into ready (queue, priority, seq, job_id, kind)
+	 select j.queue, j.priority, n + j.id, j.id, j.kind from size, sequences s join jobs j on j.id = s.job_id`,
+	`insert into waiting (job_id, queue, pending, need_ok, need_failed, max_failed, max_skipped, sequence)
+	 select id, queue, 1, 0, 0, 0, 0, 's' || id % (n / 2000) from size, jobs where id > 0.8955 * n and id <= 0.9 * n`,
+	"select count(*) from generate_series(1, 1000) i, set_schedule('s' || i, 'every 1 h', kind => 'bench')",
+	"select count(set_consumer('c' || i, start_at => 'beginning')) from generate_series(1, 5) i",
+	"insert into events (job_id, queue, type) select i, 'q10', 'completed' from generate_series(1, 100000) i",
 	`insert into scheduled (job_id, queue, run_at)
 	 select id, queue, now() + interval '1 hour' + interval '1 s' * (id % 86400) from size, jobs where id > 0.9 * n and id <= 0.95 * n`,
 	`insert into edges (parent_id, child_id) select id - 1, id from size, jobs where id > 0.95 * n and id % 1000 > 1 and dag_id is not null`,
