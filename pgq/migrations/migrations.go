@@ -92,8 +92,8 @@ type Applied struct {
 // Errors: ErrSchemaName, ErrServerVersion, ErrEncoding, ErrForeignSchema, ErrSchemaRights, ErrPermission, or what the database says; each migration is
 // one transaction, so that a failed one leaves nothing behind. A context that ends cancels the statement under way.
 func Up(ctx context.Context, databaseURL string, o Options) error {
-	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
-		if err := createSchema(ctx, db, o.schema()); err != nil {
+	return run(ctx, databaseURL, o, func(p *goose.Provider, look *sql.DB) error {
+		if err := createSchema(ctx, look, o.schema()); err != nil {
 			return err
 		}
 		_, err := p.Up(ctx)
@@ -104,27 +104,27 @@ func Up(ctx context.Context, databaseURL string, o Options) error {
 // Down removes everything that Up created, jobs included; the schema, too, if Up created that and nothing else is in it.
 // Errors: ErrNotInstalled and those of Up.
 func Down(ctx context.Context, databaseURL string, o Options) error {
-	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
-		if err := requireInstalled(ctx, db, o.schema()); err != nil {
+	return run(ctx, databaseURL, o, func(p *goose.Provider, look *sql.DB) error {
+		if err := requireInstalled(ctx, look, o.schema()); err != nil {
 			return err
 		}
 		if _, err := p.DownTo(ctx, 0); err != nil {
 			return err
 		}
-		return dropSchema(ctx, db, o.schema())
+		return dropSchema(ctx, look, o.schema())
 	})
 }
 
 // Status returns all migrations in order, applied or not. Errors: ErrNotInstalled and those of Up.
 func Status(ctx context.Context, databaseURL string, o Options) ([]Applied, error) {
 	var all []Applied
-	err := run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
-		if err := requireInstalled(ctx, db, o.schema()); err != nil {
+	err := run(ctx, databaseURL, o, func(p *goose.Provider, look *sql.DB) error {
+		if err := requireInstalled(ctx, look, o.schema()); err != nil {
 			return err
 		}
-		status, err := p.Status(ctx)
-		for _, s := range status {
-			all = append(all, Applied{Version: s.Source.Version, Name: s.Source.Path, At: s.AppliedAt})
+		applied, err := versions(ctx, look, o.schema())
+		for _, s := range p.ListSources() {
+			all = append(all, Applied{Version: s.Version, Name: s.Path, At: applied[s.Version]})
 		}
 		return err
 	})
@@ -147,8 +147,9 @@ func (o Options) checkSchema() error {
 	return nil
 }
 
-// run calls do with a provider whose connections have the schema, and nothing else, as search path.
-func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Provider, *sql.DB) error) error {
+// run calls do with a provider whose connections have the schema, and nothing else, as search path, and with connections that have none: these look
+// at the schema before it is known to be the migrating role's alone, and find no function that somebody else has put there.
+func run(ctx context.Context, databaseURL string, o Options, do func(p *goose.Provider, look *sql.DB) error) error {
 	schema := o.schema()
 	if err := o.checkSchema(); err != nil {
 		return err
@@ -168,17 +169,25 @@ func run(ctx context.Context, databaseURL string, o Options, do func(*goose.Prov
 		_, err := conn.Exec(ctx, "select set_config('search_path', $1, false)", pgx.Identifier{schema}.Sanitize()+", pg_temp")
 		return err
 	}))
+	config = config.Copy()
+	config.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
+	config.RuntimeParams["row_security"] = "off"
+	look := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+		opened.add(conn)
+		return nil
+	}))
 	defer opened.wait()
-	defer db.Close() //nolint:errcheck // nothing is left to be written
+	defer db.Close()   //nolint:errcheck // nothing is left to be written
+	defer look.Close() //nolint:errcheck // the same
 
-	if err := requireServer(ctx, db); err != nil {
+	if err := requireServer(ctx, look); err != nil {
 		return err
 	}
 	provider, err := newProvider(db, o)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	if err := do(provider, db); err != nil {
+	if err := do(provider, look); err != nil {
 		return fmt.Errorf("migrations: schema %s: %w", schema, err)
 	}
 	return nil
@@ -291,16 +300,38 @@ func requireInstalled(ctx context.Context, db *sql.DB, schema string) error {
 	return err
 }
 
+// versions returns the migrations that are applied, and when they were; in goose's table the last row of each counts.
+func versions(ctx context.Context, db *sql.DB, schema string) (map[int64]time.Time, error) {
+	rows, err := db.QueryContext(ctx, "select version_id, is_applied, tstamp from "+pgx.Identifier{schema, versionTable}.Sanitize()+" where version_id > 0 order by id")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // it was only read
+	applied := map[int64]time.Time{}
+	for rows.Next() {
+		var version int64
+		var isApplied bool
+		var at time.Time
+		if err := rows.Scan(&version, &isApplied, &at); err != nil {
+			return nil, err
+		}
+		if delete(applied, version); isApplied {
+			applied[version] = at
+		}
+	}
+	return applied, rows.Err()
+}
+
 // dropSchema drops goose's table, and the schema if the migrations created it and nothing else is in it; else only their comment on it.
 func dropSchema(ctx context.Context, db *sql.DB, schema string) error {
-	if _, err := db.ExecContext(ctx, "drop table if exists "+versionTable); err != nil {
+	quoted := pgx.Identifier{schema}.Sanitize()
+	if _, err := db.ExecContext(ctx, "drop table if exists "+quoted+"."+versionTable); err != nil {
 		return err
 	}
 	state, err := inspect(ctx, db, schema)
 	if err != nil || !state.ours {
 		return err
 	}
-	quoted := pgx.Identifier{schema}.Sanitize()
 	if state.foreign == "" {
 		_, err = db.ExecContext(ctx, "drop schema "+quoted)
 		var pg *pgconn.PgError
@@ -335,7 +366,7 @@ func inspect(ctx context.Context, db *sql.DB, schema string) (schemaState, error
 		           (select y.typname::text from pg_type y where y.typnamespace = n.oid limit 1)) end, '')
 		from (select $1::text as name) s
 		left join pg_namespace n on n.nspname = s.name
-		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `'
+		left join pg_class t on t.relnamespace = n.oid and t.relname = '` + versionTable + `' and t.relkind = 'r'
 			and exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'version_id') -- others have tables of that name`
 	var s schemaState
 	var denied string

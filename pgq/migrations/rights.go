@@ -38,18 +38,10 @@ const rightsProblem = `
 		     order by 2 limit 1)) p
 		order by place limit 1`
 
-// checkRights returns ErrSchemaRights where the schema is there and is not the current role's alone.
-func checkRights(ctx context.Context, db *sql.DB, schema string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() //nolint:errcheck // it only reads
-	if _, err := tx.ExecContext(ctx, "set local search_path = pg_catalog, pg_temp"); err != nil {
-		return err
-	}
+// checkRights returns ErrSchemaRights where the schema is there and is not the current role's alone. look: connections without the schema in their search path.
+func checkRights(ctx context.Context, look *sql.DB, schema string) error {
 	var problem, repair string
-	err = tx.QueryRowContext(ctx, fmt.Sprintf(rightsProblem, "$1"), schema).Scan(&problem, &repair)
+	err := look.QueryRowContext(ctx, fmt.Sprintf(rightsProblem, "$1"), schema).Scan(&problem, &repair)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	} else if err != nil {

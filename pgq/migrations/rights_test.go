@@ -164,3 +164,34 @@ func TestGrantsAreRefusedWhileOthersMayCreate(t *testing.T) {
 		t.Error("a schema that was renamed to public passes")
 	}
 }
+
+// Whoever looks at a schema, be it only to see that it is not PGQ's, calls nothing that is in it.
+func TestFunctionsOfAStrangersSchemaAreNotCalled(t *testing.T) {
+	t.Parallel()
+	address := pgtest.Empty(t)
+	conn := connect(t, address)
+	stranger := newRole(t, conn, "stranger")
+	mustExec(t, conn, fmt.Sprintf(`create schema evil authorization %[1]s; create table heard (name text); grant insert on heard to public; set role %[1]s`, stranger))
+	for _, function := range []string{"obj_description(o oid, t text) returns text", "format(t text, n name, m name, o name) returns text", "coalesce_(o oid) returns text",
+		"max(b integer) returns bigint", "quote_ident(n name) returns text", "has_schema_privilege(o oid, t text) returns boolean"} {
+		name, _, _ := strings.Cut(function, "(")
+		mustExec(t, conn, fmt.Sprintf(`create function evil.%s language plpgsql as $$ begin insert into public.heard values ('%s'); return null; end $$`, function, name))
+	}
+	mustExec(t, conn, "create view evil.schema_migrations as select 1 as id, 1::bigint as version_id, evil.quote_ident('a') is null as is_applied, now()::timestamp as tstamp; reset role")
+	o := migrations.Options{Schema: "evil"}
+	if err := migrations.Up(t.Context(), address, o); !errors.Is(err, migrations.ErrForeignSchema) {
+		t.Errorf("up: %v", err)
+	}
+	if _, err := migrations.Plan(t.Context(), address, migrations.Latest(), o); !errors.Is(err, migrations.ErrForeignSchema) {
+		t.Errorf("plan: %v", err)
+	}
+	if _, err := migrations.Status(t.Context(), address, o); err == nil {
+		t.Error("status: no error")
+	}
+	if err := migrations.Down(t.Context(), address, o); err == nil {
+		t.Error("down: no error")
+	}
+	if heard := one[int](t, conn, "select count(*)::int from heard"); heard != 0 {
+		t.Errorf("%d functions of the schema were called, %s first", heard, one[string](t, conn, "select min(name) from heard"))
+	}
+}

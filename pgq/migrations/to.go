@@ -37,22 +37,26 @@ func Plan(ctx context.Context, databaseURL string, version int64, o Options) ([]
 		return nil, err
 	}
 	var steps []Step
-	err := run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
-		state, err := inspect(ctx, db, o.schema())
+	err := run(ctx, databaseURL, o, func(p *goose.Provider, look *sql.DB) error {
+		state, err := inspect(ctx, look, o.schema())
 		if err != nil {
 			return err
 		}
 		if state.foreign != "" {
 			return fmt.Errorf("%w: %s", ErrForeignSchema, state.foreign)
 		} else if version > 0 {
-			if err := checkRights(ctx, db, o.schema()); err != nil {
+			if err := checkRights(ctx, look, o.schema()); err != nil {
 				return err
 			}
 		}
 		var at int64
 		if state.installed {
-			if at, err = p.GetDBVersion(ctx); err != nil {
+			applied, err := versions(ctx, look, o.schema())
+			if err != nil {
 				return err
+			}
+			for version := range applied {
+				at = max(at, version)
 			}
 		}
 		if at > Latest() {
@@ -84,8 +88,8 @@ func To(ctx context.Context, databaseURL string, version int64, o Options) error
 	if version == 0 {
 		return Down(ctx, databaseURL, o)
 	}
-	return run(ctx, databaseURL, o, func(p *goose.Provider, db *sql.DB) error {
-		if err := createSchema(ctx, db, o.schema()); err != nil {
+	return run(ctx, databaseURL, o, func(p *goose.Provider, look *sql.DB) error {
+		if err := createSchema(ctx, look, o.schema()); err != nil {
 			return err
 		}
 		at, err := p.GetDBVersion(ctx)

@@ -8,10 +8,11 @@ create function apply_grants(role_ids oid[] default null) returns void
 language plpgsql set search_path from current
 as $$
 declare
-    schema constant text := quote_ident(current_schema());
+    schema text;
     target record;
 begin
-    perform check_schema(current_schema());
+    perform check_schema(current_schema()); -- before any other function is called, which might be somebody else's
+    schema := quote_ident(current_schema());
     delete from grants g where not exists (select from pg_roles r where r.oid = g.role_id);
     delete from producers p where not exists (select from pg_roles r where r.oid = p.role_id);
     execute format('revoke all on schema %s from public', schema);
