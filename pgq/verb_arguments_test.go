@@ -56,7 +56,7 @@ var (
 	}
 )
 
-// alsoFine are the errors besides PQ001 and its like that are as good: PostgreSQL's own that name the value and the type, or say what is missing.
+// alsoFine are the errors besides PQ001 and its like that are as good: the role may not do that.
 var alsoFine = []string{"42501"}
 
 // Whatever a verb is called with, it does it, or it says in words of ours which argument breaks which rule. PostgreSQL's own errors of what is inside

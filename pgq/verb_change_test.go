@@ -17,7 +17,7 @@ func TestMoveAndSetPriorityCases(t *testing.T) {
 			want: "(8,running) (9,finished) (10,finished) (11,finished) (12,finished) (99,not_found)", then: "select pg_temp.places()", is: "(" + everywhereIs + ")"},
 		{name: "to where it is", given: everywhere, call: "select * from move('{6,3}', 'o') order by 1", want: "(3,moved) (6,unchanged)"},
 		{name: "duplicates and nulls", given: everywhere, call: "select * from move('{7,null,7}', 'x')", want: "(7,moved)"},
-		{name: "is told", given: everywhere, call: "select * from move('{3}', 'x', actor => 'ann')", want: "(3,moved)", then: "select type, queue, data from events", is: `(moved,x,"{""by"": ""ann"", ""to"": ""x"", ""from"": ""default""}")`},
+		{name: "is told", given: everywhere, call: "select * from move('{3}', 'x', actor => 'ann')", want: "(3,moved)", then: "select type, queue, data from events", is: `(moved,x,"{""by"": ""ann"", ""to"": ""x"", ""from"": ""default"", ""user"": ""*""}")`},
 		{name: "a node that waits stays", given: `select dag_id from dag_submit('{"name": "d", "nodes": [{"name": "a", "kind": "k"}, {"name": "b", "kind": "k", "after": ["a"]}]}')`,
 			call: "select outcome from jobs, move(array[id], 'x') where name in ('a', 'b') order by name", want: "(moved) (waiting)"},
 		{name: "to a full queue", given: everywhere + `select set_queue('x', '{"max_depth": 1}')`, call: "select * from move('{3,4}', 'x')", want: "PQ002 *"},
@@ -30,7 +30,7 @@ func TestMoveAndSetPriorityCases(t *testing.T) {
 		{name: "the priority it has", given: everywhere, call: "select * from set_priority('{7,3}', 5) order by 1", want: "(3,unchanged) (7,unchanged)"},
 		{name: "a priority that is none", given: everywhere, call: "select * from set_priority('{3}', 10)", want: "PQ001 priority must be 0 to 9"},
 		{name: "no priority", given: everywhere, call: "select * from set_priority('{3}', null)", want: "PQ001 priority must be 0 to 9"},
-		{name: "a priority that is set is told", given: everywhere, call: "select * from set_priority('{3}', 0, 'first', 'ann')", want: "(3,changed)", then: "select type, data from events", is: `(priority_set,"{""by"": ""ann"", ""to"": 0, ""from"": 5, ""reason"": ""first""}")`},
+		{name: "a priority that is set is told", given: everywhere, call: "select * from set_priority('{3}', 0, 'first', 'ann')", want: "(3,changed)", then: "select type, data from events", is: `(priority_set,"{""by"": ""ann"", ""to"": 0, ""from"": 5, ""user"": ""*"", ""reason"": ""first""}")`},
 	})
 }
 

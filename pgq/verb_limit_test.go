@@ -176,7 +176,7 @@ func TestSetLimitCases(t *testing.T) {
 		{name: "a group with the name of a pattern", call: `select enqueue_many('[{"kind": "k"}, {"kind": "k", "group": "a*"}]')`, want: `PQ001 jobs[1].group must not end in*`},
 		{name: "a group that is no text", call: `select enqueue_many('[{"kind": "k", "group": {"a": 1}}]')`, want: "*"},
 		{name: "is told", given: "select set_limit('kind', 'k', rate => 5)", call: "select set_limit('kind', 'k', rate => 5), set_limit('kind', 'k', rate => 6, reason => 'more', actor => 'ann'), delete_limit('kind', 'k', 'enough', 'bob')", want: `("","",t)`,
-			then: "select type, data - 'scope' - 'name' from events where data ->> 'name' = 'k' and id > 1", is: `(limit_set,"{""by"": ""ann"", ""reason"": ""more"", ""settings"": {""rate"": 6}}") (limit_deleted,"{""by"": ""bob"", ""reason"": ""enough""}")`},
+			then: "select type, data - 'scope' - 'name' from events where data ->> 'name' = 'k' and id > 1", is: `(limit_set,"{""by"": ""ann"", ""user"": ""*"", ""reason"": ""more"", ""settings"": {""rate"": 6}}") (limit_deleted,"{""by"": ""bob"", ""user"": ""*"", ""reason"": ""enough""}")`},
 		{name: "a pause is told once, unless somebody makes it longer", given: "select pause_limit('kind', 'k', '1 h', 'busy', 'ann'); select pause_limit('kind', 'k', '2 h', 'still'); select pause_limit('kind', 'k', '3 h', 'still', 'bob')",
 			call: "select resume_limit('kind', 'k', actor => 'cleo')", want: "(t)", then: "select type, data ->> 'by', data ->> 'reason' from events", is: "(paused,ann,busy) (paused,bob,still) (resumed,cleo,)"},
 		{name: "a pause says by whom", given: "select pause_limit('kind', 'k', '1 h', 'busy', 'ann')", call: "select paused_by, pause_reason from limit_states", want: "(ann,busy)"},

@@ -59,7 +59,7 @@ func TestLatestEventsCases(t *testing.T) {
 		{name: "of jobs", given: given, call: latest("job_ids => '{1}', at_most => 2"), want: "(3,1,claimed,a) (4,1,completed,a)"},
 		{name: "of a job that was deleted", given: given + "select delete('{1}')", call: latest("job_ids => '{1}', types => '{claimed}'"), want: "(3,1,claimed,)"},
 		{name: "that it was keeps its kind", given: given + "select delete('{1}', 'wrong', 'ann')", call: latest("job_ids => '{1}', types => '{deleted}', kinds => '{a}'"), want: "(7,1,deleted,a)",
-			then: "select data from read_events(6)", is: `("{""by"": ""ann"", ""kind"": ""a"", ""state"": ""completed"", ""reason"": ""wrong""}")`},
+			then: "select data from read_events(6)", is: `("{""by"": ""ann"", ""kind"": ""a"", ""user"": ""*"", ""state"": ""completed"", ""reason"": ""wrong""}")`},
 		{name: "no page", call: latest("at_most => 0"), want: "PQ001 at_most must be 1 to 10000"},
 	})
 }

@@ -34,10 +34,10 @@ func TestCancelCases(t *testing.T) {
 		{name: "one that is ready again", given: everywhere, call: "select * from cancel('{6}')", want: "(6,cancelled)"},
 		{name: "a scheduled one", given: everywhere, call: "select * from cancel('{7}')", want: "(7,cancelled)", then: "select count(*) from scheduled", is: "(0)"},
 		{name: "a running one goes on", given: everywhere, call: "select * from cancel('{8}', 'why', 'ann')", want: "(8,requested)",
-			then: "select job_id, cancel_requested_at = now(), cancel_reason, pg_temp.log(), (select data from events) from running", is: `(8,t,why,8:cancel_requested,"{""by"": ""ann"", ""reason"": ""why""}")`},
+			then: "select job_id, cancel_requested_at = now(), cancel_reason, pg_temp.log(), (select data from events) from running", is: `(8,t,why,8:cancel_requested,"{""by"": ""ann"", ""user"": ""*"", ""reason"": ""why""}")`},
 		{name: "why it was stopped stands before its own error", given: everywhere + "select cancel('{8}', 'stop', 'ann')", call: "select outcome from running, fail(worker_id, array[job_id], array[attempt], '{killed}')", want: "(cancelled)",
 			then: "select error from results where job_id = 8", is: `("stop: killed")`},
-		{name: "a waiting one tells who cancelled it", given: everywhere, call: "select * from cancel('{7}', 'why', 'ann')", want: "(7,cancelled)", then: "select data from events", is: `("{""by"": ""ann"", ""error"": ""why""}")`},
+		{name: "a waiting one tells who cancelled it", given: everywhere, call: "select * from cancel('{7}', 'why', 'ann')", want: "(7,cancelled)", then: "select data from events", is: `("{""by"": ""ann"", ""user"": ""*"", ""error"": ""why""}")`},
 		{name: "a running one twice keeps the first time", given: everywhere + "update running set cancel_requested_at = '2000-01-01'", call: "select * from cancel('{8}')", want: "(8,requested)",
 			then: "select extract(year from cancel_requested_at) as year from running", is: "(2000)"},
 		{name: "finished ones", given: everywhere, call: "select * from cancel('{9,10,11,12}') order by 1", want: "(9,finished) (10,finished) (11,finished) (12,finished)",
@@ -68,7 +68,7 @@ func TestRetryCases(t *testing.T) {
 		{name: "running ones are left alone", given: everywhere, call: "select * from retry('{8}')", want: "(8,running)"},
 		{name: "missing ones, duplicates, nulls", given: everywhere, call: "select * from retry('{99,9,null,9}') order by 1", want: "(9,ready) (99,not_found)"},
 		{name: "is told", given: everywhere, call: "select * from retry('{9}')", want: "(9,ready)", then: "select pg_temp.log()", is: "(9:retry_requested)"},
-		{name: "with who and why", given: everywhere, call: "select * from retry('{9}', 'again', 'bob')", want: "(9,ready)", then: "select data from events", is: `("{""by"": ""bob"", ""reason"": ""again""}")`},
+		{name: "with who and why", given: everywhere, call: "select * from retry('{9}', 'again', 'bob')", want: "(9,ready)", then: "select data from events", is: `("{""by"": ""bob"", ""user"": ""*"", ""reason"": ""again""}")`},
 		{name: "the result is gone", given: everywhere, call: "select * from retry('{9}')", want: "(9,ready)", then: "select count(*) from results where job_id = 9", is: "(0)"},
 	})
 }

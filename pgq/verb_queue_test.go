@@ -71,7 +71,7 @@ func TestPauseAndResumeCases(t *testing.T) {
 	t.Parallel()
 	verbTest(t, []verbCase{
 		{name: "pausing creates the queue", call: "select pause_queue('q', 'why', 'ann')", want: `(t)`,
-			then: "select paused_at = now(), paused_by, pause_reason, (select type || data from events where queue = 'q') from queues where name = 'q'", is: `(t,ann,why,"paused{""by"": ""ann"", ""reason"": ""why""}")`},
+			then: "select paused_at = now(), paused_by, pause_reason, (select type || data from events where queue = 'q') from queues where name = 'q'", is: `(t,ann,why,"paused{""by"": ""ann"", ""user"": ""*"", ""reason"": ""why""}")`},
 		{name: "by the session's user", call: "select pause_queue('q')", want: `(t)`,
 			then: "select paused_by = session_user, pause_reason, (select data ->> 'by' = session_user from events) from queue_states where queue = 'q'", is: `(t,,t)`},
 		{name: "the first pause stays", given: "select pause_queue('q', 'first'); update queues set paused_at = '2000-01-01' where name = 'q'", call: "select pause_queue('q', 'second', 'bob')", want: `(f)`,
@@ -79,9 +79,9 @@ func TestPauseAndResumeCases(t *testing.T) {
 		{name: "so does its reason without another one", given: "select pause_queue('q', 'first', 'ann')", call: "select pause_queue('q')", want: `(f)`,
 			then: "select paused_by, pause_reason, (select count(*) from events) from registered_queues where name = 'q'", is: "(ann,first,1)"},
 		{name: "resuming forgets who and why, and is told", given: "select pause_queue('q', 'first', 'ann')", call: "select resume_queue('q', 'done', 'bob')", want: `(t)`,
-			then: "select paused_by, pause_reason, (select data from events where type = 'resumed') from queues where name = 'q'", is: `(,,"{""by"": ""bob"", ""reason"": ""done""}")`},
+			then: "select paused_by, pause_reason, (select data from events where type = 'resumed') from queues where name = 'q'", is: `(,,"{""by"": ""bob"", ""user"": ""*"", ""reason"": ""done""}")`},
 		{name: "settings that change are told", given: "select set_queue('q', max_depth => 5)", call: "select set_queue('q', max_depth => 5), set_queue('q', max_depth => 7, events => 'none', reason => 'more', actor => 'ann')", want: `("","")`,
-			then: "select data from events where queue = 'q' order by id desc limit 1", is: `("{""by"": ""ann"", ""reason"": ""more"", ""settings"": {""events"": ""none"", ""max_depth"": 7}}")`},
+			then: "select data from events where queue = 'q' order by id desc limit 1", is: `("{""by"": ""ann"", ""user"": ""*"", ""reason"": ""more"", ""settings"": {""events"": ""none"", ""max_depth"": 7}}")`},
 		{name: "and only these", given: "select set_queue('q', max_depth => 5)", call: "select set_queue('q', max_depth => 5)", want: `("")`, then: "select count(*) from events", is: "(1)"},
 		{name: "running jobs go on", given: claimed + "select pause_queue('default')", call: "select complete(1, '{1}', '{1}')", want: "(1)"},
 		{name: "jobs may be enqueued", given: "select pause_queue('default')", call: "select enqueue('a')", want: "(1)"},

@@ -131,7 +131,7 @@ func (a *app) run(c *cobra.Command, b *bulk, words string) error {
 	if failure != nil && len(b.done) == 0 {
 		return failure
 	}
-	if failure == nil && len(b.done) == 0 && b.options.Format.ForPeople() {
+	if failure == nil && b.ids == nil && len(b.done) == 0 && b.options.Format.ForPeople() {
 		b.noteNone(a)
 		return nil
 	}
@@ -460,9 +460,9 @@ func (a *app) verdict(b *bulk, words string) error {
 		text = append(text, fmt.Sprintf("%d of %d jobs were left as they are: %s", missing, total, strings.Join(why, ", ")))
 	}
 	if stopped && !b.limitIsGiven {
-		text = append(text, fmt.Sprintf("stopped after %d jobs, the default of --limit", b.limit))
+		text = append(text, fmt.Sprintf("stopped after %s, the default of --limit", output.Count(b.limit, "job")))
 	} else if stopped {
-		a.note(b.options, "stopped after %d jobs, as --limit says; there are more: the same with %s goes on", b.limit, goesOn(b.next, nextStart))
+		a.note(b.options, "stopped after %s, as --limit says; there are more: the same with %s goes on", output.Count(b.limit, "job"), goesOn(b.next, nextStart))
 	}
 	if text == nil {
 		return nil

@@ -173,8 +173,7 @@ var (
 	freeFlags = strings.Fields(`actor after arg args at break-after break-for break-within burst callback delay ends-at error fail for max-running metadata
 		older-than options param period rate reason result-ttl schema sequence since skip spec start-at starts-at tenant timeout ttl unique-key until url
 		weight nodes name`)
-	schedulePauseBy = "schedule pause --by" // who it was
-	fileFlags       = strings.Fields("config file report from")
+	fileFlags = strings.Fields("config file report from")
 )
 
 // found are what the database has to offer for flags and arguments, by what these are called.
@@ -261,8 +260,6 @@ func (a *app) completion(c *cobra.Command, flag *pflag.Flag) cobra.CompletionFun
 			find = fixed(words)
 		}
 		switch {
-		case name == schedulePauseBy:
-			return fixed(nil)
 		case find != nil && isList:
 			return inList(find)
 		case find != nil:

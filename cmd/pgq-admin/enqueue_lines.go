@@ -248,7 +248,7 @@ func (f *fileEnqueue) finish(err error) error {
 	e := &output.Error{Code: failure.Code, Text: failure.Message + "; nothing was enqueued", Err: err, Fix: failure.Fix}
 	switch {
 	case f.count > 0:
-		e.Code, e.Text = output.ExitPartly, fmt.Sprintf("%s; %d jobs were enqueued, up to line %d", failure.Message, f.count, f.last)
+		e.Code, e.Text = output.ExitPartly, fmt.Sprintf("%s; %s enqueued, up to line %d", failure.Message, were(int(f.count), "job"), f.last)
 		return e.WithFix("when that is put right, the same with --skip %d goes on behind them", f.last)
 	case e.Fix == "":
 		return e.WithFix("when that is put right, the same again")

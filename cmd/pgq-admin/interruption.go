@@ -45,7 +45,7 @@ func (a *app) step(ctx context.Context, s *session, o output.Options, dry bool, 
 		case <-time.After(stopAfter):
 		}
 		cancelled.Store(true)
-		soon, end := context.WithTimeout(whole, 2*time.Second)
+		soon, end := context.WithTimeout(whole, cancelTimeout)
 		defer end()
 		_ = s.conn.PgConn().CancelRequest(soon) // else the server would go on for nobody; what it does not hear ends with the connection
 		cancel()

@@ -18,15 +18,15 @@ func TestPausesSayWhoAndWhy(t *testing.T) {
 	s.admin("queue resume mail --actor bob").want(t, 0, "resumed mail\n")
 	s.admin("queue resume mail").want(t, 0, "mail was not paused\n")
 	s.admin("queue set mail max_depth=7 --actor ann --reason spam").want(t, 0)
-	s.admin("event tail --queue mail").want(t, 0, `paused in mail {"by": "ann", "reason": "db mig"}`, `paused in mail {"by": "bob", "reason": "longer"}`, `resumed in mail {"by": "bob"}`,
-		`queue_set in mail {"by": "ann", "reason": "spam", "settings": {"max_depth": 7}}`)
+	s.admin("event tail --queue mail").want(t, 0, `paused in mail {"by": "ann", "user": "`, `", "reason": "db mig"}`, `paused in mail {"by": "bob", "user": "`, `", "reason": "longer"}`, `resumed in mail {"by": "bob", "user": "`,
+		`queue_set in mail {"by": "ann", "user": "`, `", "reason": "spam", "settings": {"max_depth": 7}}`)
 	s.admin("limit pause kind send --for 1h --actor ann --reason busy").want(t, 0)
 	s.admin("limit show kind send -o json").want(t, 0, `"paused_by": "ann"`)
 	s.admin("limit resume kind send --actor bob").want(t, 0)
 	s.admin("limit set kind send --rate 5 --actor ann").want(t, 0)
 	s.admin("limit delete kind send --yes --actor bob --reason enough").want(t, 0)
 	s.admin("limit list").want(t, 0, "no limits")
-	s.admin("event tail --type paused,resumed,limit_set,limit_deleted").want(t, 0, `limit_set {"by": "ann", "name": "send", "scope": "kind", "settings": {`, `limit_deleted {"by": "bob"`)
+	s.admin("event tail --type paused,resumed,limit_set,limit_deleted").want(t, 0, `limit_set {"by": "ann", "name": "send", "user": "`, `"scope": "kind", "settings": {`, `limit_deleted {"by": "bob"`)
 }
 
 func TestJobsTellWhoDidWhatAndWhy(t *testing.T) {
@@ -35,11 +35,11 @@ func TestJobsTellWhoDidWhatAndWhy(t *testing.T) {
 	s.fill(3, "mail", "send")
 	s.failing("mail", "broken")
 	s.admin("job retry 1 --actor bob --reason again").want(t, 0)
-	s.admin("job events 1").want(t, 0, `{"by": "bob", "reason": "again"}`)
+	s.admin("job events 1").want(t, 0, `{"by": "bob", "user": "`, `", "reason": "again"}`)
 	s.admin("job cancel 1 --actor bob --reason", "one job").want(t, 0)
-	s.admin("job events 1").want(t, 0, `{"by": "bob", "error": "one job"}`)
+	s.admin("job events 1").want(t, 0, `{"by": "bob", "user": "`, `", "error": "one job"}`)
 	s.admin("job retry --queue mail --yes --actor cleo --reason many").want(t, 0, "ready    2")
-	s.admin("event tail --job 2 --type retry_requested").want(t, 0, `{"by": "cleo", "reason": "many"}`)
+	s.admin("event tail --job 2 --type retry_requested").want(t, 0, `{"by": "cleo", "user": "`, `", "reason": "many"}`)
 	s.admin("event tail --queue mail --type operated").want(t, 0, `"by": "cleo"`, `"reason": "many"`)
 	s.sql("select count(*) from claim(1, '{mail}', '{1}')")
 	s.admin("job cancel 2 --actor ann --reason stop").want(t, 0, "requested")

@@ -80,7 +80,7 @@ func (p *pruning) run(c *cobra.Command) error {
 	}
 	defer s.close()
 	var all reach
-	if p.dry || !p.yes || p.options.Format.ForPeople() && output.NewScreen(p.app.err).Terminal {
+	if p.dry || !p.yes || p.olderThan != "" && p.options.Format.ForPeople() && output.NewScreen(p.app.err).Terminal {
 		if all, err = p.look(c.Context(), s); err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (p *pruning) run(c *cobra.Command) error {
 	}
 	switch {
 	case p.more && !p.limitIsGiven:
-		return (&output.Error{Code: output.ExitPartly, Text: fmt.Sprintf("stopped after %d jobs, the default of --limit is %d", p.done, p.limit)}).
+		return (&output.Error{Code: output.ExitPartly, Text: fmt.Sprintf("stopped after %s, the default of --limit is %d", output.Count(p.done, "job"), p.limit)}).
 			WithFix("the same again goes on; --limit 0 takes all")
 	case p.more:
 		p.app.note(p.options, "stopped at --limit; the same again goes on")
@@ -204,7 +204,7 @@ func (p *pruning) stopped(err error) error {
 		return err
 	}
 	f := explain(err)
-	return (&output.Error{Code: f.Code, Text: fmt.Sprintf("%s; %d jobs were deleted", f.Message, p.done), Err: err}).WithFix("the same command goes on")
+	return (&output.Error{Code: f.Code, Text: fmt.Sprintf("%s; %s deleted", f.Message, were(p.done, "job")), Err: err}).WithFix("the same command goes on")
 }
 
 // print says how many jobs were deleted, or would be.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ It is computed from the results that are kept, those of the newest --limit jobs 
 figures are of the time as far back as these go, which is told. Completed jobs that took very much longer than those around
 them to end may be missing.
 
-` + filterHelp + ` Here --since says when they ended.`,
+` + strings.NewReplacer("--since, --until, ", "--since, ", "--since and --until take times", "--since takes a time").Replace(filterHelp) + ` It says when they ended.`,
 		Example: `  pgq-admin stats --since 1h --by queue
   pgq-admin stats --since 7d --limit 1000000 --sort -run_p95 -o wide
   pgq-admin stats -o json | jq '.items[] | select(.run_p99 > 5)'`,

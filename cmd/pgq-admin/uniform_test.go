@@ -94,7 +94,6 @@ func TestShellsCompleteFlagsAndArguments(t *testing.T) {
 		"grant producer r --queue|":           "mail",
 		"schedule set s @daily --queue|":      "mail",
 		"dag export 1 --theme|":               "default blue_professional dark pastel high_contrast grayscale",
-		"schedule pause s --by|":              "",
 		"schedule next --spec|":               "",
 		"event tail --type|failed,com":        "",
 		"dag show 1 --state|":                 strings.Join(jobStates, " "),

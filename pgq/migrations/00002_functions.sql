@@ -6642,13 +6642,16 @@ as $$
     select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
            format('Objects of the schema do not belong to its owner, %s (%s ...): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
-           case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
+           -- Of a role that could act as the schema's owner anyhow they are PGQ's, migrated as another role; of others they are not.
+           case when not (select r.rolsuper or pg_has_role(r.oid, s.nspowner, 'usage') from pg_roles r where r.oid = o.relowner)
+                then string_agg(format('drop %s;', o.what), ' ' order by o.name)
+                when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
     from s
     cross join lateral (
         select c.relname::text as name, c.relowner, format('%s %I.%I', case c.relkind when 'v' then 'view' else 'table' end, s.name, c.relname) as what
         from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v')
-        union all select p.proname, p.proowner, 'routine ' || p.oid::regprocedure from pg_proc p where p.pronamespace = s.oid) o
+        union all select p.proname, p.proowner, format('routine %I.%I(%s)', s.name, p.proname, pg_get_function_identity_arguments(p.oid)) from pg_proc p where p.pronamespace = s.oid) o
     where o.relowner <> s.nspowner
     group by s.name, s.nspowner, o.relowner
     union all
@@ -11603,10 +11606,12 @@ comment on function open_window is 'Moves the window of a consumer on.';
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- operator_data(reason, actor, more): who did something and why, as events have it: by (actor, else the session's user), reason. Internal: the operators' verbs.
+-- operator_data(reason, actor, more): who did something and why, as events have it: by (actor, else the session's user), user (the session's, where the actor is another), reason.
+-- Internal: the operators' verbs.
 create function operator_data(reason text, actor text, more jsonb default '{}') returns jsonb
 language sql stable
-as $$ select jsonb_strip_nulls(jsonb_build_object('by', coalesce(actor, session_user::text), 'reason', reason) || more) $$;
+as $$ select jsonb_strip_nulls(jsonb_build_object(
+    'by', coalesce(actor, session_user::text), 'user', case when actor <> session_user::text then session_user::text end, 'reason', reason) || more) $$;
 comment on function operator_data is 'Who did something and why, for an event.';
 -- +goose StatementEnd
 
@@ -11748,13 +11753,13 @@ comment on function pause_queue is 'Keeps jobs of a queue from being claimed; ru
 -- time, reason and name stay. actor is who does it, the user of the session by default. Raises PQ004 when there is
 -- none. Locks: its row.
 -- roles: operator
-create function pause_schedule(name text, reason text default null, actor text default session_user) returns void
+create function pause_schedule(name text, reason text default null, actor text default null) returns void
 language plpgsql security definer set search_path from current
 as $$
 begin
     if (find_schedule(pause_schedule.name)).paused_at is null then
         update schedules s
-        set paused_at = now(), pause_reason = reason, paused_by = pause_schedule.actor, fire_at = null, updated_at = now()
+        set paused_at = now(), pause_reason = reason, paused_by = coalesce(pause_schedule.actor, session_user::text), fire_at = null, updated_at = now()
         where s.name = pause_schedule.name;
     end if;
 end

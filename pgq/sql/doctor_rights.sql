@@ -31,13 +31,16 @@ as $$
     select 'owners_differ', 'critical', format('%s of %s', count(*), o.relowner::regrole),
            format('Objects of the schema do not belong to its owner, %s (%s ...): each of both can act with the rights of the other, and functions may lack rights.',
                   s.nspowner::regrole, min(o.name)),
-           case when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
+           -- Of a role that could act as the schema's owner anyhow they are PGQ's, migrated as another role; of others they are not.
+           case when not (select r.rolsuper or pg_has_role(r.oid, s.nspowner, 'usage') from pg_roles r where r.oid = o.relowner)
+                then string_agg(format('drop %s;', o.what), ' ' order by o.name)
+                when count(*) > 20 then format('alter schema %I owner to %s;', s.name, o.relowner::regrole)
                 else string_agg(format('alter %s owner to %s;', o.what, s.nspowner::regrole), ' ' order by o.name) end
     from s
     cross join lateral (
         select c.relname::text as name, c.relowner, format('%s %I.%I', case c.relkind when 'v' then 'view' else 'table' end, s.name, c.relname) as what
         from pg_class c where c.relnamespace = s.oid and c.relkind in ('r', 'v')
-        union all select p.proname, p.proowner, 'routine ' || p.oid::regprocedure from pg_proc p where p.pronamespace = s.oid) o
+        union all select p.proname, p.proowner, format('routine %I.%I(%s)', s.name, p.proname, pg_get_function_identity_arguments(p.oid)) from pg_proc p where p.pronamespace = s.oid) o
     where o.relowner <> s.nspowner
     group by s.name, s.nspowner, o.relowner
     union all

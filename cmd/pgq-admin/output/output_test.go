@@ -44,7 +44,6 @@ var (
 	}
 )
 
-// printed returns what a table prints.
 func TestEstimatesAreMarked(t *testing.T) {
 	t.Parallel()
 	for want, value := range map[string]Estimate{"7": {Count: 7, Exact: true, AtLeast: true}, "~7": {Count: 7}, "≥7": {Count: 7, AtLeast: true}} {
@@ -73,6 +72,7 @@ func TestProgressIsToldAndNotToPrograms(t *testing.T) {
 	}
 }
 
+// printed returns what a table prints.
 func printed(t *testing.T, o Options, s Screen) string {
 	t.Helper()
 	table, err := NewTable(&o, columns)
